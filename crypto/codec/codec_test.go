@@ -83,7 +83,7 @@ func TestRoundTrip(t *testing.T) {
 
 // TestRefused is the table of attacks. lax says whether a decoder without this
 // package's rules (the CBOR library as it comes) takes the same bytes: that is
-// the twin, which shows that the rule is what stops them.
+// the twin, which shows that the rule is what stops them (COD-2).
 func TestRefused(t *testing.T) {
 	deep := func(n int) string { return "a109" + strings.Repeat("81", n-1) + "01" }
 	tests := []struct {
@@ -189,7 +189,7 @@ func TestAtTheLimits(t *testing.T) {
 }
 
 // TestLimit: the limit counts bytes of input and comes before any decoding, so a
-// message over it is refused for its size even where it is also malformed.
+// message over it is refused for its size even where it is also malformed (COD-3).
 func TestLimit(t *testing.T) {
 	in := unhex(t, "a1 02 43 010203")
 	for limit, want := range map[int]bool{-1: false, 0: false, 5: false, 6: true, 1 << 20: true} {
@@ -211,7 +211,7 @@ func TestLimit(t *testing.T) {
 }
 
 // TestCanonicalTwin runs the pipeline with the comparison at its end left out:
-// everything before it lets these through, so the comparison is what stops them.
+// everything before it lets these through, so the comparison is what stops them (COD-1).
 func TestCanonicalTwin(t *testing.T) {
 	for _, in := range []string{"a1 01 00", "a1 02 40", "a1 06 f4", "a1 07 43 010203", "a1 07 45 0102030405"} {
 		b := unhex(t, in)

@@ -1,0 +1,149 @@
+package crypto
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// Limits of message bodies, in bytes (MSG-2).
+const (
+	// MaxChatBody is that of a chat message.
+	MaxChatBody = 4096
+	// MaxDataBody is that of a data message.
+	MaxDataBody = 8192
+)
+
+// MessageID names a message of one author.
+type MessageID [16]byte
+
+// String returns the first 8 bytes in hex.
+func (i MessageID) String() string { return short(i[:]) }
+
+// NewMessageID returns a random one.
+func NewMessageID() (id MessageID) {
+	fill(nil, id[:])
+	return id
+}
+
+// Message is one message whose author is authentic (SPEC section 7.2).
+type Message struct {
+	// Author is the sender's meeting key.
+	Author MeetingKey
+	// Stream is the kind: StreamChat or StreamData.
+	Stream uint8
+	// ID is the author's name for it: show each once (MSG-1).
+	ID MessageID
+	// Time is the author's, in whole milliseconds: it proves nothing.
+	Time time.Time
+	// Body is the content.
+	Body []byte
+}
+
+// maxBody returns the limit of a kind, or -1 if there is no such kind (MSG-2).
+func maxBody(stream uint8) int {
+	switch stream {
+	case StreamChat:
+		return MaxChatBody
+	case StreamData:
+		return MaxDataBody
+	default:
+		return -1
+	}
+}
+
+// SignMessage returns the signed message, which SealMessage seals for all, or a pair
+// session carries to who missed it (MSG-3). The errors are ErrStream and ErrTooLarge.
+func SignMessage(inc *Incarnation, stream uint8, id MessageID, at time.Time, body []byte) ([]byte, error) {
+	limit := maxBody(stream)
+	if limit < 0 {
+		return nil, ErrStream
+	}
+	if len(body) > limit {
+		return nil, ErrTooLarge
+	}
+	m := innerMessage{ID: id, Time: uint64(max(at.UnixMilli(), 0)), Body: body}
+	m.Signature = inc.Sign(labelMessage, m.signed(inc.meeting, inc.Key(), stream)...)
+	return encode(m), nil
+}
+
+func (m innerMessage) signed(meeting MeetingID, author MeetingKey, stream uint8) [][]byte {
+	at := binary.BigEndian.AppendUint64(nil, m.Time)
+	return [][]byte{meeting[:], author[:], {stream}, m.ID[:], at, m.Body}
+}
+
+// VerifyMessage reads what SignMessage made, of this author and stream (MSG-1). The
+// errors are ErrStream, ErrMalformed, ErrTooLarge and ErrSignature.
+func VerifyMessage(meeting MeetingID, author MeetingKey, stream uint8, data []byte) (Message, error) {
+	return verifyMessage(meeting, author, stream, data, hooks{})
+}
+
+func verifyMessage(meeting MeetingID, author MeetingKey, stream uint8, data []byte, off hooks) (Message, error) {
+	limit := maxBody(stream)
+	if limit < 0 {
+		return Message{}, ErrStream
+	}
+	var m innerMessage
+	if decode(data, maxInnerMessage, &m) != nil || m.Time > 1<<53 {
+		return Message{}, ErrMalformed
+	}
+	if len(m.Body) > limit { // MSG-2
+		return Message{}, ErrTooLarge
+	}
+	// MSG-1: any reader could have sealed it; only the author could sign it.
+	if !author.Verify(labelMessage, m.Signature, m.signed(meeting, author, stream)...) && !off.messageSigned {
+		return Message{}, ErrSignature
+	}
+	return Message{Author: author, Stream: stream, ID: m.ID, Time: time.UnixMilli(int64(m.Time)), Body: m.Body}, nil
+}
+
+// SealMessage seals a signed message and returns it as gossip carries it. The errors
+// are ErrStream, ErrNoKey, ErrKeyLimit and ErrTooLarge.
+func (s *SenderStream) SealMessage(signedMessage []byte) ([]byte, error) {
+	if maxBody(s.number) < 0 {
+		return nil, ErrStream
+	}
+	if len(signedMessage) > maxInnerMessage {
+		return nil, ErrTooLarge
+	}
+	if err := s.begin(); err != nil {
+		return nil, err
+	}
+	defer s.end()
+	sealed, err := s.seal(nil, 0, signedMessage)
+	if err != nil {
+		return nil, err
+	}
+	return encode(sealedMessage{Author: s.keys.inc.Key(), Sealed: sealed}), nil
+}
+
+// ParseSealedMessage reads which author a sealed message claims, and the packet for
+// that author's ReaderKeys.OpenMessage. The error is ErrMalformed.
+func ParseSealedMessage(data []byte) (author MeetingKey, packet []byte, err error) {
+	var m sealedMessage
+	if err := decode(data, maxMessage, &m); err != nil {
+		return MeetingKey{}, nil, err
+	}
+	if h, err := InspectMedia(m.Sealed); err != nil || maxBody(h.Stream) < 0 {
+		return MeetingKey{}, nil, ErrMalformed
+	}
+	return m.Author, m.Sealed, nil
+}
+
+// OpenMessage opens a sealed message of this sender and verifies its signature (MSG-1).
+// It is safe for concurrent use. The errors are ErrMalformed, ErrStream, ErrTooLarge,
+// ErrUnknownKey (the packet was kept: see Release), ErrOldKey, ErrReplay, ErrRefused
+// and ErrSignature.
+func (r *ReaderKeys) OpenMessage(now time.Time, packet []byte) (Message, error) {
+	h, _, err := inspect(packet)
+	if err != nil {
+		return Message{}, err
+	}
+	if maxBody(h.Stream) < 0 {
+		return Message{}, ErrStream
+	}
+	signedMessage, err := r.open(now, nil, packet, h)
+	if err != nil {
+		return Message{}, err
+	}
+	return verifyMessage(r.meeting, r.author, h.Stream, signedMessage, r.off)
+}
