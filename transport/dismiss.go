@@ -1,0 +1,74 @@
+package transport
+
+import "time"
+
+// dismissTime is how long last words have to get out: enough for a retransmission on most paths.
+const dismissTime = 200 * time.Millisecond
+
+// Dismiss makes a peer a stranger as Revoke does, but gives it time to learn why: when it returns, the peer is out of
+// the room, its media link is closed and nothing from it is delivered; of what was queued for it nothing is sent but
+// the given last messages for its pair channel. Its connections are closed shortly after (TRA-16).
+func (h *Host) Dismiss(key PeerKey, last [][]byte) {
+	id, err := idOfKey(key)
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	p := h.peers[id]
+	if p == nil || !p.allowed {
+		h.mu.Unlock()
+		return
+	}
+	if p.pair == nil || len(last) == 0 {
+		h.mu.Unlock()
+		h.Revoke(key)
+		return
+	}
+	p.allowed = false
+	link, sender := p.link, p.pair
+	p.link = nil
+	if p.inbound != nil {
+		p.inbound.cancel()
+		p.inbound = nil
+	}
+	sender.replace(last)
+	h.mu.Unlock()
+	if link != nil {
+		link.close(ErrNotAllowed)
+	}
+	h.room.revoke(id)
+	h.spawn(func() {
+		timer := time.NewTimer(dismissTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-h.ctx.Done():
+		}
+		h.mu.Lock()
+		if p.allowed || p.pair != sender { // allowed again meanwhile
+			h.mu.Unlock()
+			return
+		}
+		h.stopPairLocked(p)
+		h.mu.Unlock()
+		_ = h.libp2p.swarm.ClosePeer(id)
+		h.mu.Lock()
+		h.forgetLocked(p)
+		h.mu.Unlock()
+	})
+}
+
+// replace drops what waits and queues other messages.
+func (s *pairSender) replace(messages [][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue, s.unconfirmed, s.bytes = nil, 0, 0
+	for _, data := range messages {
+		s.queue = append(s.queue, data)
+		s.bytes += len(data)
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}

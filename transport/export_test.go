@@ -1,0 +1,71 @@
+package transport
+
+import (
+	"net/netip"
+
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// Unsafe turns protections off.
+type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers bool }
+
+// Without returns a configuration without the named protections.
+func Without(c Config, u Unsafe) Config {
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers}
+	return c
+}
+
+// ConnsTo counts the connections to a peer.
+func (h *Host) ConnsTo(key PeerKey) int {
+	id, _ := idOfKey(key)
+	return len(h.libp2p.swarm.ConnsToPeer(id))
+}
+
+// RoomPeers counts the peers of the room.
+func (h *Host) RoomPeers() int { return len(h.room.topic.ListPeers()) }
+
+// ForceGreet has GossipSub greet a peer that has not let us in, as an attacker's would.
+func (h *Host) ForceGreet(key PeerKey) {
+	id, _ := idOfKey(key)
+	h.room.greet(id)
+}
+
+// TopicName is the name of the gossip topic.
+func TopicName(room [32]byte) string { return topicName(room) }
+
+// OSNetwork is the operating system's network.
+func OSNetwork() (Network, error) { return newOSNetwork() }
+
+// IsMedia tells whether a datagram is ICE's, DTLS's or SRTP's, and not QUIC's.
+func IsMedia(datagram []byte) bool { return classify(datagram) != packetQUIC }
+
+// Filter is the address filter of a host on this network.
+func Filter(n Network, loopback bool) (ip func(netip.Addr) bool, addrs func([]ma.Multiaddr) []ma.Multiaddr) {
+	f := &addressFilter{network: n, loopback: loopback}
+	return f.allow, f.multiaddrs
+}
+
+// ReplaceCandidates returns an answer with other candidates.
+func ReplaceCandidates(answer []byte, addrs []ma.Multiaddr) ([]byte, error) {
+	s, _, err := decodeSignal(answer, signalAnswer)
+	if err != nil {
+		return nil, err
+	}
+	s.Candidates = nil
+	for _, a := range addrs {
+		if ap, ok := addrPortOf(firstTwo(a)); ok {
+			s.add(candidateHost, ap)
+		}
+	}
+	return s.encode()
+}
+
+// ReplaceFingerprint returns an answer with another certificate's fingerprint.
+func ReplaceFingerprint(answer []byte) ([]byte, error) {
+	s, _, err := decodeSignal(answer, signalAnswer)
+	if err != nil {
+		return nil, err
+	}
+	s.Fingerprint[0] ^= 1
+	return s.encode()
+}

@@ -1,0 +1,142 @@
+package transport
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// gate decides who may connect. It is libp2p's ConnectionGater; whether a stream may
+// be opened is asked of it by libp2pHost, whether gossip may pass by the room.
+type gate struct{ host *Host }
+
+// open tells whether every protocol is open to a peer, and not the door alone.
+func (g *gate) open(id peer.ID) bool { return g.host.config.unsafe.openGate || g.host.allowed(id) }
+
+// InterceptPeerDial lets every dial pass: they all come from Connect and OpenDoor.
+func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
+
+// InterceptAddrDial is the address filter once more, in case an address came in by a
+// way other than Connect.
+func (g *gate) InterceptAddrDial(_ peer.ID, addr ma.Multiaddr) bool {
+	return g.host.filter.dialable(addr)
+}
+
+// InterceptAccept lets handshakes begin; their number is the resource manager's.
+func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+
+// InterceptSecured bounds the strangers, in all and per address. They are let in even
+// while the door is closed, since a new member may dial before we learn of it.
+func (g *gate) InterceptSecured(dir network.Direction, id peer.ID, c network.ConnMultiaddrs) bool {
+	if _, ok := keyOfID(id); !ok {
+		return false // meeting keys are Ed25519
+	}
+	if dir == network.DirOutbound || g.host.allowed(id) {
+		return true
+	}
+	from, _ := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+	same, all := 0, 0
+	for _, conn := range g.host.libp2p.swarm.Conns() {
+		if g.host.allowed(conn.RemotePeer()) {
+			continue
+		}
+		all++
+		if other, ok := addrPortOf(firstTwo(conn.RemoteMultiaddr())); ok && other.Addr() == from.Addr() {
+			same++
+		}
+	}
+	limit := g.host.config.MaxStrangers
+	return all < limit && same < (limit+1)/2
+}
+
+// InterceptUpgraded agrees.
+func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+
+// expireLocked closes a stranger's connections after a while. Host.mu is held (TRA-5).
+func (h *Host) expireLocked(p *peerState) {
+	if p.allowed || p.conns == 0 || p.doors > 0 || h.closed {
+		return
+	}
+	if p.expiry != nil {
+		p.expiry.Reset(h.config.StrangerTimeout)
+		return
+	}
+	p.expiry = time.AfterFunc(h.config.StrangerTimeout, func() {
+		h.spawn(func() {
+			h.mu.Lock()
+			keep := p.allowed || p.doors > 0
+			h.mu.Unlock()
+			if !keep {
+				_ = h.libp2p.swarm.ClosePeer(p.id)
+			}
+		})
+	})
+}
+
+// rateLimiter is a token bucket per address and one for all.
+type rateLimiter struct {
+	mu      sync.Mutex
+	all     bucket
+	address map[netip.Addr]*bucket
+}
+
+type bucket struct {
+	tokens float64
+	last   time.Time
+}
+
+// Door streams that may be opened: per address and in all, burst and per second.
+const (
+	doorBurst    = 32
+	doorRate     = 2
+	doorBurstAll = 64
+	doorRateAll  = 16
+	maxBuckets   = 1024
+)
+
+func newRateLimiter() *rateLimiter {
+	return &rateLimiter{address: make(map[netip.Addr]*bucket), all: bucket{tokens: doorBurstAll}}
+}
+
+func (b *bucket) take(now time.Time, burst, perSecond float64) bool {
+	if !b.last.IsZero() {
+		b.tokens = min(burst, b.tokens+now.Sub(b.last).Seconds()*perSecond)
+	}
+	b.last = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+// allow takes a token for an address (IPv6: for its /64).
+func (r *rateLimiter) allow(ip netip.Addr, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ip.Is6() {
+		p, _ := ip.Prefix(64)
+		ip = p.Addr()
+	}
+	b := r.address[ip]
+	if b == nil {
+		if len(r.address) >= maxBuckets {
+			for k, old := range r.address { // full buckets say nothing
+				if now.Sub(old.last) > doorBurst/doorRate*time.Second {
+					delete(r.address, k)
+				}
+			}
+			if len(r.address) >= maxBuckets {
+				return false
+			}
+		}
+		b = &bucket{tokens: doorBurst}
+		r.address[ip] = b
+	}
+	return b.take(now, doorBurst, doorRate) && r.all.take(now, doorBurstAll, doorRateAll)
+}

@@ -1,0 +1,403 @@
+package transport
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/pion/interceptor/pkg/cc"
+)
+
+// PeerKey is a peer's Ed25519 public meeting key.
+type PeerKey [32]byte
+
+// String is the first 8 hexadecimal digits: enough to tell peers apart in a log.
+func (k PeerKey) String() string { return hex.EncodeToString(k[:4]) }
+
+// Errors callers can act on.
+var (
+	// ErrClosed reports that the host is closed.
+	ErrClosed = errors.New("transport: host is closed")
+	// ErrNotAllowed reports a peer that is not allowed; call Allow first.
+	ErrNotAllowed = errors.New("transport: peer is not allowed")
+	// ErrNoAddress reports that none of a peer's addresses may be dialled from here.
+	ErrNoAddress = errors.New("transport: no address that may be dialled")
+	// ErrNotConnected reports that there is no path to the peer; call Connect.
+	ErrNotConnected = errors.New("transport: no connection to peer")
+	// ErrQueueFull reports that a peer does not take messages as fast as they are
+	// sent; try again later or drop the message.
+	ErrQueueFull = errors.New("transport: outgoing queue is full")
+	// ErrTooLarge reports a message or packet over its limit.
+	ErrTooLarge = errors.New("transport: too large")
+)
+
+// Kind is the kind of a media packet: which of the link's two streams carries it.
+type Kind uint8
+
+// The two kinds. Audio is never held back by a congestion controller's pacer.
+const (
+	Audio Kind = iota
+	Video
+)
+
+// Config is what a Host is made from. Zero values mean what each field says.
+type Config struct {
+	// Key is this peer's meeting key, and libp2p's host key. Required. Use a fresh one
+	// per meeting and start, or meetings can be linked by it.
+	Key ed25519.PrivateKey
+	// RoomID names the gossip room. It never travels: the topic is a hash of it. Required.
+	RoomID [32]byte
+	// Listen has at most one IPv4 and one IPv6 address. Empty: all interfaces of both
+	// families (of IPv4 alone where there is no IPv6), port chosen by the system.
+	Listen []netip.AddrPort
+	// Network is nil for the operating system's.
+	Network Network
+	// Logger is nil for none. Keys are logged by their first 4 bytes, addresses never.
+	Logger *slog.Logger
+
+	// OnPacket receives every media packet, from the goroutine that reads that peer's
+	// link: return soon, and do not call Revoke or Close. payload is valid only during
+	// the call. Nil: packets are dropped.
+	OnPacket func(from PeerKey, kind Kind, payload []byte)
+	// BandwidthEstimator makes the congestion controller of a media link, for instance
+	// gcc.NewSendSideBWE with an initial and a maximum bitrate, so that there is a cap
+	// from the first packet. Nil: no congestion control and no pacing.
+	BandwidthEstimator func(PeerKey) (cc.BandwidthEstimator, error)
+	// Tap, if set, sees every byte string that reached this host, after decryption,
+	// whether accepted or not. For tests and simulations.
+	Tap func(at TapPoint, from PeerKey, data []byte)
+
+	// MaxStrangers bounds connections to peers not allowed; half of them may come from
+	// one address, which an office shares. 0: 96.
+	MaxStrangers int
+	// MaxDoors bounds incoming door streams in all. 0: 64. One per peer in any case.
+	MaxDoors int
+	// StrangerTimeout is how long a stranger without a door stream stays. 0: 5 s.
+	StrangerTimeout time.Duration
+	// DoorTimeout is how long a door stream lives at most. 0: 30 min.
+	DoorTimeout time.Duration
+	// PairQueue is how many bytes wait for one peer at most. 0: 1 MiB. Also 1,024 messages.
+	PairQueue int
+	// HeartbeatInterval is GossipSub's. 0: 250 ms.
+	HeartbeatInterval time.Duration
+
+	unsafe unsafeSwitches
+}
+
+// unsafeSwitches turn protections off. Only this package's tests can set them, to show
+// that the attacks work without the protection.
+type unsafeSwitches struct {
+	openGate       bool // strangers are treated as members
+	anyAddress     bool // no address filter
+	claimOnCheck   bool // a check sent to an address claims it
+	resendPlain    bool // retransmissions under the old sequence number
+	anyFingerprint bool // any DTLS certificate
+	replayOffers   bool // old offers are answered
+}
+
+// TapPoint is where Config.Tap saw something.
+type TapPoint string
+
+// Tap points.
+const (
+	TapStream TapPoint = "stream" // raw bytes of any libp2p stream
+	TapDoor   TapPoint = "door"   // a frame
+	TapPair   TapPoint = "pair"   // a frame
+	TapGossip TapPoint = "gossip" // a message of the room
+	TapMedia  TapPoint = "media"  // a media payload
+)
+
+// withDefaults returns c with every zero value replaced.
+func (c Config) withDefaults() Config {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	wait := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&c.MaxStrangers, 96)
+	set(&c.MaxDoors, 64)
+	set(&c.PairQueue, 1<<20)
+	wait(&c.StrangerTimeout, 5*time.Second)
+	wait(&c.DoorTimeout, 30*time.Minute)
+	wait(&c.HeartbeatInterval, 250*time.Millisecond)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Host is one end of the transport. Its methods may be called from any goroutine.
+type Host struct {
+	config  Config
+	key     PeerKey
+	log     *slog.Logger
+	filter  *addressFilter
+	ctx     context.Context
+	cancel  context.CancelFunc
+	events  *events
+	mux     *mediaMux
+	gate    *gate
+	libp2p  *libp2pHost
+	room    *room
+	doors   chan *DoorStream
+	media   *mediaConfig
+	streams sync.WaitGroup // every goroutine of ours
+
+	mu       sync.Mutex
+	closed   bool
+	doorOpen bool
+	doorRate *rateLimiter
+	peers    map[peer.ID]*peerState
+}
+
+// peerState is what the host knows of one peer; guarded by Host.mu.
+type peerState struct {
+	key     PeerKey
+	id      peer.ID
+	allowed bool
+	conns   int
+	doors   int // open door streams, ours and theirs
+	pair    *pairSender
+	inbound *pairReceiver
+	link    *Link
+	expiry  *time.Timer    // closes a stranger's connections
+	sees    netip.AddrPort // where this peer says it sees our UDP socket
+}
+
+// Listen opens the sockets and starts the host. It returns when the host can be
+// reached; ctx bounds only that. No packet is sent to anyone.
+func Listen(ctx context.Context, config Config) (*Host, error) {
+	config = config.withDefaults()
+	if len(config.Key) != ed25519.PrivateKeySize {
+		return nil, errors.New("transport: Config.Key is required")
+	}
+	if config.RoomID == ([32]byte{}) {
+		return nil, errors.New("transport: Config.RoomID is required")
+	}
+	if config.Network == nil {
+		n, err := newOSNetwork()
+		if err != nil {
+			return nil, err
+		}
+		config.Network = n
+	}
+	listen, err := listenAddresses(config)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{
+		config:   config,
+		key:      PeerKey(config.Key.Public().(ed25519.PublicKey)),
+		log:      config.Logger,
+		filter:   &addressFilter{network: config.Network, any: config.unsafe.anyAddress},
+		doors:    make(chan *DoorStream, config.MaxDoors),
+		doorRate: newRateLimiter(),
+		peers:    make(map[peer.ID]*peerState),
+	}
+	for _, a := range listen {
+		h.filter.loopback = h.filter.loopback || a.Addr().IsLoopback()
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.events = newEvents(h.ctx)
+	h.mux = newMediaMux(h.primaryAddress)
+	h.mux.claimOnCheck = config.unsafe.claimOnCheck
+	h.gate = &gate{host: h}
+	if h.media, err = newMediaConfig(); err != nil {
+		h.cancel()
+		return nil, err
+	}
+	if h.libp2p, err = newLibp2pHost(h, listen); err != nil {
+		h.cancel()
+		return nil, err
+	}
+	if h.room, err = newRoom(h); err != nil {
+		_ = h.Close()
+		return nil, err
+	}
+	h.spawn(h.events.run)
+	h.spawn(h.room.run)
+	if err := ctx.Err(); err != nil {
+		_ = h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// listenAddresses checks Config.Listen or makes the default.
+func listenAddresses(c Config) ([]netip.AddrPort, error) {
+	if len(c.Listen) > 0 {
+		seen := map[bool]bool{}
+		for _, a := range c.Listen {
+			if !a.IsValid() || a.Addr().Is4In6() || a.Addr().Zone() != "" || seen[a.Addr().Is4()] {
+				return nil, fmt.Errorf("transport: Config.Listen: %v: want at most one IPv4 and one IPv6 address", a)
+			}
+			seen[a.Addr().Is4()] = true
+		}
+		return c.Listen, nil
+	}
+	own, err := c.Network.Addresses()
+	if err != nil {
+		return nil, fmt.Errorf("transport: list own addresses: %w", err)
+	}
+	listen := []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), 0)}
+	for _, p := range own {
+		if p.Addr().Is6() && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+			return append(listen, netip.AddrPortFrom(netip.IPv6Unspecified(), 0)), nil
+		}
+	}
+	return listen, nil
+}
+
+// Key returns this host's own key.
+func (h *Host) Key() PeerKey { return h.key }
+
+// Events is the one stream of what happens; read it without long pauses. It is never
+// closed; stop reading after Close. State events are never lost, but a newer one may
+// replace an unread older one of the same peer; messages are never dropped, and gossip
+// only when the reader is thousands behind. A Message may come just before its peer's
+// PeerConnected.
+func (h *Host) Events() <-chan Event { return h.events.out }
+
+// Addresses lists where this host can be reached: what to put into an invite. QUIC
+// first, then TCP; public addresses first.
+func (h *Host) Addresses() []ma.Multiaddr { return h.libp2p.addresses() }
+
+// Observed returns where connected peers see this host's UDP socket, when that is none
+// of its own addresses: the outside of a NAT. One address per family, the one most
+// peers agree on, since a peer may lie.
+func (h *Host) Observed() []netip.AddrPort {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	votes := make(map[netip.AddrPort]int)
+	for _, p := range h.peers {
+		if p.sees.IsValid() {
+			votes[p.sees]++
+		}
+	}
+	var best [2]netip.AddrPort
+	for a, n := range votes {
+		b := &best[family(a.Addr().Is6())]
+		if m := votes[*b]; n > m || n == m && a.Compare(*b) < 0 {
+			*b = a
+		}
+	}
+	return slices.DeleteFunc([]netip.AddrPort{best[1], best[0]}, func(a netip.AddrPort) bool { return !a.IsValid() })
+}
+
+// noteObserved records what a peer says it saw us at.
+func (h *Host) noteObserved(from peer.ID, addr netip.AddrPort) {
+	if !addr.IsValid() || !h.filter.allow(addr.Addr()) || addr.Addr().IsLoopback() {
+		return
+	}
+	for _, p := range h.filter.ownPrefixes() {
+		if p.Addr() == addr.Addr() {
+			return // a host address already
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.peers[from]; p != nil {
+		p.sees = addr
+	}
+}
+
+// primaryAddress is the interface address that stands for a socket on all interfaces.
+func (h *Host) primaryAddress(ipv6 bool) netip.Addr {
+	unspecified := netip.IPv4Unspecified()
+	if ipv6 {
+		unspecified = netip.IPv6Unspecified()
+	}
+	if all := h.filter.reachable(netip.AddrPortFrom(unspecified, 1)); len(all) > 0 {
+		return all[0].Addr()
+	}
+	return netip.Addr{}
+}
+
+// spawn runs f in a goroutine that Close waits for; it refuses once the host closes.
+func (h *Host) spawn(f func()) bool {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return false
+	}
+	h.streams.Add(1)
+	h.mu.Unlock()
+	go func() {
+		defer h.streams.Done()
+		f()
+	}()
+	return true
+}
+
+// Close tells every peer, closes everything and waits for every goroutine (TRA-15).
+func (h *Host) Close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
+	h.closed = true
+	var links []*Link
+	for _, p := range h.peers {
+		if p.link != nil {
+			links = append(links, p.link)
+		}
+		if p.expiry != nil {
+			p.expiry.Stop()
+		}
+		if p.pair != nil {
+			p.pair.cancel()
+		}
+	}
+	h.mu.Unlock()
+	for _, l := range links {
+		l.close(ErrClosed) // says goodbye, so before the sockets go
+	}
+	h.cancel()
+	err := h.libp2p.close()
+	_ = h.mux.Close()
+	h.streams.Wait()
+	return err
+}
+
+// peer returns the state of a peer, made if there is none. Host.mu is held.
+func (h *Host) peerLocked(id peer.ID) *peerState {
+	p := h.peers[id]
+	if p == nil {
+		p = &peerState{id: id}
+		p.key, _ = keyOfID(id)
+		h.peers[id] = p
+	}
+	return p
+}
+
+// forgetLocked drops a peer nothing is known of any more. Host.mu is held.
+func (h *Host) forgetLocked(p *peerState) {
+	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil {
+		if p.expiry != nil {
+			p.expiry.Stop()
+		}
+		delete(h.peers, p.id)
+	}
+}
+
+// topicName is the name of the gossip topic: others must not learn the room from it.
+func topicName(room [32]byte) string {
+	sum := sha256.Sum256(append([]byte("huisclos transport topic v1\x00"), room[:]...))
+	return hex.EncodeToString(sum[:16])
+}

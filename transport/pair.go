@@ -1,0 +1,274 @@
+package transport
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+var noAddr netip.AddrPort
+
+const (
+	pairMessages = 1024 // waiting for one peer at most
+	pairReopen   = 100 * time.Millisecond
+	pairRetry    = 5 * time.Second // when the peer does not let us in (yet)
+)
+
+// pairSender sends to one connected member. Each side opens a stream of its own to
+// send on, so there is nothing to agree on: to open it is to say "you are a member
+// here", and the welcome that comes back says the same of us. Until that comes, what
+// was sent is kept, and sent again if the stream was refused (TRA-6).
+type pairSender struct {
+	host   *Host
+	peer   *peerState
+	ctx    context.Context
+	cancel context.CancelFunc
+	wake   chan struct{} // something to send
+	nudge  chan struct{} // the peer has opened its stream: it lets us in now
+
+	mu          sync.Mutex
+	queue       [][]byte
+	unconfirmed int // of queue, sent before the welcome
+	welcomed    bool
+	bytes       int
+}
+
+func (h *Host) startPairLocked(p *peerState) {
+	if p.pair != nil || h.closed {
+		return
+	}
+	s := &pairSender{host: h, peer: p, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1)}
+	s.ctx, s.cancel = context.WithCancel(h.ctx)
+	p.pair = s
+	h.streams.Add(1)
+	go func() {
+		defer h.streams.Done()
+		s.run()
+	}()
+}
+
+func (h *Host) stopPairLocked(p *peerState) {
+	if p.pair != nil {
+		p.pair.cancel()
+		p.pair = nil
+	}
+	if p.inbound != nil {
+		p.inbound.cancel()
+		p.inbound = nil
+	}
+}
+
+// Send queues a message of 1 to MaxFrame bytes for a connected member and returns at
+// once; data must not be changed afterwards. Messages arrive in order as long as the
+// connection lasts; those under way when it breaks are lost, and PeerDisconnected or a
+// second PeerConnected says so.
+func (h *Host) Send(key PeerKey, data []byte) error {
+	if len(data) == 0 || len(data) > MaxFrame {
+		return ErrTooLarge
+	}
+	id, err := idOfKey(key)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	p := h.peers[id]
+	var s *pairSender
+	if p != nil {
+		s = p.pair
+	}
+	allowed := p != nil && p.allowed
+	h.mu.Unlock()
+	switch {
+	case !allowed:
+		return ErrNotAllowed
+	case s == nil:
+		return ErrNotConnected
+	}
+	return s.push(data)
+}
+
+func (s *pairSender) push(data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) >= pairMessages || s.bytes+len(data) > s.host.config.PairQueue {
+		return ErrQueueFull
+	}
+	s.queue = append(s.queue, data)
+	s.bytes += len(data)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// next returns the next message to write. Before the welcome it stays in the queue.
+func (s *pairSender) next() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unconfirmed >= len(s.queue) {
+		return nil
+	}
+	data := s.queue[s.unconfirmed]
+	if !s.welcomed {
+		s.unconfirmed++
+		return data
+	}
+	s.queue[0] = nil
+	s.queue = s.queue[1:]
+	s.bytes -= len(data)
+	return data
+}
+
+func (s *pairSender) confirm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, data := range s.queue[:s.unconfirmed] {
+		s.bytes -= len(data)
+	}
+	s.queue = s.queue[s.unconfirmed:]
+	s.unconfirmed, s.welcomed = 0, true
+}
+
+// run keeps the stream open as long as the peer is connected and allowed.
+func (s *pairSender) run() {
+	for s.ctx.Err() == nil {
+		select {
+		case <-s.nudge: // only one that comes after this attempt counts
+		default:
+		}
+		welcomed := s.session()
+		if s.ctx.Err() != nil {
+			return
+		}
+		wait := pairRetry
+		if welcomed { // it broke although the connection lasts: messages may be lost
+			wait = pairReopen
+			s.host.events.post(PeerConnected{s.peer.key})
+		}
+		select {
+		case <-s.nudge:
+		case <-time.After(wait):
+		case <-s.ctx.Done():
+		}
+	}
+}
+
+// session opens one stream and sends until it breaks.
+func (s *pairSender) session() (welcomed bool) {
+	s.mu.Lock()
+	s.unconfirmed, s.welcomed = 0, false
+	s.mu.Unlock()
+	stream, err := s.host.libp2p.NewStream(s.ctx, s.peer.id, protocolPair)
+	if err != nil {
+		return false
+	}
+	stop := context.AfterFunc(s.ctx, func() { _ = stream.Reset() })
+	defer stop()
+	defer func() { _ = stream.Reset() }()
+	if err := stream.(*lazyStream).Flush(); err != nil {
+		return false
+	}
+	broken := make(chan struct{})
+	s.host.streams.Add(1)
+	go func() { // the welcome, then the end of the stream
+		defer s.host.streams.Done()
+		defer close(broken)
+		if err := s.host.receiveWelcome(stream); err != nil {
+			return
+		}
+		s.confirm()
+		s.host.room.greet(s.peer.id)
+		_, _ = stream.Read(make([]byte, 1)) // nothing more is ever sent
+	}()
+	for {
+		data := s.next()
+		if data == nil {
+			select {
+			case <-s.wake:
+				continue
+			case <-broken:
+			case <-s.ctx.Done():
+			}
+			break
+		}
+		if err := writeFrame(stream, data); err != nil {
+			break
+		}
+	}
+	_ = stream.Reset()
+	<-broken
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.welcomed
+}
+
+// pairReceiver is the incoming pair stream of a member; there is one at a time.
+type pairReceiver struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// handlePair reads a member's pair stream. It waits for the owner to take each
+// message, and so the peer waits too.
+func (h *Host) handlePair(s network.Stream) {
+	ctx, cancel := context.WithCancel(h.ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
+	defer stop()
+	defer func() { _ = s.Reset() }()
+	r := &pairReceiver{cancel: cancel, done: make(chan struct{})}
+	defer close(r.done)
+
+	h.mu.Lock()
+	p := h.peers[s.Conn().RemotePeer()]
+	if p == nil || !p.allowed && !h.config.unsafe.openGate {
+		h.mu.Unlock()
+		return
+	}
+	previous := p.inbound
+	p.inbound = r
+	if p.pair != nil {
+		select {
+		case p.pair.nudge <- struct{}{}:
+		default:
+		}
+	}
+	h.mu.Unlock()
+	if previous != nil {
+		previous.cancel()
+		<-previous.done // keep the order of messages
+	}
+	if h.sendWelcome(s) != nil {
+		return
+	}
+	for {
+		data, err := readFrame(s)
+		if err != nil {
+			return
+		}
+		if tap := h.config.Tap; tap != nil {
+			tap(TapPair, p.key, data)
+		}
+		if !h.allowed(p.id) || !h.events.deliver(ctx, Message{p.key, data}) {
+			return
+		}
+	}
+}
+
+// welcomedBy tells whether a peer has let us in.
+func (h *Host) welcomedBy(id peer.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.peers[id]
+	if p == nil || p.pair == nil {
+		return false
+	}
+	p.pair.mu.Lock()
+	defer p.pair.mu.Unlock()
+	return p.pair.welcomed
+}

@@ -1,0 +1,200 @@
+package transport
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/huisclos/huisclos/crypto/codec"
+)
+
+// Every byte this package defines on the wire is in this file. The rest is libp2p's
+// (multistream, QUIC, Noise and yamux over TCP), GossipSub's, and ICE, DTLS and SRTP.
+// Decoders take one encoding for each value and check limits before use (TRA-12).
+
+// Protocol names, negotiated inside the encrypted connection. A stranger is offered
+// the door alone (meet/SPEC.md TRA-3).
+const (
+	protocolDoor = "/huisclos/door/1"
+	protocolPair = "/huisclos/pair/1"
+	protocolRoom = "/huisclos/room/1"
+)
+
+// MaxFrame is the longest message on a door or pair stream and in the room, in bytes.
+const MaxFrame = 65535
+
+// Errors of the wire formats.
+var (
+	// ErrFrame reports a frame of a length that is not 1 to MaxFrame.
+	ErrFrame = errors.New("transport: frame is empty or longer than 65,535 bytes")
+	// ErrSignal reports a media signal that is malformed or breaks a limit.
+	ErrSignal = errors.New("transport: malformed media signal")
+)
+
+// A frame is a length of two bytes, big-endian, at least 1, and that many bytes. So a
+// peer can make us hold 64 KiB at most, whatever it announces.
+func writeFrame(w io.Writer, payload []byte) error {
+	if len(payload) == 0 || len(payload) > MaxFrame {
+		return ErrFrame
+	}
+	b := make([]byte, 2, 2+len(payload))
+	binary.BigEndian.PutUint16(b, uint16(len(payload)))
+	_, err := w.Write(append(b, payload...)) // one write: one QUIC frame for short messages
+	return err
+}
+
+// readFrame returns the next frame. io.EOF means the stream ended between frames.
+func readFrame(r io.Reader) ([]byte, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	size := int(binary.BigEndian.Uint16(head[:]))
+	if size == 0 {
+		return nil, ErrFrame
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	return payload, nil
+}
+
+// welcome is the first frame an accepting side sends on a door or pair stream. It
+// means: you are let in here. Observed is the UDP address the opener was seen at, in
+// addrPortBytes form, or absent: the opener's server-reflexive candidate.
+type welcome struct {
+	Observed []byte `cbor:"1,keyasint,omitempty"`
+}
+
+const maxWelcome = 32
+
+func encodeWelcome(observed netip.AddrPort) ([]byte, error) {
+	var w welcome
+	if observed.IsValid() {
+		w.Observed = addrPortBytes(observed)
+	}
+	return codec.Marshal(w)
+}
+
+func decodeWelcome(b []byte) (netip.AddrPort, error) {
+	var w welcome
+	if err := codec.Unmarshal(b, maxWelcome, &w); err != nil {
+		return netip.AddrPort{}, err
+	}
+	if len(w.Observed) == 0 {
+		return netip.AddrPort{}, nil
+	}
+	return parseAddrPortBytes(w.Observed)
+}
+
+// addrPortBytes is an IP address (4 or 16 bytes) and a port (2 bytes, big-endian).
+func addrPortBytes(a netip.AddrPort) []byte {
+	return binary.BigEndian.AppendUint16(a.Addr().Unmap().AsSlice(), a.Port())
+}
+
+func parseAddrPortBytes(b []byte) (netip.AddrPort, error) {
+	if len(b) != 6 && len(b) != 18 {
+		return netip.AddrPort{}, fmt.Errorf("%w: address of %d bytes", ErrSignal, len(b))
+	}
+	ip, _ := netip.AddrFromSlice(b[:len(b)-2])
+	port := binary.BigEndian.Uint16(b[len(b)-2:])
+	if ip.Is4In6() || port == 0 {
+		return netip.AddrPort{}, fmt.Errorf("%w: address", ErrSignal) // one form per address
+	}
+	return netip.AddrPortFrom(ip, port), nil
+}
+
+// Kinds of media signal.
+const (
+	signalOffer  = 1
+	signalAnswer = 2
+)
+
+// Candidate types (RFC 8445 §5.1.1).
+const (
+	candidateHost            = 1
+	candidateServerReflexive = 2
+)
+
+// mediaSignal is an offer or an answer: all that ICE (RFC 8445) and DTLS-SRTP
+// (RFC 5763) need from the other side. There is no SDP: streams, payload types and
+// header extensions are fixed (see media_rtp.go), and the answerer is always the DTLS
+// client, which is the sooner to have a checked path.
+type mediaSignal struct {
+	Kind        uint64   `cbor:"1,keyasint,omitempty"`
+	Generation  uint64   `cbor:"2,keyasint,omitempty"` // of the link; an answer repeats the offer's
+	Fragment    string   `cbor:"3,keyasint,omitempty"` // ICE user fragment
+	Password    string   `cbor:"4,keyasint,omitempty"` // ICE password
+	Fingerprint []byte   `cbor:"5,keyasint,omitempty"` // SHA-256 of the DTLS certificate
+	Candidates  [][]byte `cbor:"6,keyasint,omitempty"` // type (1 byte) ‖ addrPortBytes
+}
+
+type iceCandidate struct {
+	kind uint8
+	addr netip.AddrPort
+}
+
+const (
+	maxSignal       = 512
+	fragmentLength  = 16
+	passwordLength  = 32
+	fingerprintSize = 32
+)
+
+func (s *mediaSignal) encode() ([]byte, error) { return codec.Marshal(s) }
+
+func (s *mediaSignal) add(kind uint8, addr netip.AddrPort) {
+	s.Candidates = append(s.Candidates, append([]byte{kind}, addrPortBytes(addr)...))
+}
+
+// decodeSignal returns a signal of this kind and its candidates, all checked but the
+// addresses themselves, which are the address filter's to judge.
+func decodeSignal(b []byte, kind uint64) (*mediaSignal, []iceCandidate, error) {
+	var s mediaSignal
+	if err := codec.Unmarshal(b, maxSignal, &s); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrSignal, err)
+	}
+	switch {
+	case s.Kind != kind:
+		return nil, nil, fmt.Errorf("%w: kind %d, want %d", ErrSignal, s.Kind, kind)
+	case s.Generation == 0 || s.Generation >= 1<<32:
+		return nil, nil, fmt.Errorf("%w: generation", ErrSignal)
+	case len(s.Fragment) != fragmentLength || !iceChars(s.Fragment):
+		return nil, nil, fmt.Errorf("%w: user fragment", ErrSignal)
+	case len(s.Password) != passwordLength || !iceChars(s.Password):
+		return nil, nil, fmt.Errorf("%w: password", ErrSignal)
+	case len(s.Fingerprint) != fingerprintSize:
+		return nil, nil, fmt.Errorf("%w: fingerprint", ErrSignal)
+	case len(s.Candidates) > MaxAddresses:
+		return nil, nil, fmt.Errorf("%w: %d candidates", ErrSignal, len(s.Candidates))
+	}
+	candidates := make([]iceCandidate, 0, len(s.Candidates))
+	for _, c := range s.Candidates {
+		if len(c) < 1 || c[0] != candidateHost && c[0] != candidateServerReflexive {
+			return nil, nil, fmt.Errorf("%w: candidate type", ErrSignal)
+		}
+		addr, err := parseAddrPortBytes(c[1:])
+		if err != nil {
+			return nil, nil, err
+		}
+		candidates = append(candidates, iceCandidate{c[0], addr})
+	}
+	return &s, candidates, nil
+}
+
+// iceChars tells whether s has only letters and digits (a subset of ice-char).
+func iceChars(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9') {
+			return false
+		}
+	}
+	return true
+}
