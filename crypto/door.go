@@ -120,8 +120,8 @@ func (d *DoorInitiator) Finish(second []byte) (third []byte, channel *DoorChanne
 	return third, &DoorChannel{send: send, receive: receive}, nil
 }
 
-// CheckAdmit, after Finish, returns ErrWrongAdmit unless an Admit carries this joiner's bundle, name
-// and both nonces (DOR-5). Call it before trusting the roster the Admit came with.
+// CheckAdmit returns ErrWrongAdmit unless an Admit carries this joiner's bundle, name
+// and both nonces (DOR-5). Call it after Finish and before trusting the roster the Admit came with.
 func (d *DoorInitiator) CheckAdmit(b Bundle, name string, joiner, responder Nonce) error {
 	k := &d.knocked
 	if k.Name == "" || b != k.Bundle || name != k.Name || joiner != k.JoinerNonce || responder != k.ResponderNonce {

@@ -58,8 +58,6 @@ func check(tree fs.FS) ([]string, error) {
 			return fs.SkipDir
 		case d.IsDir() || path.Ext(name) != ".go":
 			return nil
-		case p == "deps.go": // keeps the requirements of go.mod while the rooms are built
-			return nil
 		}
 		return c.file(p)
 	})
