@@ -37,3 +37,11 @@ func (s *Set) Proof(raw []byte, removed crypto.IdentityKey) *Operation {
 	}
 	return nil
 }
+
+// AuthorBundle returns the bundle that signed an operation of the set, or nil.
+func (s *Set) AuthorBundle(o *Operation) *crypto.Bundle {
+	if in := s.intros[o.Author]; len(in) > 0 {
+		return in[0].brings
+	}
+	return nil
+}

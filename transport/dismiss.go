@@ -5,7 +5,7 @@ import "time"
 // dismissTime is how long last words have to get out: enough for a retransmission on most paths.
 const dismissTime = 200 * time.Millisecond
 
-// Dismiss makes a peer a stranger as Revoke does, but gives it time to learn why: when it returns, the peer is out of
+// Dismiss makes a peer a stranger as Revoke does (TRA-16), but gives it time to learn why: when it returns, the peer is out of
 // the room, its media link is closed and nothing from it is delivered; of what was queued for it nothing is sent but
 // the given last messages for its pair channel. Its connections are closed shortly after (TRA-16).
 func (h *Host) Dismiss(key PeerKey, last [][]byte) {

@@ -10,7 +10,7 @@ import (
 )
 
 // Allow makes a peer a member here: from now on it may use every protocol, and an
-// existing connection serves.
+// existing connection serves. (But for one on which the peer was dismissed: it is closed, and PeerDisconnected follows.)
 func (h *Host) Allow(key PeerKey) {
 	id, err := idOfKey(key)
 	if err != nil || key == h.key {
@@ -30,7 +30,16 @@ func (h *Host) Allow(key PeerKey) {
 		p.expiry.Stop()
 		p.expiry = nil
 	}
-	if p.conns > 0 {
+	switch {
+	case p.pair != nil:
+		// It was dismissed just now. GossipSub would not greet it again on this connection.
+		h.stopPairLocked(p)
+		h.streams.Add(1)
+		go func() {
+			defer h.streams.Done()
+			_ = h.libp2p.swarm.ClosePeer(id)
+		}()
+	case p.conns > 0:
 		h.startPairLocked(p)
 		h.events.post(PeerConnected{key})
 	}

@@ -1,0 +1,143 @@
+package meet
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/crypto/codec"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+const (
+	// newcomer is how long somebody who came is told of addresses that are new.
+	newcomer = 10 * time.Second
+	// recordBurst records of one author are taken at once, and then one a second: each has others dial.
+	recordBurst = 4
+)
+
+// knownRecord is the newest address record of a member.
+type knownRecord struct {
+	addressRecord
+	limit limiter
+}
+
+// ownRecord says where this member can be reached, signed (ADR-1). It is the same until that changes, so that nobody
+// passes on what is known. It goes into pair sessions and welcomes, nowhere else (ADR-2).
+func (m *Meeting) ownRecord() *addressRecord {
+	var raw [][]byte
+	for _, a := range m.host.Addresses() {
+		if len(raw) < crypto.MaxDoorAddresses {
+			raw = append(raw, a.Bytes())
+		}
+	}
+	if m.own == nil || !slices.EqualFunc(m.own.Addresses, raw, bytes.Equal) {
+		m.own = signRecord(m.self, uint64(time.Now().UnixMilli()), raw)
+	}
+	return m.own
+}
+
+func signRecord(self *crypto.Incarnation, number uint64, addrs [][]byte) *addressRecord {
+	r := &addressRecord{Author: self.Key(), Number: number, Addresses: addrs}
+	id := self.Meeting()
+	sig := self.Sign("addresses", id[:], encode(r))
+	r.Signature = &sig
+	return r
+}
+
+// readRecord decodes and verifies an address record (ADR-1).
+func readRecord(raw []byte, meeting crypto.MeetingID, off hooks) (*addressRecord, error) {
+	var r addressRecord
+	if err := codec.Unmarshal(raw, maxRecordSize, &r); err != nil {
+		return nil, err
+	}
+	if r.Signature == nil || len(r.Addresses) > crypto.MaxDoorAddresses {
+		return nil, errBadRecord
+	}
+	unsigned := r
+	unsigned.Signature = nil
+	if !r.Author.Verify("addresses", *r.Signature, meeting[:], encode(&unsigned)) && !off.anyAddress {
+		return nil, errBadRecord
+	}
+	return &r, nil
+}
+
+var errBadRecord = errors.New("an address record isn't signed by its author")
+
+// knownRecords are where members can be reached, this one first, but one: as many as fit into a message.
+func (m *Meeting) knownRecords(but crypto.MeetingKey) [][]byte {
+	raws := [][]byte{encode(m.ownRecord())}
+	size := len(raws[0])
+	for key, r := range m.records {
+		raw := encode(&r.addressRecord)
+		if size += len(raw); key != but && m.peers[key] != nil && len(raws) < maxRecords && size < maxBatch {
+			raws = append(raws, raw)
+		}
+	}
+	return raws
+}
+
+func (m *Meeting) sendRecords(p *peer) {
+	m.send(p, pairMessage{Addresses: m.knownRecords(p.key)})
+}
+
+// addresses learns where members are: what they signed themselves, whoever passes it on (ADR-1).
+func (m *Meeting) addresses(raws [][]byte, now time.Time) {
+	if len(raws) > maxRecords {
+		return
+	}
+	for _, raw := range raws {
+		r, err := readRecord(raw, m.id, m.config.hooks)
+		if err != nil || !m.keepRecord(r, now) {
+			continue
+		}
+		if p := m.peers[r.Author]; p != nil {
+			if p.session.Initiator() {
+				p.dialAt = time.Time{} // one of two who came at once
+			}
+			m.dial(p, now)
+		}
+		m.tellNewcomers(r, now)
+	}
+}
+
+// keepRecord keeps a record, and reports whether it is news: by somebody on the roster, with a number above the last.
+func (m *Meeting) keepRecord(r *addressRecord, now time.Time) bool {
+	if r.Author == m.self.Key() || m.roster.ByMeetingKey(r.Author) == nil {
+		return false
+	}
+	k := m.records[r.Author]
+	if k == nil {
+		k = &knownRecord{}
+		m.records[r.Author] = k
+	} else if r.Number <= k.Number {
+		return false
+	}
+	if !k.limit.allow(now, recordBurst, 1) {
+		return false
+	}
+	k.addressRecord = *r
+	return true
+}
+
+// tellNewcomers passes a record on to those who were told where everybody is before it was known: two who come at
+// once would not find each other.
+func (m *Meeting) tellNewcomers(r *addressRecord, now time.Time) {
+	for _, p := range m.peers {
+		if p.key != r.Author && now.Sub(p.addedAt) < newcomer {
+			m.send(p, pairMessage{Addresses: [][]byte{encode(r)}})
+		}
+	}
+}
+
+func multiaddrs(raws [][]byte) []ma.Multiaddr {
+	var all []ma.Multiaddr
+	for _, raw := range raws {
+		if a, err := ma.NewMultiaddrBytes(raw); err == nil {
+			all = append(all, a)
+		}
+	}
+	return all
+}

@@ -1,0 +1,221 @@
+package meet
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/roster"
+)
+
+const (
+	// maxOutbox bounds how many own messages are kept for those who missed them (MSG-3).
+	maxOutbox = 256
+	// maxSeen bounds how many message IDs of each author are remembered (MSG-1).
+	maxSeen     = 4096
+	resendAfter = 2 * time.Second
+	// resendBatch bounds what is sent again to one peer each time.
+	resendBatch = 64
+	// maxDeparted bounds of how many authors who are gone the message IDs are remembered.
+	maxDeparted = 64
+)
+
+// chats is what this member said and has heard, for as long as needed.
+type chats struct {
+	outbox []*outgoing
+	seen   map[crypto.MeetingKey]*seenMessages
+}
+
+// outgoing is an own message that not everybody has acknowledged.
+type outgoing struct {
+	id     crypto.MessageID
+	stream uint8
+	signed []byte
+	at     time.Time
+	lack   map[crypto.IdentityKey]bool // by person: they may come back as another incarnation
+}
+
+type seenMessages struct {
+	ids   map[crypto.MessageID]bool
+	order []crypto.MessageID
+}
+
+func newChats() chats { return chats{seen: map[crypto.MeetingKey]*seenMessages{}} }
+
+// Say sends a chat message to everybody: at most 4,096 bytes of UTF-8 (MSG-2). It returns when the message is sealed
+// and sent; whoever is away gets it when they are back, as long as this member stays.
+func (m *Meeting) Say(ctx context.Context, text string) error {
+	if !utf8.ValidString(text) || len(text) > crypto.MaxChatBody || text == "" {
+		return ErrTooLong
+	}
+	return command(ctx, m, func() error { return m.sendMessage(crypto.StreamChat, []byte(text)) })
+}
+
+// SendData sends an application's own message to everybody, sealed like chat: at most 8,192 bytes (MSG-2).
+func (m *Meeting) SendData(ctx context.Context, data []byte) error {
+	if len(data) > crypto.MaxDataBody {
+		return ErrTooLong
+	}
+	return command(ctx, m, func() error { return m.sendMessage(crypto.StreamData, data) })
+}
+
+func (m *Meeting) sendMessage(stream uint8, body []byte) error {
+	self := m.roster.ByMeetingKey(m.self.Key())
+	if m.ending {
+		return m.reason
+	}
+	if (self == nil || m.roster.Policy.Allows(self.Role)&roster.Chat == 0) && !m.config.hooks.unpermitted {
+		return ErrNotPermitted
+	}
+	if m.watch.stopped {
+		return ErrIsolated
+	}
+	if m.keys.generation() == 0 {
+		m.rotate(0)
+	}
+	now := time.Now()
+	id := crypto.NewMessageID()
+	signed, err := crypto.SignMessage(m.self, stream, id, now, body)
+	if err != nil {
+		return err
+	}
+	o := &outgoing{id: id, stream: stream, signed: signed, at: now, lack: map[crypto.IdentityKey]bool{}}
+	for i := range m.roster.Members {
+		if r := &m.roster.Members[i]; r.Bundle.MeetingKey != m.self.Key() && !r.Equivocated {
+			o.lack[r.Identity()] = true
+		}
+	}
+	if len(o.lack) > 0 {
+		if len(m.chats.outbox) >= maxOutbox {
+			m.chats.outbox = m.chats.outbox[1:]
+		}
+		m.chats.outbox = append(m.chats.outbox, o)
+	}
+	sealed, err := m.keys.keys.Stream(stream).SealMessage(signed)
+	if err != nil {
+		return err
+	}
+	m.publish(gossipMessage{Sealed: sealed})
+	return nil
+}
+
+// sealed opens a sealed message of the room. One whose key hasn't come waits for it (KEY-8).
+func (m *Meeting) sealed(raw []byte, now time.Time) {
+	author, packet, err := crypto.ParseSealedMessage(raw)
+	if err != nil {
+		return
+	}
+	if p := m.peers[author]; p != nil {
+		m.openMessage(p, packet, now)
+	}
+}
+
+func (m *Meeting) openMessage(p *peer, packet []byte, now time.Time) {
+	msg, err := p.reader.OpenMessage(now, packet)
+	if err != nil {
+		if !errors.Is(err, crypto.ErrReplay) {
+			m.log.Debug("message not opened", "error", err)
+		}
+		return
+	}
+	m.show(p, msg)
+}
+
+// show delivers a message once (MSG-1), if its author may chat (ROS-22), and acknowledges it.
+func (m *Meeting) show(p *peer, msg crypto.Message) {
+	from, ok := m.memberByKey(p.key)
+	if !ok || m.roster.Policy.Allows(from.Role)&roster.Chat == 0 && !m.config.hooks.allPermitted {
+		return
+	}
+	m.send(p, pairMessage{Received: []crypto.MessageID{msg.ID}})
+	if !m.chats.first(p.key, msg.ID) {
+		return
+	}
+	if msg.Stream == crypto.StreamChat {
+		if utf8.Valid(msg.Body) {
+			m.emit(Chat{From: from, ID: msg.ID, Time: msg.Time, Text: string(msg.Body)})
+		}
+		return
+	}
+	m.emit(Data{From: from, ID: msg.ID, Time: msg.Time, Data: msg.Body})
+}
+
+// first says whether a message of an author is new, and remembers it.
+func (c *chats) first(author crypto.MeetingKey, id crypto.MessageID) bool {
+	s := c.seen[author]
+	if s == nil {
+		s = &seenMessages{ids: map[crypto.MessageID]bool{}}
+		c.seen[author] = s
+	}
+	if s.ids[id] {
+		return false
+	}
+	if len(s.order) >= maxSeen {
+		delete(s.ids, s.order[0])
+		s.order = s.order[1:]
+	}
+	s.ids[id] = true
+	s.order = append(s.order, id)
+	return true
+}
+
+func (m *Meeting) received(p *peer, ids []crypto.MessageID) {
+	who := p.session.Peer().Identity
+	for _, o := range m.chats.outbox {
+		if slices.Contains(ids, o.id) {
+			delete(o.lack, who)
+		}
+	}
+	m.chats.outbox = slices.DeleteFunc(m.chats.outbox, func(o *outgoing) bool { return len(o.lack) == 0 })
+}
+
+// resend seals again, pairwise, what a peer has missed (MSG-3), if it may read it.
+func (m *Meeting) resend(p *peer, now time.Time) {
+	if !m.allowedReader(p.key) || m.config.hooks.noResend || now.Sub(p.resentAt) < resendAfter {
+		return
+	}
+	who, count := p.session.Peer().Identity, 0
+	for _, o := range m.chats.outbox {
+		if count < resendBatch && o.lack[who] && now.Sub(o.at) >= resendAfter {
+			p.resentAt = now
+			m.send(p, pairMessage{Resend: &resentMessage{Stream: o.stream, Signed: o.signed}})
+			count++
+		}
+	}
+}
+
+func (m *Meeting) resent(p *peer, r *resentMessage) {
+	msg, err := crypto.VerifyMessage(m.id, p.key, r.Stream, r.Signed)
+	if err != nil {
+		m.log.Debug("message refused", "error", err)
+		return
+	}
+	m.show(p, msg)
+}
+
+// chatsTick sends again what present members haven't acknowledged, and forgets who is no longer on the roster.
+func (m *Meeting) chatsTick(now time.Time) {
+	for _, o := range m.chats.outbox {
+		for who := range o.lack {
+			if m.roster.Member(who) == nil {
+				delete(o.lack, who)
+			}
+		}
+	}
+	m.chats.outbox = slices.DeleteFunc(m.chats.outbox, func(o *outgoing) bool { return len(o.lack) == 0 })
+	if len(m.chats.outbox) > 0 {
+		for _, p := range m.peers {
+			if p.connected && p.installed && !p.away {
+				m.resend(p, now)
+			}
+		}
+	}
+	for author := range m.chats.seen {
+		if len(m.chats.seen) > len(m.peers)+maxDeparted && m.peers[author] == nil {
+			delete(m.chats.seen, author)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package meet
+
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/crypto/sframe"
+	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport"
+)
+
+// Config says how to take part in a meeting. Its zero value works.
+type Config struct {
+	// Identity is who takes part. Nil makes a fresh one, which nobody recognises next time. It signs once.
+	Identity *crypto.Identity
+	// Name is what the others are shown: 1 to 64 bytes of visible text (DOR-7). Empty is "Anonymous".
+	Name string
+	// Logger gets what helps to find faults: never a key, a name, an address or content. Nil logs nothing.
+	Logger *slog.Logger
+	// Listen are the addresses to listen on, at most one IPv4 and one IPv6. Empty is all interfaces, any port.
+	Listen []netip.AddrPort
+	// Policy is the policy that Create begins with. The zero value is DefaultPolicy. Join ignores it.
+	Policy Policy
+	// OnWaiting is called at most once, by Join, when the knock was delivered and somebody has to decide.
+	OnWaiting func()
+	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
+	Network transport.Network
+	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for
+	// tests that prove what others can see.
+	Tap func(at transport.TapPoint, from transport.PeerKey, data []byte)
+
+	hooks hooks
+}
+
+// hooks let tests of this package watch, and switch protections off, to show that their attacks work without.
+type hooks struct {
+	wrapped func(from crypto.MeetingKey, wrap []byte)     // every sender key this member was given
+	pair    func(from crypto.MeetingKey, msg pairMessage) // every pair message it took
+
+	// What a hostile member's client does.
+	extra        func() []crypto.MeetingKey // KEY-4: announces these as readers too
+	silent       func() bool                // says nothing
+	unpermitted  bool                       // ROS-22: sends whatever the policy says
+	ignoreEnding bool                       // goes on when it is put out
+	noGossip     bool                       // GOS-2: forwards nothing
+
+	// Twins: without the protection.
+	keepKeys     bool // KEY-6: no fresh key when readers go
+	keysForAway  bool // KEY-10: away members get new keys
+	noGhosts     bool // KEY-4: announced readers aren't checked
+	noIsolation  bool // PRE-5: goes on sending without a word
+	anyAddress   bool // ADR-1: takes address records whoever signed them
+	anyInvite    bool // INV-5: keeps whatever link it is told of
+	gossipOnly   bool // GOS-2: operations go by gossip alone
+	noResend     bool // MSG-3: what was missed is lost
+	allPermitted bool // ROS-22: delivers whatever comes
+	noLimits     bool // SYN-3: answers however often it is asked
+	anyTime      bool // VER-2: shows words whatever the others see
+	keepLobby    bool // DOR-9: a removal leaves who waits
+	keepPeers    bool // who is put out stays connected
+}
+
+// Policy, roles and permissions are the roster's (SPEC §6.4).
+type (
+	// Policy says who may enter and what members may send.
+	Policy = roster.Policy
+	// Role is what a member may do.
+	Role = roster.Role
+	// Permissions is a sum of what a person may send.
+	Permissions = roster.Permissions
+	// Entry says who may enter.
+	Entry = roster.Entry
+)
+
+// Who may enter, for Policy.Entry.
+const (
+	EntryAsk    = roster.Ask    // whom a host admits
+	EntryOpen   = roster.Open   // whoever has a living link
+	EntryLocked = roster.Locked // nobody
+)
+
+// The roles.
+const (
+	Viewer      = roster.RoleViewer
+	Participant = roster.RoleMember
+	Host        = roster.RoleHost
+)
+
+// DefaultPolicy asks a host about everybody who knocks, lets members send everything and viewers chat.
+func DefaultPolicy() Policy { return roster.DefaultPolicy() }
+
+// suite is the SFrame suite of new meetings (SPEC §3).
+const suite = sframe.AES128GCM
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Identity == nil {
+		c.Identity = crypto.GenerateIdentity()
+	}
+	if c.Name == "" {
+		c.Name = "Anonymous"
+	}
+	if err := crypto.CheckName(c.Name); err != nil {
+		return c, err
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Policy == (Policy{}) {
+		c.Policy = DefaultPolicy()
+	}
+	return c, nil
+}

@@ -1,0 +1,77 @@
+package meet
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport"
+)
+
+// Create begins a meeting with this member as its creator: the one host nobody can remove. It returns when the
+// meeting can be invited to. Errors are those of the configuration (crypto.ErrName) and of listening.
+func Create(ctx context.Context, config Config) (*Meeting, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	g := roster.Genesis{Creator: config.Identity.Public(), Policy: config.Policy, Suite: uint16(suite)}
+	if _, err := rand.Read(g.Nonce[:]); err != nil {
+		return nil, err
+	}
+	raw, id, err := g.Encode()
+	if err != nil {
+		return nil, err
+	}
+	set, err := roster.NewSet(raw, id)
+	if err != nil {
+		return nil, err
+	}
+	self, err := config.Identity.NewIncarnation(id)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := set.Author(self, time.Now(), roster.Body{Resume: &roster.Resume{Bundle: self.Bundle(), Name: config.Name}}); err != nil {
+		return nil, err
+	}
+	in := &inbox{}
+	host, err := listen(ctx, config, self, id, in)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMeeting(config, self, set, host, in)
+	if err != nil {
+		_ = host.Close()
+		return nil, err
+	}
+	m.start(nil)
+	return m, nil
+}
+
+// inbox hands media packets to the plane, which exists only after the host does.
+type inbox struct {
+	to atomic.Pointer[func(transport.PeerKey, transport.Kind, []byte)]
+}
+
+func (i *inbox) open(f func(transport.PeerKey, transport.Kind, []byte)) { i.to.Store(&f) }
+
+func (i *inbox) packet(from transport.PeerKey, kind transport.Kind, payload []byte) {
+	if f := i.to.Load(); f != nil {
+		(*f)(from, kind, payload)
+	}
+}
+
+func listen(ctx context.Context, config Config, self *crypto.Incarnation, id crypto.MeetingID, in *inbox) (*transport.Host, error) {
+	host, err := transport.Listen(ctx, transport.Config{
+		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
+		Logger: config.Logger, OnPacket: in.packet, Tap: config.Tap,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("meet: can't listen: %w", err)
+	}
+	return host, nil
+}

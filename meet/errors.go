@@ -1,0 +1,152 @@
+package meet
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/huisclos/huisclos/crypto"
+)
+
+// Errors that end a meeting, or keep it from beginning. Context returns one as its cause.
+var (
+	// ErrLeft: this member left.
+	ErrLeft = errors.New("you left the meeting")
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("the meeting was closed here")
+	// ErrNoSuchMember: nobody on the roster has this key.
+	ErrNoSuchMember = errors.New("nobody in the meeting has this key")
+	// ErrNobodyKnocks: nobody with this key waits at the door.
+	ErrNobodyKnocks = errors.New("nobody with this key waits at the door")
+	// ErrNotAgreed: the members present don't yet all see the same roster, or can't all hear each other (VER-2). Try
+	// again when WordsAvailable is reported.
+	ErrNotAgreed = errors.New("the members don't yet all see each other: wait before comparing words")
+	// ErrUnsupportedTrack: no codec of the track's can be sent.
+	ErrUnsupportedTrack = errors.New("no codec of this track can be sent")
+	// ErrTooManyTracks: a member publishes at most MaxPublications tracks at a time.
+	ErrTooManyTracks = errors.New("too many tracks are published")
+	// ErrNotPermitted: the policy doesn't let this member send that.
+	ErrNotPermitted = errors.New("the meeting's policy doesn't permit this")
+	// ErrTooLong: a chat message or data is too long (MSG-2).
+	ErrTooLong = errors.New("the message is too long")
+	// ErrNotConnected: there is no connection to this member at the moment.
+	ErrNotConnected = errors.New("there is no connection to this member at the moment")
+	// ErrComparing: a comparison with this member is under way; there is one at a time (VER-4).
+	ErrComparing = errors.New("a comparison with this member is under way")
+	// ErrComparison: a comparison took over five minutes, or the other's answer didn't fit (VER-4).
+	ErrComparison = crypto.ErrComparison
+	// ErrIsolated: a host hasn't shown for 100 s that it hears us, so nothing is sent (PRE-5).
+	ErrIsolated = errors.New("no host has heard us for 100 s: sending has stopped")
+)
+
+// RemovedError says that this member was removed from the meeting.
+type RemovedError struct {
+	By     crypto.IdentityKey // who did it
+	ByName string             // what they call themselves
+	Banned bool               // no link lets this identity in again
+}
+
+// Error names who did it.
+func (e *RemovedError) Error() string {
+	if e.Banned {
+		return fmt.Sprintf("%s removed you from the meeting for good", e.ByName)
+	}
+	return fmt.Sprintf("%s removed you from the meeting", e.ByName)
+}
+
+// EndedError says that a host ended the meeting for everybody.
+type EndedError struct {
+	By     crypto.IdentityKey
+	ByName string
+}
+
+// Error names who did it.
+func (e *EndedError) Error() string { return fmt.Sprintf("%s ended the meeting", e.ByName) }
+
+// DenyReason is why a door stayed shut (SPEC §4).
+type DenyReason uint8
+
+// The reasons.
+const (
+	DeniedByHost  DenyReason = 1
+	DeniedLocked  DenyReason = 2
+	DeniedLink    DenyReason = 3
+	DeniedBanned  DenyReason = 4
+	DeniedNoHost  DenyReason = 5
+	DeniedEnded   DenyReason = 6
+	DeniedBusy    DenyReason = 7
+	DeniedRemoved DenyReason = 8
+)
+
+// DeniedError says that the meeting didn't let this person in.
+type DeniedError struct{ Reason DenyReason }
+
+// Error says why, and what can be done.
+func (e *DeniedError) Error() string {
+	switch e.Reason {
+	case DeniedByHost:
+		return "a host of the meeting refused"
+	case DeniedLocked:
+		return "the meeting is locked"
+	case DeniedLink:
+		return "this invite link no longer works: ask for a new one"
+	case DeniedBanned:
+		return "you were removed from this meeting for good"
+	case DeniedNoHost:
+		return "no host of the meeting is there to let you in"
+	case DeniedEnded:
+		return "the meeting is over"
+	case DeniedBusy:
+		return "too many people knock at the moment: try again in a minute"
+	case DeniedRemoved:
+		return "you were removed from this meeting: ask for a new invite link"
+	}
+	return "the meeting didn't let you in"
+}
+
+// InviteError says what is wrong with an invite link.
+type InviteError struct{ Err error }
+
+// Error is one sentence for the person who has the link.
+func (e *InviteError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason, one of crypto's ErrLink… errors.
+func (e *InviteError) Unwrap() error { return e.Err }
+
+// InviteExpiredError says that a link's time is over.
+type InviteExpiredError struct{}
+
+// Error says what to do.
+func (e *InviteExpiredError) Error() string { return crypto.ErrLinkExpired.Error() }
+
+// Unwrap returns crypto.ErrLinkExpired.
+func (e *InviteExpiredError) Unwrap() error { return crypto.ErrLinkExpired }
+
+// UnreachableError says that nobody answered at the addresses of a link.
+type UnreachableError struct{ Err error }
+
+// Error says what to check.
+func (e *UnreachableError) Error() string {
+	return "nobody answers at the addresses in this link: is the person who sent it in the meeting, and can you reach their network?"
+}
+
+// Unwrap returns what the last attempt failed with.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// ImpostorError says that whoever answered the door isn't who the link says, or showed another meeting.
+type ImpostorError struct{ Err error }
+
+// Error says what to do.
+func (e *ImpostorError) Error() string {
+	return "whoever answered is not the meeting that this link is for: ask for a new link over another way"
+}
+
+// Unwrap returns what gave it away.
+func (e *ImpostorError) Unwrap() error { return e.Err }
+
+// Reasons why a meeting ends here that are nobody's decision.
+var (
+	// ErrResumedElsewhere: the same identity took up the meeting again, on another device or by another start.
+	ErrResumedElsewhere = errors.New("you took up this meeting elsewhere")
+	// ErrAdmissionVoid: whoever admitted this member had no right to any more (ROS-12).
+	ErrAdmissionVoid = errors.New("the one who admitted you was removed before: knock again with a new link")
+)

@@ -1,0 +1,182 @@
+package meet
+
+import (
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+)
+
+// Event is something that happened in a meeting. The types are those of this file.
+type Event interface{ isEvent() }
+
+// Member is one person in the meeting, as this member sees it.
+type Member struct {
+	// Identity names the person, Key their present incarnation.
+	Identity crypto.IdentityKey
+	Key      crypto.MeetingKey
+	// Name is what they call themselves. It proves nothing.
+	Name string
+	Role Role
+	// Creator is the host whom nobody can remove.
+	Creator bool
+	// Self is this member.
+	Self bool
+	// Away: not heard for 15 s (PRE-3). Still on the roster, but given no new key.
+	Away bool
+	// Connected: there is a direct path and a pair session.
+	Connected bool
+	// Suspended: proven to have signed two histories; nothing is sealed to them (ROS-19).
+	Suspended bool
+	// Verified: words were compared with this identity.
+	Verified bool
+}
+
+// Snapshot is the first event of every reader, and follows every Lagged: who is in and what there is.
+type Snapshot struct {
+	Members []Member
+	Knocks  []Knock
+	Tracks  []*RemoteTrack
+	Policy  Policy
+	// RosterHash is equal for all who see the same roster.
+	RosterHash crypto.Hash
+	// Generation is that of this member's own sender key, 0 before the first.
+	Generation uint64
+}
+
+// Lagged says that this reader was more than EventBuffer events behind; a Snapshot follows.
+type Lagged struct {
+	// Dropped is how many events were.
+	Dropped int
+}
+
+// Knock is somebody at the door (SPEC §4).
+type Knock struct {
+	Identity crypto.IdentityKey
+	Name     string
+	// Verified: words were once compared with this identity.
+	Verified bool
+	At       time.Time
+}
+
+// Knocked says that somebody waits to be admitted or denied.
+type Knocked struct{ Knock Knock }
+
+// KnockGone says that somebody no longer waits: admitted, denied, turned out, or gone by themselves.
+type KnockGone struct{ Identity crypto.IdentityKey }
+
+// MemberJoined says that a person is on the roster.
+type MemberJoined struct{ Member Member }
+
+// LeaveReason is why somebody isn't on the roster any more.
+type LeaveReason string
+
+// The reasons.
+const (
+	Left     LeaveReason = "left"
+	Removed  LeaveReason = "removed"
+	Banned   LeaveReason = "banned"
+	Refolded LeaveReason = "admission void" // whoever admitted them had no right to (ROS-12)
+)
+
+// MemberLeft says that a person is no longer on the roster.
+type MemberLeft struct {
+	Member Member
+	Reason LeaveReason
+	// By is who removed them, zero otherwise.
+	By crypto.IdentityKey
+}
+
+// MemberChanged says that something in a Member is different: role, presence, connection, incarnation.
+type MemberChanged struct{ Member Member }
+
+// RosterChanged follows every change of the roster.
+type RosterChanged struct {
+	Hash       crypto.Hash
+	Generation uint64 // of this member's own sender key
+	Members    []Member
+	Policy     Policy
+}
+
+// HostsAbsent says whether no host is there: then nobody can enter (PRE-6).
+type HostsAbsent struct{ Absent bool }
+
+// WordsAvailable says that all present members see the same roster, so that Words can be compared (VER-2). Another
+// one follows each time the people change.
+type WordsAvailable struct{}
+
+// TrackAdded says that a member sends something.
+type TrackAdded struct{ Track *RemoteTrack }
+
+// TrackRemoved says that it is over. The track's reads end.
+type TrackRemoved struct{ Track *RemoteTrack }
+
+// TrackChanged says that a track was muted or unmuted by its sender.
+type TrackChanged struct{ Track *RemoteTrack }
+
+// Chat is a chat message, sealed and signed by From.
+type Chat struct {
+	From Member
+	ID   crypto.MessageID
+	Time time.Time // by the author's clock
+	Text string
+}
+
+// Data is an application's own message, sealed and signed by From.
+type Data struct {
+	From Member
+	ID   crypto.MessageID
+	Time time.Time
+	Data []byte
+}
+
+// VerifyRequested says that a member compares words with us alone; show them, and call MarkVerified if they match.
+type VerifyRequested struct {
+	From         Member
+	Verification crypto.Verification
+}
+
+// WarningKind is what a Warning is about.
+type WarningKind string
+
+// The kinds of warning.
+const (
+	// Ghost: a member's stream is readable for others than those on this roster (KEY-4).
+	Ghost WarningKind = "ghost"
+	// Equivocation: a member signed two histories, or handed out different keys under one name (ROS-19, KEY-3).
+	Equivocation WarningKind = "equivocation"
+	// Isolation: a host hasn't shown for 30 s that it hears us (PRE-5).
+	Isolation WarningKind = "isolation"
+	// Unresolved: somebody knows of operations that don't reach us (PRE-5).
+	Unresolved WarningKind = "unresolved"
+	// SendingStopped: a host hasn't heard us for 100 s (PRE-5).
+	SendingStopped WarningKind = "sending stopped"
+)
+
+// Warning is something the user must be told. Over says that it no longer holds.
+type Warning struct {
+	Kind   WarningKind
+	Member Member // whom it is about; zero if nobody in particular
+	Over   bool
+}
+
+// Ended is the last event. Err says why, as Context's cause does.
+type Ended struct{ Err error }
+
+func (Snapshot) isEvent()        {}
+func (Lagged) isEvent()          {}
+func (Knocked) isEvent()         {}
+func (KnockGone) isEvent()       {}
+func (MemberJoined) isEvent()    {}
+func (MemberLeft) isEvent()      {}
+func (MemberChanged) isEvent()   {}
+func (RosterChanged) isEvent()   {}
+func (HostsAbsent) isEvent()     {}
+func (WordsAvailable) isEvent()  {}
+func (TrackAdded) isEvent()      {}
+func (TrackRemoved) isEvent()    {}
+func (TrackChanged) isEvent()    {}
+func (Chat) isEvent()            {}
+func (Data) isEvent()            {}
+func (VerifyRequested) isEvent() {}
+func (Warning) isEvent()         {}
+func (Ended) isEvent()           {}

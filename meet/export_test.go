@@ -1,0 +1,173 @@
+package meet
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/huisclos/huisclos/crypto"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// What tests in other packages of this folder need to play hostile members.
+type (
+	PairMessage   = pairMessage
+	GossipMessage = gossipMessage
+	GossipBeat    = gossipHeartbeat
+	AddressRecord = addressRecord
+	SharedInvite  = sharedInvite
+	ResentMessage = resentMessage
+	KeyFrame      = keyFrameRequest
+)
+
+// RecordWraps has f called with every sender key that a member is given: what a hostile one would keep.
+func RecordWraps(c Config, f func(from crypto.MeetingKey, wrap []byte)) Config {
+	c.hooks.wrapped = f
+	return c
+}
+
+// KeepKeys switches off that a sender makes a fresh key when a reader goes (KEY-6).
+func KeepKeys(c Config) Config { return With(c, "keepKeys") }
+
+// With sets hooks by name.
+func With(c Config, names ...string) Config {
+	h := &c.hooks
+	all := map[string]*bool{
+		"unpermitted": &h.unpermitted, "ignoreEnding": &h.ignoreEnding, "noGossip": &h.noGossip, "keepKeys": &h.keepKeys,
+		"keysForAway": &h.keysForAway, "noGhosts": &h.noGhosts, "noIsolation": &h.noIsolation, "anyAddress": &h.anyAddress,
+		"anyInvite": &h.anyInvite, "gossipOnly": &h.gossipOnly, "noResend": &h.noResend, "allPermitted": &h.allPermitted,
+		"noLimits": &h.noLimits, "anyTime": &h.anyTime, "keepLobby": &h.keepLobby, "keepPeers": &h.keepPeers,
+	}
+	for _, n := range names {
+		*all[n] = true
+	}
+	return c
+}
+
+// OnPair has f called with every pair message that a member takes.
+func OnPair(c Config, f func(from crypto.MeetingKey, msg PairMessage)) Config {
+	c.hooks.pair = f
+	return c
+}
+
+// Extra has a member announce these as readers too.
+func Extra(c Config, f func() []crypto.MeetingKey) Config {
+	c.hooks.extra = f
+	return c
+}
+
+// Silent has a member say nothing to anybody as long as f is true, though it stays connected.
+func Silent(c Config, f func() bool) Config {
+	c.hooks.silent = f
+	return c
+}
+
+// Inject has a member send any bytes in a pair session.
+func (m *Meeting) Inject(ctx context.Context, to crypto.MeetingKey, raw []byte) error {
+	return command(ctx, m, func() error {
+		p := m.peers[to]
+		if p == nil {
+			return ErrNoSuchMember
+		}
+		m.sendRaw(p, raw)
+		return nil
+	})
+}
+
+// InjectMessage has a member send any message in a pair session.
+func (m *Meeting) InjectMessage(ctx context.Context, to crypto.MeetingKey, msg PairMessage) error {
+	return m.Inject(ctx, to, encode(msg))
+}
+
+// InjectGossip has a member publish any bytes.
+func (m *Meeting) InjectGossip(raw []byte) error { return m.host.Publish(raw) }
+
+// Encode encodes any message.
+func Encode(v any) []byte { return encode(v) }
+
+// Incarnation is a member's own: what a hostile client can sign with.
+func (m *Meeting) Incarnation() *crypto.Incarnation { return m.self }
+
+// SignRecord signs an address record.
+func SignRecord(by *crypto.Incarnation, number uint64, addrs [][]byte) *AddressRecord {
+	return signRecord(by, number, addrs)
+}
+
+// IP is where a member listens.
+func (m *Meeting) IP() netip.Addr {
+	for _, a := range m.host.Addresses() {
+		if ip, err := manet.ToIP(a); err == nil {
+			addr, _ := netip.AddrFromSlice(ip)
+			return addr.Unmap()
+		}
+	}
+	return netip.Addr{}
+}
+
+// RawAddresses are a member's addresses as records hold them.
+func (m *Meeting) RawAddresses() (all [][]byte) {
+	for _, a := range m.host.Addresses() {
+		all = append(all, a.Bytes())
+	}
+	return all
+}
+
+// Held counts what a member keeps of what others sent.
+type Held struct {
+	Operations, Records, Seen, Outbox, Invites, Unverified, Lobby, History, Warned, Events int
+}
+
+// Held returns the counts.
+func (m *Meeting) Held(ctx context.Context) (Held, error) {
+	return call(ctx, m, func() (Held, error) {
+		h := Held{
+			Operations: m.set.Len(), Records: len(m.records), Outbox: len(m.chats.outbox), Invites: len(m.door.invites),
+			Lobby: len(m.door.lobby), History: len(m.history), Warned: len(m.watch.warned),
+		}
+		for _, s := range m.chats.seen {
+			h.Seen += len(s.order)
+		}
+		for _, p := range m.peers {
+			h.Unverified += len(p.unverified)
+		}
+		return h, nil
+	})
+}
+
+// SharedInvites are the links a member answers for.
+func (m *Meeting) SharedInvites(ctx context.Context) ([]SharedInvite, error) {
+	return call(ctx, m, func() (all []SharedInvite, err error) {
+		for _, i := range m.door.invites {
+			all = append(all, i.shared)
+		}
+		return all, nil
+	})
+}
+
+// Operations are all operations a member has, parents first.
+func (m *Meeting) Operations(ctx context.Context) ([][]byte, error) {
+	return call(ctx, m, func() (all [][]byte, err error) {
+		m.set.All(func(_ crypto.Hash, raw []byte) bool { all = append(all, raw); return true })
+		return all, nil
+	})
+}
+
+// Through makes an invite lead to other members' doors.
+func Through(i Invite, doors ...*Meeting) Invite {
+	i.link.Doors = nil
+	for _, m := range doors {
+		i.link.Doors = append(i.link.Doors, crypto.Door{Key: m.self.Key(), Addresses: m.RawAddresses()})
+	}
+	return i
+}
+
+// Nowhere puts a door before the others where nobody is.
+func Nowhere(i Invite) Invite {
+	id := crypto.GenerateIdentity()
+	n, err := id.NewIncarnation(i.link.Meeting)
+	if err != nil {
+		panic(err)
+	}
+	nobody := crypto.Door{Key: n.Key(), Addresses: [][]byte{{4, 5, 99, 0, 1, 0x91, 2, 0x11, 0x5c, 0xcd, 3}}}
+	i.link.Doors = append([]crypto.Door{nobody}, i.link.Doors...)
+	return i
+}

@@ -1,0 +1,157 @@
+package meet
+
+import (
+	"slices"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/roster"
+)
+
+const (
+	// ghostAfter is how long a sender's readers may not be those expected (KEY-4).
+	ghostAfter = 5 * time.Second
+	// formerGrace is how long a sender may not have heard of a change of the roster.
+	formerGrace = 15 * time.Second
+	maxFormer   = 256
+	// maxGhostTries bounds the work of finding out whom a sender has found away.
+	maxGhostTries = 5000
+)
+
+// formerRoster is who was in, until when.
+type formerRoster struct {
+	hash    crypto.Hash
+	members []crypto.MeetingKey
+	until   time.Time // zero: still
+}
+
+// ghostWatch is what one sender said about its readers.
+type ghostWatch struct {
+	announce *crypto.KeyAnnounce // the latest
+	hash     crypto.Hash         // of it
+	at       time.Time           // when it came
+	beatAt   time.Time           // when the sender's last heartbeat came
+	since    time.Time           // since when its readers are wrong
+	judged   map[judged]bool     // by announcement and roster
+}
+
+type judged struct{ recipients, roster crypto.Hash }
+
+// rememberRoster keeps who was in, to check announcements against that were made before their sender heard of a change.
+func (m *Meeting) rememberRoster(r *roster.Roster, now time.Time) {
+	if n := len(m.history); n > 0 {
+		m.history[n-1].until = now
+	}
+	m.history = slices.DeleteFunc(m.history, func(f formerRoster) bool { return now.Sub(f.until) > formerGrace })
+	if len(m.history) >= maxFormer {
+		m.history = slices.Delete(m.history, 0, 1)
+	}
+	var keys []crypto.MeetingKey
+	for i := range r.Members {
+		if !r.Members[i].Equivocated {
+			keys = append(keys, r.Members[i].Bundle.MeetingKey)
+		}
+	}
+	m.history = append(m.history, formerRoster{hash: r.Hash, members: keys})
+}
+
+// keyAnnounced cross-checks a sender's announcement with all it said before (KEY-3) and keeps it for ghosts (KEY-4).
+func (m *Meeting) keyAnnounced(a crypto.KeyAnnounce, now time.Time) {
+	p := m.peers[a.Author]
+	if p == nil {
+		return
+	}
+	if err := p.reader.AcceptAnnounce(a); err != nil {
+		m.distrust(p, err)
+		return
+	}
+	g := &p.ghost
+	if g.announce == nil || g.announce.Statement().Epoch.Compare(a.Statement().Epoch) < 0 {
+		g.announce, g.hash, g.at = &a, announceHash(a), now
+	}
+}
+
+// ghost says whether a sender's stream is readable for others than those we would expect, for too long, or whether it
+// doesn't say for whom (KEY-4). Who is away sends nothing.
+func (m *Meeting) ghost(p *peer, now time.Time) bool {
+	g := &p.ghost
+	if p.away || !m.haunted(p, now) || m.config.hooks.noGhosts {
+		g.since = time.Time{}
+		return false
+	}
+	if g.since.IsZero() {
+		g.since = now
+	}
+	return now.Sub(g.since) >= ghostAfter
+}
+
+func (m *Meeting) haunted(p *peer, now time.Time) bool {
+	g, beat := &p.ghost, m.presence.Latest(p.key)
+	if beat == nil || beat.Announce == nil { // it says that it has no key
+		return false
+	}
+	if *beat.Announce != g.hash && g.at.Before(g.beatAt) { // it has another than it announced to us
+		return p.connected && p.installed
+	}
+	if g.announce == nil {
+		return false
+	}
+	for i := range m.history {
+		f := &m.history[i]
+		current := f.until.IsZero()
+		// Who sees the roster as we do expects the same readers. Who doesn't may lag behind.
+		if (current || beat.RosterHash != m.roster.Hash && now.Sub(f.until) <= formerGrace) && m.plausible(p, f) {
+			return false
+		}
+	}
+	return true
+}
+
+// plausible says whether the readers a sender announced are a roster's members, less some whom the sender may have
+// found away. More readers than members never fit.
+func (m *Meeting) plausible(p *peer, f *formerRoster) bool {
+	want := p.ghost.announce.Recipients
+	others := slices.DeleteFunc(slices.Clone(f.members), func(k crypto.MeetingKey) bool { return k == p.key })
+	present := slices.DeleteFunc(slices.Clone(others), func(k crypto.MeetingKey) bool {
+		o := m.peers[k]
+		return o != nil && o.away
+	})
+	if crypto.RecipientsHash(others) == want || crypto.RecipientsHash(present) == want || crypto.RecipientsHash(nil) == want {
+		return true
+	}
+	name := judged{want, f.hash}
+	known, ok := p.ghost.judged[name]
+	if !ok {
+		if p.ghost.judged == nil || len(p.ghost.judged) >= maxFormer {
+			p.ghost.judged = map[judged]bool{}
+		}
+		known = lessSome(others, want)
+		p.ghost.judged[name] = known
+	}
+	return known
+}
+
+// lessSome says whether a recipients hash is that of all these readers but a few: with up to 13, of any of them; with
+// more, as many as maxGhostTries lets it find.
+func lessSome(readers []crypto.MeetingKey, want crypto.Hash) bool {
+	tries := maxGhostTries
+	var without func(rest []crypto.MeetingKey, from, count int) bool
+	without = func(rest []crypto.MeetingKey, from, count int) bool {
+		if count == 0 {
+			tries--
+			return crypto.RecipientsHash(rest) == want
+		}
+		for i := from; i+count <= len(rest) && tries > 0; i++ {
+			if without(slices.Delete(slices.Clone(rest), i, i+1), i, count-1) {
+				return true
+			}
+		}
+		return false
+	}
+	for count := 1; count < len(readers) && tries > 0; count++ {
+		if without(readers, 0, count) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,188 @@
+package meet
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/roster"
+)
+
+// Invite is a link to a meeting. Whoever has it may knock; it shows the inviter's addresses to whoever carries it.
+// Every removal kills all links made before it.
+type Invite struct{ link crypto.Link }
+
+// InviteOptions says how a link is limited.
+type InviteOptions struct {
+	// Expiry is when the link stops working. Zero is never.
+	Expiry time.Time
+}
+
+// ParseInvite reads a link; white space in it is ignored. The errors are *InviteError and *InviteExpiredError.
+func ParseInvite(text string) (Invite, error) {
+	link, err := crypto.ParseLink(text, time.Now())
+	if errors.Is(err, crypto.ErrLinkExpired) {
+		return Invite{}, &InviteExpiredError{}
+	}
+	if err != nil {
+		return Invite{}, &InviteError{Err: err}
+	}
+	return Invite{link}, nil
+}
+
+// String returns the link to send. It is a secret.
+func (i Invite) String() string { return i.link.String() }
+
+// Meeting returns the ID of the meeting it leads to.
+func (i Invite) Meeting() crypto.MeetingID { return i.link.Meeting }
+
+// Expiry returns when the link stops working, zero for never.
+func (i Invite) Expiry() time.Time { return i.link.Expiry }
+
+// Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing.
+func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
+	return call(ctx, m, func() (Invite, error) {
+		secret := crypto.NewInvite()
+		body := roster.Invite{Key: secret.Secret.Key()}
+		if !o.Expiry.IsZero() {
+			body.Expiry = uint64(o.Expiry.Unix())
+		}
+		if m.ending {
+			return Invite{}, m.reason
+		}
+		raw, hash, err := m.set.Author(m.self, time.Now(), roster.Body{Invite: &body})
+		if err != nil {
+			return Invite{}, err
+		}
+		shared := sharedInvite{Invite: secret, Operation: hash}
+		shared.Signature = m.self.Sign(labelSharedInvite, shared.signed(m.id)...)
+		m.learnInvite(shared, time.Now())
+		m.spread(raw)
+		m.follow()
+		for _, p := range m.peers {
+			m.shareInvites(p)
+		}
+		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
+		door := crypto.Door{Key: m.self.Key()}
+		for _, a := range m.host.Addresses() {
+			if len(door.Addresses) < crypto.MaxDoorAddresses {
+				door.Addresses = append(door.Addresses, a.Bytes())
+			}
+		}
+		link.Doors = []crypto.Door{door}
+		return Invite{link}, link.Validate()
+	})
+}
+
+// labelSharedInvite is the label of the signature by which an Invite's author vouches for its door key.
+const labelSharedInvite = "shared invite"
+
+func (s *sharedInvite) signed(id crypto.MeetingID) [][]byte {
+	door := s.Invite.Door.Public()
+	return [][]byte{id[:], s.Operation[:], door[:]}
+}
+
+// invitesTold takes what a member shares of links. What nobody made is refused; what may come with operations that are
+// on their way waits for them.
+func (m *Meeting) invitesTold(p *peer, shared []sharedInvite) {
+	now := time.Now()
+	for _, s := range shared {
+		switch op, _ := m.set.Operation(s.Operation); {
+		case op == nil && !m.config.hooks.anyInvite:
+			if len(p.unverified) < maxSharedInvite {
+				p.unverified = append(p.unverified, s)
+			}
+		case m.genuine(s, op):
+			m.learnInvite(s, now)
+		default:
+			m.log.Debug("a shared invite isn't its author's")
+		}
+	}
+}
+
+// recheckInvites looks again at those whose Invite wasn't known.
+func (m *Meeting) recheckInvites() {
+	for _, p := range m.peers {
+		if waiting := p.unverified; len(waiting) > 0 {
+			p.unverified = nil
+			m.invitesTold(p, waiting)
+		}
+	}
+}
+
+// genuine says whether a shared invite is that of the Invite it names, with the door key of its author (INV-5).
+func (m *Meeting) genuine(s sharedInvite, op *roster.Operation) bool {
+	if m.config.hooks.anyInvite {
+		return true
+	}
+	author := m.set.AuthorBundle(op)
+	return op.Body.Invite != nil && op.Body.Invite.Key == s.Invite.Secret.Key() && author != nil &&
+		author.MeetingKey.Verify(labelSharedInvite, s.Signature, s.signed(m.id)...)
+}
+
+// learnInvite keeps what it takes to answer the door for a link.
+func (m *Meeting) learnInvite(s sharedInvite, now time.Time) {
+	id := s.Invite.Secret.ID()
+	if m.door.invites[id] != nil {
+		return
+	}
+	open := &openInvite{shared: s, at: now}
+	if op, _ := m.set.Operation(s.Operation); op != nil {
+		open.author = m.roster.Author(op)
+	}
+	m.door.invites[id] = open
+	if len(m.door.invites) > maxSharedInvite {
+		m.forgetInvite(open)
+	}
+}
+
+// forgetInvite makes room for a new one: a dead link goes first, though those on the roster may still come back by it;
+// else the oldest of whoever has most. So nobody crowds out another's.
+func (m *Meeting) forgetInvite(newest *openInvite) {
+	count := map[crypto.IdentityKey]int{}
+	for _, i := range m.door.invites {
+		count[i.author]++
+	}
+	var victim crypto.InviteID
+	var worst *openInvite
+	worse := func(a, b *openInvite) bool {
+		if x, y := m.roster.DeadInvite(a.shared.Operation), m.roster.DeadInvite(b.shared.Operation); x != y {
+			return x
+		}
+		if x, y := count[a.author], count[b.author]; x != y {
+			return x > y
+		}
+		return a.at.Before(b.at)
+	}
+	for id, i := range m.door.invites {
+		if i != newest && (worst == nil || worse(i, worst)) {
+			victim, worst = id, i
+		}
+	}
+	worst.shared.Invite.Wipe()
+	delete(m.door.invites, victim)
+}
+
+// shareInvites gives a member what it takes to answer the door, so that a link works where its author is gone and
+// those on the roster can come back. Viewers don't answer doors.
+func (m *Meeting) shareInvites(p *peer) {
+	r := m.roster.ByMeetingKey(p.key)
+	if r == nil || r.Role == Viewer || !p.installed {
+		return
+	}
+	var all []sharedInvite
+	for id, i := range m.door.invites {
+		if !p.knows[id] && len(p.knows) < 4*maxSharedInvite {
+			all = append(all, i.shared)
+			if p.knows == nil {
+				p.knows = map[crypto.InviteID]bool{}
+			}
+			p.knows[id] = true
+		}
+	}
+	for part := range slices.Chunk(all, 32) {
+		m.send(p, pairMessage{Invites: part})
+	}
+}

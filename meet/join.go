@@ -1,0 +1,301 @@
+package meet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport"
+)
+
+// Join knocks at the doors of a link and waits until it is let in or turned away, or ctx is done. Somebody whose
+// identity is on the roster is let in at once, even with a dead link and while the meeting is locked.
+//
+// The errors are *DeniedError, *RemovedError, *UnreachableError, *ImpostorError, *InviteExpiredError, those of the
+// configuration, and ctx's.
+func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if e := invite.link.Expiry; !e.IsZero() && !time.Now().Before(e) {
+		return nil, &InviteExpiredError{}
+	}
+	self, err := config.Identity.NewIncarnation(invite.link.Meeting)
+	if err != nil {
+		return nil, err
+	}
+	in := &inbox{}
+	host, err := listen(ctx, config, self, invite.link.Meeting, in)
+	if err != nil {
+		return nil, err
+	}
+	g := &guest{config: config, self: self, link: invite.link, host: host}
+	if err := g.enter(ctx); err != nil {
+		_ = host.Close()
+		self.Wipe()
+		return nil, err
+	}
+	m, err := newMeeting(config, self, g.set, host, in)
+	if err != nil {
+		_ = host.Close()
+		self.Wipe()
+		return nil, err
+	}
+	m.link = &g.link
+	m.start(g.addresses)
+	return m, nil
+}
+
+// guest is somebody at the door.
+type guest struct {
+	config    Config
+	self      *crypto.Incarnation
+	link      crypto.Link
+	host      *transport.Host
+	set       *roster.Set
+	addresses [][]byte
+	waiting   bool
+	member    bool              // asks as a member that nobody answers: it speaks for nobody anew
+	denied    crypto.MeetingKey // who denied
+	proof     []byte            // what a denial came with
+}
+
+// enter tries the link's doors in turn. Only a door that can't be reached is followed by the next.
+func (g *guest) enter(ctx context.Context) error {
+	last := errors.New("the link names no door")
+	for _, d := range g.link.Doors {
+		stream, err := g.host.OpenDoor(ctx, peerKey(d.Key), multiaddrs(d.Addresses))
+		if err != nil {
+			last = err
+			continue
+		}
+		err = g.through(ctx, stream, d.Key)
+		stream.Close()
+		var lost *lostError
+		if !errors.As(err, &lost) {
+			return err
+		}
+		last = lost.err
+	}
+	if err := over(ctx); err != nil {
+		return err
+	}
+	return &UnreachableError{Err: last}
+}
+
+// over returns why ctx is done, or nil. A read that heeds ctx's deadline may fail just before ctx does.
+func over(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return context.Cause(ctx)
+}
+
+// lostError is a connection that broke, so that the next door may be tried.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return e.err.Error() }
+
+// through does the door's protocol (SPEC §4).
+func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder crypto.MeetingKey) error {
+	first, frame, err := crypto.NewDoorInitiator(g.self, g.config.Name, g.link.Secret, g.link.DoorKey, responder)
+	if err != nil {
+		return err
+	}
+	if err := d.Send(ctx, frame); err != nil {
+		return &lostError{err}
+	}
+	second, err := d.Receive(ctx)
+	if err != nil {
+		return &lostError{err}
+	}
+	third, channel, err := first.Finish(second)
+	if err != nil {
+		return &ImpostorError{Err: err}
+	}
+	if err := d.Send(ctx, third); err != nil {
+		return &lostError{err}
+	}
+	for count := 0; ; count++ {
+		msg, err := receiveDoor(ctx, d, channel)
+		switch {
+		case count > maxDoorMessages:
+			return &ImpostorError{Err: errors.New("more messages than a roster takes")}
+		case err != nil && over(ctx) != nil:
+			return over(ctx)
+		case err != nil:
+			return &lostError{err}
+		case msg.Waiting != nil:
+			g.wait()
+		case msg.Denied != nil:
+			g.denied, g.proof = responder, msg.Denied.Operation
+			return &DeniedError{Reason: msg.Denied.Reason}
+		case msg.Roster != nil:
+			if err := g.take(msg.Roster); err != nil {
+				return &ImpostorError{Err: err}
+			}
+		case msg.Welcome != nil:
+			return g.welcomed(ctx, d, channel, first, msg.Welcome)
+		default:
+			return &ImpostorError{Err: errors.New("an unexpected message")}
+		}
+	}
+}
+
+func (g *guest) wait() {
+	if !g.waiting && g.config.OnWaiting != nil {
+		g.waiting = true
+		g.config.OnWaiting()
+	}
+}
+
+// take adds a part of the roster. Its root is what the link names (INV-1).
+func (g *guest) take(r *doorRoster) error {
+	if g.set == nil {
+		set, err := roster.NewSet(r.Genesis, g.link.Meeting)
+		if err != nil {
+			return err
+		}
+		g.set = set
+	}
+	for _, raw := range r.Operations {
+		if _, err := g.set.Add(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// welcomed checks the admission (DOR-5), or speaks for itself with a Resume (DOR-8).
+func (g *guest) welcomed(ctx context.Context, d *transport.DoorStream, c *crypto.DoorChannel, first *crypto.DoorInitiator, w *doorWelcome) error {
+	if g.set == nil || len(w.Addresses) > maxRecords {
+		return &ImpostorError{Err: errors.New("no roster came with the welcome")}
+	}
+	g.addresses = w.Addresses
+	if g.member {
+		return nil
+	}
+	if w.Admit == nil {
+		return g.resume(ctx, d, c)
+	}
+	op, _ := g.set.Operation(*w.Admit)
+	if op == nil || op.Body.Admit == nil {
+		return &ImpostorError{Err: errors.New("no admission came with the welcome")}
+	}
+	a := op.Body.Admit
+	if err := first.CheckAdmit(a.Bundle, a.Name, a.JoinerNonce, a.ResponderNonce); err != nil {
+		return &ImpostorError{Err: err}
+	}
+	if g.set.Roster().ByMeetingKey(g.self.Key()) == nil {
+		return &DeniedError{Reason: DeniedLink}
+	}
+	return nil
+}
+
+func (g *guest) resume(ctx context.Context, d *transport.DoorStream, c *crypto.DoorChannel) error {
+	if op := g.set.Roster().RemovedBy(g.self.Identity()); op != nil {
+		return g.removed(op)
+	}
+	raw, _, err := g.set.Author(g.self, time.Now(), roster.Body{Resume: &roster.Resume{Bundle: g.self.Bundle(), Name: g.config.Name}})
+	if err != nil {
+		return &ImpostorError{Err: err}
+	}
+	if !sendDoor(ctx, d, c, doorMessage{Resume: raw}) {
+		return &lostError{errors.New("the door closed")}
+	}
+	return nil
+}
+
+func (g *guest) removed(op *roster.Operation) error {
+	by := g.set.Roster().Author(op)
+	name := "somebody"
+	if m := g.set.Roster().Member(by); m != nil {
+		name = m.Name
+	}
+	return &RemovedError{By: by, ByName: name, Banned: op.Body.Remove.Ban}
+}
+
+// askAfter is how long a member hears nobody, where each sends a heartbeat every 5 s, before it asks at the others'
+// doors what became of it.
+const askAfter = 8 * time.Second
+
+// askAtDoors (DOR-10) finds out, where nobody is heard, whether this member is still in: whoever was put out while it
+// was away can't be told otherwise, since nobody talks to it any more. The door tells those who were members.
+func (m *Meeting) askAtDoors(now time.Time) {
+	if len(m.peers) == 0 || m.ending || m.watch.asking || now.Sub(m.watch.heardAt) < askAfter {
+		return
+	}
+	m.watch.asking, m.watch.heardAt = true, now // and again after as long
+	var doors []crypto.Door
+	for _, hosts := range []bool{true, false} { // hosts first: what they say counts
+		for key, r := range m.records {
+			if member := m.roster.ByMeetingKey(key); member != nil && (member.Role == Host) == hosts && len(doors) < crypto.MaxDoors {
+				doors = append(doors, crypto.Door{Key: key, Addresses: r.Addresses})
+			}
+		}
+	}
+	var links []crypto.Link
+	for _, i := range m.door.invites {
+		links = append(links, crypto.Link{Meeting: m.id, Secret: i.shared.Invite.Secret, DoorKey: i.shared.Invite.Door.Public(), Doors: doors})
+	}
+	if m.link != nil {
+		link := *m.link
+		link.Doors = doors
+		links = append(links, link)
+	}
+	m.spawn(func() { m.ask(links) })
+}
+
+// ask knocks with one link after the other until somebody answers.
+func (m *Meeting) ask(links []crypto.Link) {
+	ctx, cancel := context.WithTimeout(m.ctx, 2*dialTimeout)
+	defer cancel()
+	defer m.post(func() { m.watch.asking = false })
+	for _, link := range links {
+		g := &guest{config: m.config, self: m.self, link: link, host: m.host, member: true}
+		g.config.OnWaiting = nil
+		err := g.enter(ctx)
+		var denied *DeniedError
+		if err == nil || errors.As(err, &denied) {
+			m.post(func() { m.learned(g) })
+			return
+		}
+	}
+}
+
+// learned takes what a door told: signed operations, which fold to whatever they fold to.
+func (m *Meeting) learned(g *guest) {
+	var raws [][]byte
+	if g.set != nil {
+		g.set.All(func(_ crypto.Hash, raw []byte) bool { raws = append(raws, raw); return true })
+	}
+	m.operations(raws, nil)
+	m.addresses(g.addresses, time.Now())
+	m.putOutByProof(g.proof)
+	// A host above us who denies somebody it would readmit doesn't have us on its roster (DOR-8).
+	by, self := m.roster.ByMeetingKey(g.denied), m.roster.ByMeetingKey(m.self.Key())
+	if by != nil && self != nil && by.Above(self) {
+		m.end(ErrAdmissionVoid)
+	}
+}
+
+// putOutByProof ends the meeting here by an operation whose past isn't told to those who are out: a host above us
+// signed that we are.
+func (m *Meeting) putOutByProof(raw []byte) {
+	op := m.set.Proof(raw, m.self.Identity())
+	if op == nil {
+		return
+	}
+	by, self := m.roster.Member(m.roster.Author(op)), m.roster.Member(m.self.Identity())
+	if by == nil || self == nil || !by.Above(self) {
+		return
+	}
+	if op.Body.End != nil {
+		m.end(&EndedError{By: by.Identity(), ByName: by.Name})
+		return
+	}
+	m.end(&RemovedError{By: by.Identity(), ByName: by.Name, Banned: op.Body.Remove.Ban})
+}

@@ -1,0 +1,109 @@
+package meet
+
+import (
+	"context"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/transport"
+	"github.com/pion/webrtc/v4"
+)
+
+// Publish sends a track to everybody in the meeting, sealed, until the publication is closed. Any pion TrackLocal
+// will do. The errors are ErrNotPermitted, ErrTooManyTracks and ErrUnsupportedTrack.
+func (m *Meeting) Publish(ctx context.Context, track webrtc.TrackLocal, o PublishOptions) (*Publication, error) {
+	source, err := o.check(track)
+	if err != nil {
+		return nil, err
+	}
+	err = command(ctx, m, func() error {
+		self := m.roster.ByMeetingKey(m.self.Key())
+		if m.ending {
+			return m.reason
+		}
+		if (self == nil || m.roster.Policy.Allows(self.Role)&source.permission() == 0) && !m.config.hooks.unpermitted {
+			return ErrNotPermitted
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m.plane.publish(track, o)
+}
+
+// linked are the members whose media link is up and who may read what we send.
+func (m *Meeting) linked() []transport.PeerKey {
+	var keys []transport.PeerKey
+	for _, p := range m.peers {
+		if r := m.roster.ByMeetingKey(p.key); p.mediaUp && r != nil && !r.Equivocated {
+			keys = append(keys, peerKey(p.key))
+		}
+	}
+	return keys
+}
+
+// streamsOf learns what a member sends.
+func (m *Meeting) streamsOf(p *peer, a *streamAnnounce) {
+	if r := m.roster.ByMeetingKey(p.key); r != nil {
+		m.trackEvents(m.plane.setPermissions(p.key, m.roster.Policy.Allows(r.Role)))
+	}
+	added, removed, changed, err := m.plane.acceptStreams(p.key, a)
+	if err != nil {
+		m.log.Debug("streams refused", "error", err)
+		return
+	}
+	m.trackEvents(removed, added)
+	for _, t := range changed {
+		m.emit(TrackChanged{t})
+	}
+}
+
+// openWaiting opens the messages that waited for a key which is there now.
+func (m *Meeting) openWaiting(p *peer, now time.Time) {
+	for _, packet := range m.plane.waitingMessages(p.key) {
+		m.openMessage(p, packet, now)
+	}
+}
+
+// Stats is the state of a meeting's media.
+type Stats struct {
+	Tracks []RemoteStats
+	Links  []LinkStats
+}
+
+// RemoteStats is the state of one remote track.
+type RemoteStats struct {
+	Track  *RemoteTrack
+	Member Member
+	TrackStats
+	// RTT is the round trip to the sender, 0 if unknown.
+	RTT time.Duration
+}
+
+// LinkStats is the state of the link with one member.
+type LinkStats struct {
+	Member Member
+	transport.LinkStats
+}
+
+// Stats returns counters since the beginning; rates are differences over time.
+func (m *Meeting) Stats(ctx context.Context) (Stats, error) {
+	return call(ctx, m, func() (Stats, error) {
+		var s Stats
+		rtt := map[crypto.MeetingKey]time.Duration{}
+		for i := range m.roster.Members {
+			key := m.roster.Members[i].Bundle.MeetingKey
+			if l := m.host.Media(peerKey(key)); l != nil && m.peers[key] != nil {
+				v := LinkStats{Member: m.memberOf(&m.roster.Members[i]), LinkStats: l.Stats()}
+				rtt[key] = v.RTT
+				s.Links = append(s.Links, v)
+			}
+		}
+		for _, t := range m.plane.tracks() {
+			member, _ := m.memberByKey(t.MemberKey())
+			s.Tracks = append(s.Tracks, RemoteStats{Track: t, Member: member, TrackStats: t.Stats(), RTT: rtt[t.MemberKey()]})
+		}
+		return s, nil
+	})
+}

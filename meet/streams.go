@@ -1,0 +1,471 @@
+package meet
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/roster"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// Source is what a track shows or lets hear (SPEC §9.3). It decides which permission the track needs.
+type Source uint8
+
+// The sources.
+const (
+	// SourceMicrophone is a voice: permission Audio.
+	SourceMicrophone Source = 1
+	// SourceCamera is a face: permission Video.
+	SourceCamera Source = 2
+	// SourceScreen is a screen or a window: permission Screen.
+	SourceScreen Source = 3
+	// SourceScreenAudio is what a shared screen lets hear: permission Screen.
+	SourceScreenAudio Source = 4
+)
+
+// String returns the source's name in English, for logs.
+func (s Source) String() string {
+	switch s {
+	case SourceMicrophone:
+		return "microphone"
+	case SourceCamera:
+		return "camera"
+	case SourceScreen:
+		return "screen"
+	case SourceScreenAudio:
+		return "screen audio"
+	}
+	return fmt.Sprintf("source %d", uint8(s))
+}
+
+// permission is what a member needs in order to send such a track (ROS-22); zero for what is no source.
+func (s Source) permission() Permissions {
+	switch s {
+	case SourceMicrophone:
+		return roster.Audio
+	case SourceCamera:
+		return roster.Video
+	case SourceScreen, SourceScreenAudio:
+		return roster.Screen
+	}
+	return 0
+}
+
+// kind is the kind of media a source is made of; unknown for what is no source.
+func (s Source) kind() webrtc.RTPCodecType {
+	switch s {
+	case SourceMicrophone, SourceScreenAudio:
+		return webrtc.RTPCodecTypeAudio
+	case SourceCamera, SourceScreen:
+		return webrtc.RTPCodecTypeVideo
+	}
+	return webrtc.RTPCodecTypeUnknown
+}
+
+// labelStreams is the label of a stream announcement's signature (STR-1).
+const labelStreams = "stream announce"
+
+// Limits of what a stream announcement may say (STR-2).
+const (
+	minClockRate  = 8_000
+	maxClockRate  = 192_000
+	videoClock    = 90_000
+	maxChannels   = 8
+	opusClockRate = 48_000
+)
+
+// Errors of acceptStreams. None is worth more than a line in the log: the sender is authentic, and wrong.
+var (
+	errStreamsSignature = errors.New("a stream announcement isn't signed by its author")
+	errStreamsStale     = errors.New("a stream announcement is older than one before")
+	errStreamsMalformed = errors.New("a stream announcement is out of its limits")
+	errStreamsRate      = errors.New("stream announcements come too often")
+	errNoSender         = errors.New("nobody with this key sends here")
+)
+
+// sign makes the announcement its author's.
+func (a *streamAnnounce) sign(inc *crypto.Incarnation) {
+	meeting, author := inc.Meeting(), inc.Key()
+	a.Signature = nil
+	sig := inc.Sign(labelStreams, meeting[:], author[:], encode(a))
+	a.Signature = &sig
+}
+
+// verify reports whether author signed the announcement in this meeting (STR-1).
+func (a *streamAnnounce) verify(meeting crypto.MeetingID, author crypto.MeetingKey) bool {
+	if a.Signature == nil {
+		return false
+	}
+	unsigned := streamAnnounce{Number: a.Number, Streams: a.Streams}
+	return author.Verify(labelStreams, *a.Signature, meeting[:], author[:], encode(&unsigned))
+}
+
+// check enforces STR-2.
+func (a *streamAnnounce) check() error {
+	if a.Number == 0 || len(a.Streams) > maxStreams {
+		return errStreamsMalformed
+	}
+	var seen [256]bool
+	for i := range a.Streams {
+		s := &a.Streams[i]
+		if seen[s.Stream] || !s.valid() {
+			return errStreamsMalformed
+		}
+		seen[s.Stream] = true
+	}
+	return nil
+}
+
+func (s *stream) valid() bool {
+	if s.Stream < crypto.FirstMediaStream || !printable(s.MimeType) || !printable(s.Format) {
+		return false
+	}
+	// What a source is made of is fixed: else video could pass as a microphone, under another permission.
+	switch s.Source.kind() {
+	case webrtc.RTPCodecTypeAudio:
+		return hasType(s.MimeType, "audio/") && s.Channels <= maxChannels &&
+			s.ClockRate >= minClockRate && s.ClockRate <= maxClockRate
+	case webrtc.RTPCodecTypeVideo:
+		return hasType(s.MimeType, "video/") && s.Channels == 0 && s.ClockRate == videoClock
+	}
+	return false
+}
+
+// printable refuses text that is too long or could do harm where it is shown or put into SDP.
+func printable(text string) bool {
+	return len(text) <= maxCodecText && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// hasType reports whether a MIME type is of this kind, with a name after it. Case doesn't matter (RFC 2045 §5.1).
+func hasType(mime, kind string) bool {
+	return len(mime) > len(kind) && strings.EqualFold(mime[:len(kind)], kind)
+}
+
+// sameEncoding reports whether two descriptions are of one thing that goes on: all but mute is equal.
+func (s stream) sameEncoding(o stream) bool {
+	s.Muted, o.Muted = false, false
+	return s == o
+}
+
+// streamOf describes a codec as announced.
+func streamOf(number uint8, source Source, muted bool, c webrtc.RTPCodecParameters) stream {
+	return stream{
+		Stream: number, Source: source, Muted: muted,
+		MimeType: c.MimeType, ClockRate: c.ClockRate, Channels: c.Channels, Format: c.SDPFmtpLine,
+	}
+}
+
+// sendCodecs returns the codecs of a kind that tracks may be bound to, the preferred first. Payload types only matter
+// between a track and whoever binds it: what travels is the description.
+func sendCodecs(kind webrtc.RTPCodecType) []webrtc.RTPCodecParameters {
+	if kind == webrtc.RTPCodecTypeAudio {
+		return slices.Clone(audioCodecs)
+	}
+	if kind == webrtc.RTPCodecTypeVideo {
+		return slices.Clone(videoCodecs)
+	}
+	return nil
+}
+
+var (
+	audioCodecs = []webrtc.RTPCodecParameters{
+		audioCodec(webrtc.MimeTypeOpus, opusClockRate, 2, "minptime=10;useinbandfec=1", 111),
+		audioCodec(webrtc.MimeTypePCMU, minClockRate, 0, "", 0),
+		audioCodec(webrtc.MimeTypePCMA, minClockRate, 0, "", 8),
+		audioCodec(webrtc.MimeTypeG722, minClockRate, 0, "", 9),
+	}
+	videoCodecs = []webrtc.RTPCodecParameters{
+		videoCodec(webrtc.MimeTypeVP8, "", 96),
+		videoCodec(webrtc.MimeTypeVP9, "profile-id=0", 98),
+		videoCodec(webrtc.MimeTypeVP9, "profile-id=2", 100),
+		videoCodec(webrtc.MimeTypeAV1, "", 45),
+		videoCodec(webrtc.MimeTypeH264, h264Format+"42e01f", 106), // constrained baseline, first: what all can decode
+		videoCodec(webrtc.MimeTypeH264, h264Format+"42001f", 102), // baseline
+		videoCodec(webrtc.MimeTypeH264, h264Format+"4d001f", 127), // main
+		videoCodec(webrtc.MimeTypeH264, h264Format+"64001f", 112), // high
+	}
+)
+
+const h264Format = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id="
+
+func audioCodec(mime string, rate uint32, channels uint16, format string, payloadType webrtc.PayloadType) webrtc.RTPCodecParameters {
+	return webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: rate, Channels: channels, SDPFmtpLine: format},
+		PayloadType:        payloadType,
+	}
+}
+
+func videoCodec(mime, format string, payloadType webrtc.PayloadType) webrtc.RTPCodecParameters {
+	feedback := []webrtc.RTCPFeedback{{Type: "nack", Parameter: "pli"}} // all that RTCPReader ever delivers
+	return webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: videoClock, SDPFmtpLine: format, RTCPFeedback: feedback},
+		PayloadType:        payloadType,
+	}
+}
+
+// Payload types for codecs that are not in the table above.
+const (
+	otherAudioPayloadType = 125
+	otherVideoPayloadType = 126
+)
+
+// codecOf is the codec of an announced stream, with the payload type that its packets are given here: the one of the
+// same description, else of the same name.
+func codecOf(s stream) webrtc.RTPCodecParameters {
+	kind := s.Source.kind()
+	table, c := audioCodecs, audioCodec(s.MimeType, s.ClockRate, s.Channels, s.Format, otherAudioPayloadType)
+	if kind == webrtc.RTPCodecTypeVideo {
+		table, c = videoCodecs, videoCodec(s.MimeType, s.Format, otherVideoPayloadType)
+	}
+	named := false
+	for _, known := range table {
+		if !strings.EqualFold(known.MimeType, s.MimeType) {
+			continue
+		}
+		if known.SDPFmtpLine == s.Format {
+			c.PayloadType = known.PayloadType
+			break
+		}
+		if !named {
+			c.PayloadType, named = known.PayloadType, true
+		}
+	}
+	return c
+}
+
+// outStream is a stream number of this member's: it stays when its publication goes, so that counters go on (KEY-1).
+// But for sealer, the publication that has it guards it with its mu.
+type outStream struct {
+	sealer    *crypto.SenderStream
+	used      bool
+	sequence  uint16 // the newest sent
+	timestamp uint32 // of that
+	at        time.Time
+}
+
+func (o *outStream) sent(m *crypto.MediaPacket, now time.Time) {
+	if !o.used || int16(m.SequenceNumber-o.sequence) > 0 {
+		o.used, o.sequence, o.timestamp, o.at = true, m.SequenceNumber, m.Timestamp, now
+	}
+}
+
+// numbering maps a source's sequence numbers and timestamps to those that are sent, so that they go on where another
+// source, a mute or another publication on the same stream left off: readers see no gap, and no number of a new source
+// is taken for a repetition (MED-3).
+type numbering struct {
+	sequenceOffset  uint16
+	timestampOffset uint32
+	source          bool // the next packet is of another source: timestamps begin anew
+	sequence        bool // the next packet follows the last one sent, whatever its number
+	guarded         bool
+	guard           uint16 // the newest that was recorded while muted
+}
+
+// skip takes note of a packet that isn't sent on purpose.
+func (n *numbering) skip(sequence uint16) {
+	n.sequence = true
+	if !n.guarded || int16(sequence-n.guard) > 0 {
+		n.guard = sequence
+	}
+	n.guarded = true
+}
+
+// recordedMuted reports whether a packet is from before the end of a mute: browsers send packets again later, to probe
+// or because one was lost (STR-6).
+func (n *numbering) recordedMuted(sequence uint16) bool {
+	if !n.guarded {
+		return false
+	}
+	behind := int16(n.guard - sequence)
+	if behind < -1<<14 {
+		n.guarded = false // long ago; soon the number would look older
+	}
+	return behind >= 0
+}
+
+// next returns the numbering that holds once this packet is sent.
+func (n numbering) next(h *rtp.Header, out *outStream, now time.Time, clockRate uint32) numbering {
+	if n.sequence && out.used {
+		n.sequenceOffset = out.sequence + 1 - h.SequenceNumber
+	}
+	if n.source {
+		n.timestampOffset = 0
+		if out.used {
+			passed := now.Sub(out.at).Seconds() * float64(clockRate)
+			n.timestampOffset = out.timestamp + uint32(uint64(max(passed, 1))) - h.Timestamp
+		}
+	}
+	n.sequence, n.source = false, false
+	return n
+}
+
+// publications are what this member sends, and the stream numbers it ever used. plane.mu guards them.
+type publications struct {
+	live      map[uint8]*Publication
+	streams   [256]*outStream
+	free      []uint8 // used before, and not now; the longest free first
+	allowed   Permissions
+	changed   bool // since announced
+	announced *streamAnnounce
+}
+
+func (o *publications) init() {
+	o.live = map[uint8]*Publication{}
+	o.allowed = roster.AllPermissions // until the meeting says otherwise; the others check in any case
+}
+
+func (o *publications) all() []*Publication { return slices.Collect(maps.Values(o.live)) }
+
+// take returns a number for a new stream: one never used, as long as there is one, so that a number rarely means two
+// things (STR-7).
+func (o *publications) take(keys *crypto.SenderKeys) uint8 {
+	for n := crypto.FirstMediaStream; n < len(o.streams); n++ {
+		if o.streams[n] == nil {
+			o.streams[n] = &outStream{sealer: keys.Stream(uint8(n))}
+			return uint8(n)
+		}
+	}
+	n := o.free[0] // there is one: far fewer are in use than there are
+	o.free = o.free[1:]
+	return n
+}
+
+// roomToPublish returns ErrTooManyTracks or ErrClosed if nothing more can be published.
+func (p *plane) roomToPublish() error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.roomLocked()
+}
+
+func (p *plane) roomLocked() error {
+	if p.closed {
+		return ErrClosed
+	}
+	if len(p.out.live) >= MaxPublications {
+		return ErrTooManyTracks
+	}
+	return nil
+}
+
+// register gives a publication its stream.
+func (p *plane) register(pub *Publication, codec webrtc.RTPCodecParameters) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.roomLocked(); err != nil {
+		return err
+	}
+	n := p.out.take(p.keys)
+	pub.described = streamOf(n, pub.source, false, codec)
+	p.out.live[n] = pub
+	p.out.changed = true
+	return nil
+}
+
+// redescribe gives a publication whose codec changed another stream, and reports whether it did.
+func (p *plane) redescribe(pub *Publication, codec webrtc.RTPCodecParameters) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := pub.described.Stream
+	if pub.described == streamOf(before, pub.source, false, codec) {
+		return false
+	}
+	n := p.out.take(p.keys)
+	delete(p.out.live, before)
+	p.out.free = append(p.out.free, before)
+	pub.described = streamOf(n, pub.source, false, codec)
+	p.out.live[n] = pub
+	p.out.changed = true
+	return true
+}
+
+func (p *plane) unregister(pub *Publication) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := pub.described.Stream
+	delete(p.out.live, n)
+	p.out.free = append(p.out.free, n)
+	p.out.changed = true
+}
+
+// markChanged notes that a publication is to be announced anew, and reports whether it is still there.
+func (p *plane) markChanged(pub *Publication) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.out.live[pub.described.Stream] != pub {
+		return false
+	}
+	p.out.changed = true
+	return true
+}
+
+// setOwnPermissions says what this member may send. What it may not is neither sent nor announced, until it may again.
+// It reports whether to announce anew.
+func (p *plane) setOwnPermissions(allowed Permissions) bool {
+	p.mu.Lock()
+	if p.out.allowed == allowed {
+		p.mu.Unlock()
+		return false
+	}
+	p.out.allowed = allowed
+	published := p.out.all()
+	p.out.changed = p.out.changed || len(published) > 0
+	p.mu.Unlock()
+	now := p.now()
+	for _, pub := range published {
+		pub.permit(allowed&pub.source.permission() != 0, now)
+	}
+	return len(published) > 0
+}
+
+// publishes reports whether this member sends anything, muted or not.
+func (p *plane) publishes() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.out.live) > 0
+}
+
+// announce returns what to tell the others about this member's streams: the same until something changes, nil if there
+// never was anything.
+func (p *plane) announce() *streamAnnounce {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.out.changed {
+		return p.out.announced
+	}
+	a := &streamAnnounce{Number: 1}
+	if p.out.announced != nil {
+		a.Number = p.out.announced.Number + 1
+	}
+	for _, pub := range p.out.live {
+		if p.out.allowed&pub.source.permission() != 0 {
+			s := pub.described
+			s.Muted = pub.muted.Load()
+			a.Streams = append(a.Streams, s)
+		}
+	}
+	slices.SortFunc(a.Streams, func(x, y stream) int { return cmp.Compare(x.Stream, y.Stream) })
+	a.sign(p.self)
+	p.out.announced, p.out.changed = a, false
+	return a
+}
+
+// wantKeyFrame: a member asks for a key frame of a stream of this member's.
+func (p *plane) wantKeyFrame(number uint8) {
+	p.mu.RLock()
+	pub := p.out.live[number]
+	p.mu.RUnlock()
+	if pub == nil {
+		return
+	}
+	now := p.now()
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	pub.wantLocked(now)
+}

@@ -1,0 +1,165 @@
+package meet
+
+import (
+	"errors"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/crypto/codec"
+	"github.com/huisclos/huisclos/roster"
+)
+
+// Limits of what members send each other (SPEC §9).
+const (
+	maxPairMessage  = 60_000
+	maxGossip       = 16_384
+	maxDoorMessage  = 60_000
+	maxDoorMessages = 4_096 // after the handshake: more than the largest roster takes
+	maxEarly        = 8_192
+	maxBatch        = 24_000 // bytes of operations in one message
+	maxStreams      = 32
+	maxCodecText    = 256
+	maxRecordSize   = 1_024
+	maxRecords      = 64
+	maxSharedInvite = 64
+)
+
+// pairMessage is what a pair session carries: a map with exactly one field (SPEC §9.1).
+type pairMessage struct {
+	Wrap       []byte              `cbor:"1,keyasint,omitempty"`
+	Ack        *keyAck             `cbor:"2,keyasint,omitempty"`
+	Heartbeat  []byte              `cbor:"3,keyasint,omitempty"`
+	Sync       *roster.Sync        `cbor:"4,keyasint,omitempty"`
+	Have       *roster.Have        `cbor:"5,keyasint,omitempty"`
+	Want       []roster.ShortHash  `cbor:"6,keyasint,omitempty"`
+	Operations [][]byte            `cbor:"7,keyasint,omitempty"`
+	Addresses  [][]byte            `cbor:"8,keyasint,omitempty"` // encoded address records
+	Offer      []byte              `cbor:"9,keyasint,omitempty"`
+	Answer     []byte              `cbor:"10,keyasint,omitempty"`
+	Streams    *streamAnnounce     `cbor:"11,keyasint,omitempty"`
+	KeyFrame   *keyFrameRequest    `cbor:"12,keyasint,omitempty"`
+	Invites    []sharedInvite      `cbor:"13,keyasint,omitempty"`
+	Received   []crypto.MessageID  `cbor:"14,keyasint,omitempty"`
+	Resend     *resentMessage      `cbor:"15,keyasint,omitempty"`
+	Commit     *crypto.Hash        `cbor:"16,keyasint,omitempty"`
+	Nonce      *crypto.Nonce       `cbor:"17,keyasint,omitempty"`
+	Reveal     *crypto.Nonce       `cbor:"18,keyasint,omitempty"`
+	Announce   *crypto.KeyAnnounce `cbor:"19,keyasint,omitempty"`
+}
+
+// keyAck acknowledges a wrap (KEY-6).
+type keyAck struct {
+	Generation uint64 `cbor:"1,keyasint"`
+	Step       uint8  `cbor:"2,keyasint,omitempty"`
+}
+
+// addressRecord is where a member can be reached, signed by itself, so that others may pass it on (ADR-1).
+type addressRecord struct {
+	Author    crypto.MeetingKey `cbor:"1,keyasint"`
+	Number    uint64            `cbor:"2,keyasint"`
+	Addresses [][]byte          `cbor:"3,keyasint,omitempty"` // binary multiaddrs, at most 8
+	Signature *crypto.Signature `cbor:"4,keyasint,omitempty"`
+}
+
+// streamAnnounce says what its author sends at present, signed (STR-1).
+type streamAnnounce struct {
+	Number    uint64            `cbor:"1,keyasint"`
+	Streams   []stream          `cbor:"2,keyasint,omitempty"`
+	Signature *crypto.Signature `cbor:"3,keyasint,omitempty"`
+}
+
+// stream is one media stream: its number, what it is, and its codec as in SDP (RFC 8866).
+type stream struct {
+	Stream    uint8  `cbor:"1,keyasint"`
+	Source    Source `cbor:"2,keyasint"`
+	MimeType  string `cbor:"3,keyasint"`
+	ClockRate uint32 `cbor:"4,keyasint"`
+	Channels  uint16 `cbor:"5,keyasint,omitempty"`
+	Format    string `cbor:"6,keyasint,omitempty"` // fmtp
+	Muted     bool   `cbor:"7,keyasint,omitempty"`
+}
+
+// keyFrameRequest asks the receiver of it for a key frame of its stream.
+type keyFrameRequest struct {
+	Stream uint8 `cbor:"1,keyasint"`
+}
+
+// sharedInvite is what lets a member answer the door for a link (SPEC §3).
+type sharedInvite struct {
+	Invite    crypto.Invite `cbor:"1,keyasint"`
+	Operation crypto.Hash   `cbor:"2,keyasint"` // the Invite
+	// Signature is the Invite's author's, over the public door key: others pass it on (INV-5).
+	Signature crypto.Signature `cbor:"3,keyasint"`
+}
+
+// resentMessage is a signed message for somebody who missed it (MSG-3).
+type resentMessage struct {
+	Stream uint8  `cbor:"1,keyasint"`
+	Signed []byte `cbor:"2,keyasint"`
+}
+
+// gossipMessage is what the room carries: a map with exactly one field (SPEC §9.2).
+type gossipMessage struct {
+	Operation []byte           `cbor:"1,keyasint,omitempty"`
+	Announce  []byte           `cbor:"2,keyasint,omitempty"` // an encoded KeyAnnounce
+	Sealed    []byte           `cbor:"3,keyasint,omitempty"` // SPEC §7.2
+	Heartbeat *gossipHeartbeat `cbor:"4,keyasint,omitempty"`
+}
+
+// gossipHeartbeat is a heartbeat for those to whom there is no pair session (PRE-2).
+type gossipHeartbeat struct {
+	Author    crypto.MeetingKey `cbor:"1,keyasint"`
+	Heartbeat []byte            `cbor:"2,keyasint"`
+}
+
+// doorMessage is what follows the door handshake: a map with exactly one field (SPEC §4).
+type doorMessage struct {
+	Waiting *struct{}    `cbor:"1,keyasint,omitempty"`
+	Denied  *doorDenied  `cbor:"2,keyasint,omitempty"`
+	Roster  *doorRoster  `cbor:"3,keyasint,omitempty"`
+	Welcome *doorWelcome `cbor:"4,keyasint,omitempty"`
+	Resume  []byte       `cbor:"5,keyasint,omitempty"`
+}
+
+// doorDenied may carry the operation that put the visitor out, for whoever has the rest of the roster.
+type doorDenied struct {
+	Reason    DenyReason `cbor:"1,keyasint"`
+	Operation []byte     `cbor:"2,keyasint,omitempty"`
+}
+
+// doorRoster is a part of the roster, parents first.
+type doorRoster struct {
+	Genesis    []byte   `cbor:"1,keyasint"`
+	Operations [][]byte `cbor:"2,keyasint,omitempty"`
+}
+
+// doorWelcome ends the roster: the Admit, or nothing for who must resume, and where the members are.
+type doorWelcome struct {
+	Admit     *crypto.Hash `cbor:"1,keyasint,omitempty"`
+	Addresses [][]byte     `cbor:"2,keyasint,omitempty"` // encoded address records
+}
+
+// earlyData rides in a pair session's handshake: hints only (PAI-2).
+type earlyData struct {
+	Media []byte `cbor:"1,keyasint,omitempty"` // an offer in message 1, an answer in message 2
+}
+
+// decodeOne decodes a map with exactly one field, which is what every message here is (SPEC §9): so each has one meaning.
+func decodeOne(raw []byte, limit int, v any) error {
+	if len(raw) == 0 || raw[0] != mapOfOne {
+		return errNotOne
+	}
+	return codec.Unmarshal(raw, limit, v)
+}
+
+const mapOfOne = 0xa1 // CBOR's head of a map with one pair
+
+var errNotOne = errors.New("a message must be a map with exactly one field")
+
+// encode encodes a message of this file, which can't fail: none holds anything that has no encoding.
+func encode(v any) []byte {
+	raw, err := codec.Marshal(v)
+	if err != nil {
+		panic("meet: " + err.Error())
+	}
+	return raw
+}

@@ -1,0 +1,109 @@
+package transport_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/huisclos/huisclos/transport"
+	"github.com/huisclos/huisclos/transport/transporttest"
+)
+
+// TestDismiss covers TRA-16: when Dismiss returns, the peer gets nothing but the last words, though its connection lasts
+// a little, and within 200 ms that is closed. Its twin, Revoke, gives no last words.
+func TestDismiss(t *testing.T) {
+	for name, dismiss := range map[string]bool{"dismissed": true, "twin": false} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { dismissal(t, dismiss) }) })
+	}
+}
+
+func dismissal(t *testing.T, dismiss bool) {
+	const latency = 20 * time.Millisecond
+	w := newWorld(t, transporttest.Options{Latency: latency})
+	keys := sortedKeys(2)
+	a := simNode(t, w, "a", keys[0], transporttest.HostOptions{})
+	b := simNode(t, w, "b", keys[1], transporttest.HostOptions{})
+	befriend(a, b)
+	a.connect(b)
+	a.waitUp(b)
+	a.offer(b)
+	a.waitMedia(b, true, 5*time.Second)
+	b.waitMedia(a, true, 5*time.Second)
+	time.Sleep(time.Second)
+	link := a.Media(b.Key())
+	for range 50 { // what is queued is not sent any more
+		_ = a.Send(b.Key(), []byte("queued before"))
+	}
+	last := []string{"you were removed", "by the host"}
+	if dismiss {
+		a.Dismiss(b.Key(), [][]byte{[]byte(last[0]), []byte(last[1])})
+	} else {
+		a.Revoke(b.Key())
+	}
+	dismissed := time.Now()
+	if a.Allowed(b.Key()) || a.Media(b.Key()) != nil || a.RoomPeers() != 0 {
+		t.Error("the peer is still a member")
+	}
+	if err := a.Send(b.Key(), []byte("after")); err == nil {
+		t.Error("something was queued afterwards")
+	}
+	a.update(func() { a.messages, a.gossip = nil, nil })
+	for i := range 10 {
+		_ = link.WritePacket(transport.Audio, []byte("voice"))
+		_ = a.Publish([]byte{byte(i)})
+		_ = b.Send(a.Key(), []byte("is anybody there"))
+		_ = b.Publish([]byte{100, byte(i)})
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got := b.has(b.got(last[0])) && b.has(b.got(last[1])); got != dismiss {
+		t.Errorf("the last words arrived: %v", got)
+	}
+	if b.has(b.got("after")) || len(b.gossip) != 0 {
+		t.Errorf("it got more than the last words: %d gossip", len(b.gossip))
+	}
+	if len(a.messages)+len(a.gossip) != 0 {
+		t.Error("something of a dismissed peer was delivered")
+	}
+	for a.ConnsTo(b.Key()) > 0 && time.Since(dismissed) < time.Second {
+		time.Sleep(time.Millisecond)
+	}
+	if d := time.Since(dismissed); d > 201*time.Millisecond {
+		t.Errorf("its connection lasted %v", d)
+	}
+	b.wait("disconnection", time.Second, func() bool { return b.up[a.Key()] == 0 })
+}
+
+// TestDismissAndAllow allows a peer again before its connection is closed (TRA-16): on the next one it is a member in
+// every respect, in the room too.
+func TestDismissAndAllow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		keys := sortedKeys(2)
+		a := simNode(t, w, "a", keys[0], transporttest.HostOptions{})
+		b := simNode(t, w, "b", keys[1], transporttest.HostOptions{})
+		befriend(a, b)
+		a.connect(b)
+		a.waitUp(b)
+		time.Sleep(time.Second)
+		a.Dismiss(b.Key(), [][]byte{[]byte("adieu")})
+		time.Sleep(50 * time.Millisecond)
+		a.Allow(b.Key())
+		a.wait("disconnection", time.Second, func() bool { return a.up[b.Key()] == 0 })
+		b.wait("disconnection", time.Second, func() bool { return b.up[a.Key()] == 0 })
+		a.connect(b)
+		a.waitUp(b)
+		time.Sleep(time.Second)
+		if err := a.Send(b.Key(), []byte("welcome back")); err != nil {
+			t.Fatal(err)
+		}
+		b.wait("message", time.Second, b.got("welcome back"))
+		if err := b.Send(a.Key(), []byte("thank you")); err != nil {
+			t.Fatal(err)
+		}
+		a.wait("message", time.Second, a.got("thank you"))
+		if err := a.Publish([]byte("news")); err != nil {
+			t.Fatal(err)
+		}
+		b.wait("gossip", time.Second, func() bool { return len(b.gossip) > 0 })
+	})
+}
