@@ -1,0 +1,206 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/meet"
+)
+
+// The data of events, as --json shows it. Keys and hashes are hexadecimal, times are RFC 3339.
+
+type readyData struct {
+	Name    string `json:"name"`
+	Key     string `json:"key"` // our identity
+	Meeting string `json:"meeting"`
+	Invite  string `json:"invite,omitempty"` // a secret
+}
+
+type inviteData struct {
+	Invite string `json:"invite"` // a secret
+}
+
+// personData names somebody.
+type personData struct {
+	Name     string `json:"name"`
+	Key      string `json:"key"`
+	Verified bool   `json:"verified"`
+}
+
+type personKey struct {
+	Key string `json:"key"`
+}
+
+type memberData struct {
+	personData
+	Role      string `json:"role"`
+	Creator   bool   `json:"creator"`
+	Self      bool   `json:"self"`
+	Away      bool   `json:"away"`
+	Connected bool   `json:"connected"`
+	Suspended bool   `json:"suspended"`
+}
+
+type memberLeftData struct {
+	memberData
+	Reason string `json:"reason"` // left, removed, banned, admission void
+	By     string `json:"by,omitempty"`
+	ByKey  string `json:"by_key,omitempty"`
+}
+
+type membersData struct {
+	Members []memberData `json:"members"`
+}
+
+type rosterData struct {
+	Hash       string       `json:"hash"`
+	Generation uint64       `json:"generation"`
+	Entry      string       `json:"entry"`
+	Members    []memberData `json:"members"`
+}
+
+type trackData struct {
+	ID     string `json:"id"`
+	Member string `json:"member"`
+	Key    string `json:"key"`
+	Kind   string `json:"kind"`
+	Source string `json:"source"`
+	Codec  string `json:"codec"`
+	Muted  bool   `json:"muted"`
+}
+
+type chatData struct {
+	From string `json:"from"`
+	Key  string `json:"key"`
+	Text string `json:"text"`
+}
+
+type wordsData struct {
+	Words struct {
+		French  []string `json:"fr"`
+		English []string `json:"en"`
+	} `json:"words"`
+	Digits string `json:"digits"`
+}
+
+type verifyData struct {
+	With string `json:"with"`
+	Key  string `json:"key"`
+	wordsData
+}
+
+type warningData struct {
+	Kind   string `json:"kind"`
+	Member string `json:"member,omitempty"`
+	Key    string `json:"key,omitempty"`
+	Over   bool   `json:"over"`
+}
+
+type absentData struct {
+	Absent bool `json:"absent"`
+}
+
+type fileData struct {
+	File string `json:"file"`
+	Kind string `json:"kind"`
+}
+
+type recordedData struct {
+	File    string `json:"file"`
+	Member  string `json:"member"`
+	Kind    string `json:"kind"`
+	Frames  uint64 `json:"frames"`
+	Dropped uint64 `json:"dropped"` // frames that are not in the file
+}
+
+type errorData struct {
+	Command string `json:"command,omitempty"`
+	Error   string `json:"error"`
+}
+
+type endedData struct {
+	Reason string `json:"reason"`
+	By     string `json:"by,omitempty"`
+	ByKey  string `json:"by_key,omitempty"`
+	Error  string `json:"error"` // the reason as a sentence
+	Status int    `json:"status"`
+}
+
+func roleName(r meet.Role) string {
+	switch r {
+	case meet.Host:
+		return "host"
+	case meet.Participant:
+		return "member"
+	}
+	return "viewer"
+}
+
+func parseRole(s string) (meet.Role, bool) {
+	for _, r := range []meet.Role{meet.Host, meet.Participant, meet.Viewer} {
+		if s == roleName(r) {
+			return r, true
+		}
+	}
+	return 0, false
+}
+
+func entryName(e meet.Entry) string {
+	switch e {
+	case meet.EntryOpen:
+		return "open"
+	case meet.EntryLocked:
+		return "locked"
+	}
+	return "ask"
+}
+
+func memberOf(m meet.Member) memberData {
+	return memberData{
+		personData: personData{Name: m.Name, Key: hexKey(m.Identity), Verified: m.Verified},
+		Role:       roleName(m.Role), Creator: m.Creator, Self: m.Self, Away: m.Away, Connected: m.Connected, Suspended: m.Suspended,
+	}
+}
+
+func membersOf(all []meet.Member) []memberData {
+	list := make([]memberData, len(all))
+	for i := range all {
+		list[i] = memberOf(all[i])
+	}
+	return list
+}
+
+// describe is a member in a sentence.
+func describe(m memberData) string {
+	words := []string{m.Role}
+	for _, w := range []struct {
+		holds bool
+		word  string
+	}{{m.Creator, "creator"}, {m.Self, "you"}, {m.Away, "away"}, {!m.Connected && !m.Self, "not connected"}, {m.Suspended, "suspended"}, {m.Verified, "verified"}} {
+		if w.holds {
+			words = append(words, w.word)
+		}
+	}
+	return fmt.Sprintf("%s (%s, %.16s)", m.Name, strings.Join(words, ", "), m.Key)
+}
+
+func describeAll(all []memberData) string {
+	list := make([]string, len(all))
+	for i := range all {
+		list[i] = describe(all[i])
+	}
+	return strings.Join(list, "; ")
+}
+
+func wordsOf(v crypto.Verification) wordsData {
+	var d wordsData
+	french, english := v.Words(crypto.French), v.Words(crypto.English)
+	d.Words.French, d.Words.English = french[:], english[:]
+	d.Digits = v.Digits()
+	return d
+}
+
+func (d wordsData) String() string {
+	return fmt.Sprintf("%s  |  %s  |  %s", strings.Join(d.Words.French, " "), strings.Join(d.Words.English, " "), d.Digits)
+}
