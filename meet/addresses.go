@@ -47,8 +47,8 @@ func signRecord(self *crypto.Incarnation, number uint64, addrs [][]byte) *addres
 	return r
 }
 
-// readRecord decodes and verifies an address record (ADR-1).
-func readRecord(raw []byte, meeting crypto.MeetingID, off hooks) (*addressRecord, error) {
+// readRecord decodes an address record.
+func readRecord(raw []byte) (*addressRecord, error) {
 	var r addressRecord
 	if err := codec.Unmarshal(raw, maxRecordSize, &r); err != nil {
 		return nil, err
@@ -56,12 +56,14 @@ func readRecord(raw []byte, meeting crypto.MeetingID, off hooks) (*addressRecord
 	if r.Signature == nil || len(r.Addresses) > crypto.MaxDoorAddresses {
 		return nil, errBadRecord
 	}
-	unsigned := r
-	unsigned.Signature = nil
-	if !r.Author.Verify("addresses", *r.Signature, meeting[:], encode(&unsigned)) && !off.anyAddress {
-		return nil, errBadRecord
-	}
 	return &r, nil
+}
+
+// verify says whether the member it is about signed a record (ADR-1).
+func (r *addressRecord) verify(meeting crypto.MeetingID) bool {
+	unsigned := *r
+	unsigned.Signature = nil
+	return r.Author.Verify("addresses", *r.Signature, meeting[:], encode(&unsigned))
 }
 
 var errBadRecord = errors.New("an address record isn't signed by its author")
@@ -89,8 +91,17 @@ func (m *Meeting) addresses(raws [][]byte, now time.Time) {
 		return
 	}
 	for _, raw := range raws {
-		r, err := readRecord(raw, m.id, m.config.hooks)
-		if err != nil || !m.keepRecord(r, now) {
+		r, err := readRecord(raw)
+		if err != nil {
+			return
+		}
+		if !m.isNews(r) {
+			continue
+		}
+		if !r.verify(m.id) && !m.config.hooks.anyAddress {
+			return // no honest member passes it on
+		}
+		if !m.keepRecord(r, now) {
 			continue
 		}
 		if p := m.peers[r.Author]; p != nil {
@@ -103,17 +114,17 @@ func (m *Meeting) addresses(raws [][]byte, now time.Time) {
 	}
 }
 
-// keepRecord keeps a record, and reports whether it is news: by somebody on the roster, with a number above the last.
+// isNews says whether a record is by another on the roster, with a number above the last.
+func (m *Meeting) isNews(r *addressRecord) bool {
+	k := m.records[r.Author]
+	return m.peers[r.Author] != nil && (k == nil || r.Number > k.Number)
+}
+
 func (m *Meeting) keepRecord(r *addressRecord, now time.Time) bool {
-	if r.Author == m.self.Key() || m.roster.ByMeetingKey(r.Author) == nil {
-		return false
-	}
 	k := m.records[r.Author]
 	if k == nil {
 		k = &knownRecord{}
 		m.records[r.Author] = k
-	} else if r.Number <= k.Number {
-		return false
 	}
 	if !k.limit.allow(now, recordBurst, 1) {
 		return false

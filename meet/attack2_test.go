@@ -142,7 +142,7 @@ func TestJoinerDies(t *testing.T) {
 		id := crypto.GenerateIdentity()
 		once := knock(outside, w, "twice", invite, meet.Config{Identity: id})
 		again := knock(outside, w, "twice", invite, meet.Config{Identity: id})
-		w.Advance(time.Second)
+		<-once.done
 		denied(t, "the older knock", once.err, meet.DeniedBusy)
 		if n := len(must[[]meet.Knock](t)(host.Knocks(ctx))); n != 4 {
 			t.Fatalf("%d wait", n)
@@ -324,6 +324,9 @@ func TestSlowReader(t *testing.T) {
 // TestNoFalseAlarms is everyday life for eight minutes: joins, leaves, removals, crashes, restarts, roles, cuts short and
 // long. Nobody is warned of ghosts, equivocation or missing operations (KEY-4, KEY-3, PRE-5).
 func TestNoFalseAlarms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: not with -short")
+	}
 	alarmed(t, meettest.Options{Latency: 20 * time.Millisecond, Loss: 0.01, Seed: 3}, func(ctx context.Context, w *meettest.World) {
 		all := party(t, ctx, w, 6)
 		host := all[0]

@@ -253,3 +253,76 @@ func TestManyJoin(t *testing.T) {
 		}
 	})
 }
+
+// TestForkedMember covers ROS-19 in a meeting: a member proven to have signed two histories is shown so to everybody, and
+// gets no new key. The others get theirs.
+func TestForkedMember(t *testing.T) {
+	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+		var mu sync.Mutex
+		wraps := map[string]int{}
+		recorded := func(name string) meet.Config {
+			return meet.RecordWraps(meet.Config{}, func(crypto.MeetingKey, []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				wraps[name]++
+			})
+		}
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+		good := must[*meettest.Member](t)(w.Join(ctx, "good", host, recorded("good")))
+		bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, recorded("bad")))
+		connected(t, ctx, host, good, bad)
+		tone := must[*meettest.Tone](t)(host.PublishTone(ctx, 60))
+		defer tone.Stop()
+		w.Advance(5 * time.Second)
+		mu.Lock()
+		before := wraps["bad"]
+		mu.Unlock()
+		inc, meeting := bad.Incarnation(), host.ID()
+		ops := must[[][]byte](t)(host.Operations(ctx))
+		for i := range 2 {
+			op := roster.Operation{Author: inc.Bundle().Hash(), Heads: []crypto.Hash{roster.HashOperation(ops[len(ops)-1])}, Time: uint64(i)}
+			op.Body.Invite = &roster.Invite{Key: crypto.NewInvite().Secret.Key()}
+			sig := inc.Sign("operation", meeting[:], meet.Encode(&op))
+			op.Signature = &sig
+			ok(t, bad.InjectMessage(ctx, host.Incarnation().Key(), meet.PairMessage{Operations: [][]byte{meet.Encode(&op)}}))
+		}
+		w.Advance(15 * time.Second)
+		for _, m := range []*meettest.Member{host, good} {
+			if n := warnings(m); len(n) != 1 || n[0].Kind != meet.Equivocation || n[0].Member.Name != "bad" || !n[0].Member.Suspended {
+				t.Errorf("%s was shown %+v", m.Host, n)
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if wraps["bad"] != before || wraps["good"] <= before {
+			t.Errorf("new keys: suspended %d, the other %d, before %d", wraps["bad"], wraps["good"], before)
+		}
+		if crossed(ctx, w, host, good, time.Second) != nil || crossed(ctx, w, host, bad, time.Second) == nil {
+			t.Error("the suspended member hears, or the other doesn't")
+		}
+	})
+}
+
+// TestQueueFull has a member's connection stand still until its queue is full: what could not be queued is said again as
+// soon as there is room.
+func TestQueueFull(t *testing.T) {
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		all := party(t, ctx, w, 3)
+		w.Advance(8 * time.Second)
+		slow := all[1]
+		w.Network.Partition([]string{"member0"}, []string{"member1"}, []string{"member2"})
+		for range 1500 {
+			ok(t, all[0].Inject(ctx, slow.Incarnation().Key(), make([]byte, 900)))
+		}
+		ok(t, all[0].Remove(ctx, self(t, ctx, all[2]).Identity, false))
+		tone := must[*meettest.Tone](t)(all[0].PublishTone(ctx, 60))
+		defer tone.Stop()
+		w.Advance(3 * time.Second)
+		w.Network.Heal()
+		w.Advance(3 * time.Second)
+		if n := len(must[[]meet.Member](t)(slow.Members(ctx))); n != 2 {
+			t.Errorf("it sees %d members", n)
+		}
+		ok(t, crossed(ctx, w, all[0], slow, time.Second))
+	})
+}

@@ -15,8 +15,10 @@ const (
 	// maxOutbox bounds how many own messages are kept for those who missed them (MSG-3).
 	maxOutbox = 256
 	// maxSeen bounds how many message IDs of each author are remembered (MSG-1).
-	maxSeen     = 4096
-	resendAfter = 2 * time.Second
+	maxSeen = 4096
+	// resendAfter is how long the room has to deliver a message before it is sent pairwise, and resendEvery how often.
+	resendAfter = 500 * time.Millisecond
+	resendEvery = 2 * time.Second
 	// resendBatch bounds what is sent again to one peer each time.
 	resendBatch = 64
 	// maxDeparted bounds of how many authors who are gone the message IDs are remembered.
@@ -26,6 +28,7 @@ const (
 // chats is what this member said and has heard, for as long as needed.
 type chats struct {
 	outbox []*outgoing
+	due    bool // a timer runs, to look whether all has arrived
 	seen   map[crypto.MeetingKey]*seenMessages
 }
 
@@ -46,15 +49,20 @@ type seenMessages struct {
 func newChats() chats { return chats{seen: map[crypto.MeetingKey]*seenMessages{}} }
 
 // Say sends a chat message to everybody: at most 4,096 bytes of UTF-8 (MSG-2). It returns when the message is sealed
-// and sent; whoever is away gets it when they are back, as long as this member stays.
+// and sent; whoever is away gets it when they are back, as long as this member stays (MSG-3). The errors are ErrNotText,
+// ErrTooLong, ErrNotPermitted and ErrIsolated.
 func (m *Meeting) Say(ctx context.Context, text string) error {
-	if !utf8.ValidString(text) || len(text) > crypto.MaxChatBody || text == "" {
+	switch {
+	case !utf8.ValidString(text), text == "":
+		return ErrNotText
+	case len(text) > crypto.MaxChatBody:
 		return ErrTooLong
 	}
 	return command(ctx, m, func() error { return m.sendMessage(crypto.StreamChat, []byte(text)) })
 }
 
-// SendData sends an application's own message to everybody, sealed like chat: at most 8,192 bytes (MSG-2).
+// SendData sends an application's own message to everybody, sealed like chat: at most 8,192 bytes (MSG-2). Of messages
+// and chat together the newest 256 are kept for those who missed them (MSG-3).
 func (m *Meeting) SendData(ctx context.Context, data []byte) error {
 	if len(data) > crypto.MaxDataBody {
 		return ErrTooLong
@@ -93,6 +101,13 @@ func (m *Meeting) sendMessage(stream uint8, body []byte) error {
 			m.chats.outbox = m.chats.outbox[1:]
 		}
 		m.chats.outbox = append(m.chats.outbox, o)
+		if !m.chats.due {
+			m.chats.due = true
+			m.after(resendAfter, func() {
+				m.chats.due = false
+				m.chatsTick(time.Now())
+			})
+		}
 	}
 	sealed, err := m.keys.keys.Stream(stream).SealMessage(signed)
 	if err != nil {
@@ -172,14 +187,15 @@ func (m *Meeting) received(p *peer, ids []crypto.MessageID) {
 	m.chats.outbox = slices.DeleteFunc(m.chats.outbox, func(o *outgoing) bool { return len(o.lack) == 0 })
 }
 
-// resend seals again, pairwise, what a peer has missed (MSG-3), if it may read it.
-func (m *Meeting) resend(p *peer, now time.Time) {
-	if !m.allowedReader(p.key) || m.config.hooks.noResend || now.Sub(p.resentAt) < resendAfter {
+// resend seals again, pairwise, what a peer has missed (MSG-3), if it may read it. To one who is
+// greeted goes what was just said, too, since the room may not have reached it.
+func (m *Meeting) resend(p *peer, greeting bool, now time.Time) {
+	if !m.allowedReader(p.key) || m.config.hooks.noResend || now.Sub(p.resentAt) < resendEvery {
 		return
 	}
 	who, count := p.session.Peer().Identity, 0
 	for _, o := range m.chats.outbox {
-		if count < resendBatch && o.lack[who] && now.Sub(o.at) >= resendAfter {
+		if count < resendBatch && o.lack[who] && (greeting || now.Sub(o.at) >= resendAfter) {
 			p.resentAt = now
 			m.send(p, pairMessage{Resend: &resentMessage{Stream: o.stream, Signed: o.signed}})
 			count++
@@ -209,7 +225,7 @@ func (m *Meeting) chatsTick(now time.Time) {
 	if len(m.chats.outbox) > 0 {
 		for _, p := range m.peers {
 			if p.connected && p.installed && !p.away {
-				m.resend(p, now)
+				m.resend(p, false, now)
 			}
 		}
 	}

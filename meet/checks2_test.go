@@ -87,6 +87,9 @@ func TestRemovalWithoutGossip(t *testing.T) {
 
 // TestWordsWait covers VER-2: there are no words to compare as long as those present don't all see the same.
 func TestWordsWait(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: not with -short")
+	}
 	twin(t, "anyTime", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy

@@ -80,11 +80,11 @@ func (m *Meeting) answerDoor(d *transport.DoorStream) {
 	if v == nil {
 		return // without a word (DOR-1)
 	}
+	defer m.post(func() { m.visitorGone(v) })
 	waiting, err := call(ctx, m, func() (bool, error) { return m.knocked(v), nil })
 	if err != nil {
 		return
 	}
-	defer m.post(func() { m.visitorGone(v) })
 	var gone <-chan struct{}
 	if waiting {
 		if !sendDoor(ctx, d, channel, doorMessage{Waiting: &struct{}{}}) {
@@ -347,7 +347,7 @@ func (m *Meeting) doorTick(now time.Time) {
 	}
 }
 
-// Admit lets somebody in who knocks.
+// Admit lets somebody in who knocks at this member's door. ErrNobodyKnocks: they have gone, or were answered.
 func (m *Meeting) Admit(ctx context.Context, who crypto.IdentityKey) error {
 	return command(ctx, m, func() error {
 		v := m.door.lobby[who]
@@ -361,7 +361,7 @@ func (m *Meeting) Admit(ctx context.Context, who crypto.IdentityKey) error {
 	})
 }
 
-// Deny turns somebody away who knocks. The link goes on working: they can knock again.
+// Deny turns somebody away who knocks. The link goes on working: they can knock again. ErrNobodyKnocks is as for Admit.
 func (m *Meeting) Deny(ctx context.Context, who crypto.IdentityKey) error {
 	return command(ctx, m, func() error {
 		v := m.door.lobby[who]

@@ -28,6 +28,8 @@ var (
 	ErrNotPermitted = errors.New("the meeting's policy doesn't permit this")
 	// ErrTooLong: a chat message or data is too long (MSG-2).
 	ErrTooLong = errors.New("the message is too long")
+	// ErrNotText: a chat message is empty or isn't UTF-8.
+	ErrNotText = errors.New("a chat message must be UTF-8 text, and not empty")
 	// ErrNotConnected: there is no connection to this member at the moment.
 	ErrNotConnected = errors.New("there is no connection to this member at the moment")
 	// ErrComparing: a comparison with this member is under way; there is one at a time (VER-4).
@@ -55,8 +57,8 @@ func (e *RemovedError) Error() string {
 
 // EndedError says that a host ended the meeting for everybody.
 type EndedError struct {
-	By     crypto.IdentityKey
-	ByName string
+	By     crypto.IdentityKey // who did it
+	ByName string             // what they call themselves
 }
 
 // Error names who did it.
@@ -67,14 +69,14 @@ type DenyReason uint8
 
 // The reasons.
 const (
-	DeniedByHost  DenyReason = 1
-	DeniedLocked  DenyReason = 2
-	DeniedLink    DenyReason = 3
-	DeniedBanned  DenyReason = 4
-	DeniedNoHost  DenyReason = 5
-	DeniedEnded   DenyReason = 6
-	DeniedBusy    DenyReason = 7
-	DeniedRemoved DenyReason = 8
+	DeniedByHost  DenyReason = 1 // a host said no; the link goes on working
+	DeniedLocked  DenyReason = 2 // the meeting is locked
+	DeniedLink    DenyReason = 3 // the link expired, or somebody was removed since it was made
+	DeniedBanned  DenyReason = 4 // this identity was removed for good
+	DeniedNoHost  DenyReason = 5 // nobody with the right to admit is there
+	DeniedEnded   DenyReason = 6 // the meeting is over
+	DeniedBusy    DenyReason = 7 // too many knock (DOR-7), or this identity knocked again
+	DeniedRemoved DenyReason = 8 // this identity was removed, and comes by an older link
 )
 
 // DeniedError says that the meeting didn't let this person in.

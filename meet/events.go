@@ -13,9 +13,10 @@ type Event interface{ isEvent() }
 type Member struct {
 	// Identity names the person, Key their present incarnation.
 	Identity crypto.IdentityKey
-	Key      crypto.MeetingKey
+	Key      crypto.MeetingKey // fresh at each start
 	// Name is what they call themselves. It proves nothing.
 	Name string
+	// Role is what they may do (SPEC §6.4).
 	Role Role
 	// Creator is the host whom nobody can remove.
 	Creator bool
@@ -33,10 +34,10 @@ type Member struct {
 
 // Snapshot is the first event of every reader, and follows every Lagged: who is in and what there is.
 type Snapshot struct {
-	Members []Member
-	Knocks  []Knock
-	Tracks  []*RemoteTrack
-	Policy  Policy
+	Members []Member       // sorted by identity
+	Knocks  []Knock        // at this member's door, oldest first
+	Tracks  []*RemoteTrack // by member and stream
+	Policy  Policy         // who may enter, and send what
 	// RosterHash is equal for all who see the same roster.
 	RosterHash crypto.Hash
 	// Generation is that of this member's own sender key, 0 before the first.
@@ -51,11 +52,11 @@ type Lagged struct {
 
 // Knock is somebody at the door (SPEC §4).
 type Knock struct {
-	Identity crypto.IdentityKey
-	Name     string
+	Identity crypto.IdentityKey // whom Admit and Deny are about
+	Name     string             // what they call themselves; it proves nothing
 	// Verified: words were once compared with this identity.
 	Verified bool
-	At       time.Time
+	At       time.Time // when they knocked, by this member's clock
 }
 
 // Knocked says that somebody waits to be admitted or denied.
@@ -72,15 +73,15 @@ type LeaveReason string
 
 // The reasons.
 const (
-	Left     LeaveReason = "left"
-	Removed  LeaveReason = "removed"
-	Banned   LeaveReason = "banned"
+	Left     LeaveReason = "left"           // by their own word
+	Removed  LeaveReason = "removed"        // by a host; a new link lets them knock again
+	Banned   LeaveReason = "banned"         // by a host, for good
 	Refolded LeaveReason = "admission void" // whoever admitted them had no right to (ROS-12)
 )
 
 // MemberLeft says that a person is no longer on the roster.
 type MemberLeft struct {
-	Member Member
+	Member Member // as they were
 	Reason LeaveReason
 	// By is who removed them, zero otherwise.
 	By crypto.IdentityKey
@@ -91,9 +92,9 @@ type MemberChanged struct{ Member Member }
 
 // RosterChanged follows every change of the roster.
 type RosterChanged struct {
-	Hash       crypto.Hash
-	Generation uint64 // of this member's own sender key
-	Members    []Member
+	Hash       crypto.Hash // equal for all who see the same
+	Generation uint64      // of this member's own sender key
+	Members    []Member    // sorted by identity
 	Policy     Policy
 }
 
@@ -116,23 +117,23 @@ type TrackChanged struct{ Track *RemoteTrack }
 // Chat is a chat message, sealed and signed by From.
 type Chat struct {
 	From Member
-	ID   crypto.MessageID
-	Time time.Time // by the author's clock
-	Text string
+	ID   crypto.MessageID // each is shown once
+	Time time.Time        // by the author's clock
+	Text string           // UTF-8, at most 4,096 bytes (MSG-2)
 }
 
 // Data is an application's own message, sealed and signed by From.
 type Data struct {
 	From Member
-	ID   crypto.MessageID
-	Time time.Time
-	Data []byte
+	ID   crypto.MessageID // each is delivered once
+	Time time.Time        // by the author's clock
+	Data []byte           // at most 8,192 bytes (MSG-2); the reader's to keep, not to change
 }
 
 // VerifyRequested says that a member compares words with us alone; show them, and call MarkVerified if they match.
 type VerifyRequested struct {
 	From         Member
-	Verification crypto.Verification
+	Verification crypto.Verification // its Words and Digits are what both see
 }
 
 // WarningKind is what a Warning is about.
@@ -156,7 +157,7 @@ const (
 type Warning struct {
 	Kind   WarningKind
 	Member Member // whom it is about; zero if nobody in particular
-	Over   bool
+	Over   bool   // it no longer holds
 }
 
 // Ended is the last event. Err says why, as Context's cause does.

@@ -49,7 +49,7 @@ func (c *trafficCounter) during(f func()) traffic {
 }
 
 // trafficWindow is a whole number of all heartbeats' intervals at up to 100 members.
-const trafficWindow = 20 * time.Second
+const trafficWindow = 10 * time.Second
 
 // TestTraffic counts all UDP bytes of one leave and one join, less those of an idle window as long, in the meeting as
 // it is afterwards. All members publish a muted voice, so that all have keys and all rotate. FIGURES=1 does it with

@@ -58,7 +58,7 @@ func (m *Meeting) rememberRoster(r *roster.Roster, now time.Time) {
 // keyAnnounced cross-checks a sender's announcement with all it said before (KEY-3) and keeps it for ghosts (KEY-4).
 func (m *Meeting) keyAnnounced(a crypto.KeyAnnounce, now time.Time) {
 	p := m.peers[a.Author]
-	if p == nil {
+	if p == nil || p.ghost.announce != nil && announceHash(a) == p.ghost.hash {
 		return
 	}
 	if err := p.reader.AcceptAnnounce(a); err != nil {

@@ -88,6 +88,9 @@ func (s *sharedInvite) signed(id crypto.MeetingID) [][]byte {
 // on their way waits for them.
 func (m *Meeting) invitesTold(p *peer, shared []sharedInvite) {
 	now := time.Now()
+	if len(shared) > maxSharedInvite {
+		return
+	}
 	for _, s := range shared {
 		switch op, _ := m.set.Operation(s.Operation); {
 		case op == nil && !m.config.hooks.anyInvite:
@@ -98,6 +101,7 @@ func (m *Meeting) invitesTold(p *peer, shared []sharedInvite) {
 			m.learnInvite(s, now)
 		default:
 			m.log.Debug("a shared invite isn't its author's")
+			return // no honest member passes it on
 		}
 	}
 }

@@ -3,6 +3,7 @@ package meet
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
@@ -63,13 +64,44 @@ type guest struct {
 	proof     []byte            // what a denial came with
 }
 
+// Where a door is reached and its connection breaks, as when many knock in one instant, it is tried again, so many
+// times, after a pause that differs from one guest to the next.
+const (
+	doorTries    = 4
+	doorPause    = 100 * time.Millisecond // doubled each time
+	doorTriesFor = 3 * time.Second        // who fails slowly isn't reached at all
+)
+
 // enter tries the link's doors in turn. Only a door that can't be reached is followed by the next.
 func (g *guest) enter(ctx context.Context) error {
-	last := errors.New("the link names no door")
+	begun := time.Now()
+	for pause := doorPause; ; pause *= 2 {
+		last := g.doors(ctx)
+		var lost *lostError
+		if !errors.As(last, &lost) {
+			return last
+		}
+		if err := over(ctx); err != nil {
+			return err
+		}
+		if pause >= doorPause<<(doorTries-1) || time.Since(begun) >= doorTriesFor {
+			return &UnreachableError{Err: lost.err}
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// doors tries each door once.
+func (g *guest) doors(ctx context.Context) error {
+	err := error(&lostError{errors.New("the link names no door")})
 	for _, d := range g.link.Doors {
-		stream, err := g.host.OpenDoor(ctx, peerKey(d.Key), multiaddrs(d.Addresses))
-		if err != nil {
-			last = err
+		stream, failed := g.host.OpenDoor(ctx, peerKey(d.Key), multiaddrs(d.Addresses))
+		if failed != nil {
+			err = &lostError{failed}
 			continue
 		}
 		err = g.through(ctx, stream, d.Key)
@@ -78,12 +110,8 @@ func (g *guest) enter(ctx context.Context) error {
 		if !errors.As(err, &lost) {
 			return err
 		}
-		last = lost.err
 	}
-	if err := over(ctx); err != nil {
-		return err
-	}
-	return &UnreachableError{Err: last}
+	return err
 }
 
 // over returns why ctx is done, or nil. A read that heeds ctx's deadline may fail just before ctx does.
@@ -220,7 +248,11 @@ func (g *guest) removed(op *roster.Operation) error {
 
 // askAfter is how long a member hears nobody, where each sends a heartbeat every 5 s, before it asks at the others'
 // doors what became of it.
-const askAfter = 8 * time.Second
+const (
+	askAfter = 8 * time.Second
+	// askSoon is how long after its last connection closed: time for another.
+	askSoon = time.Second
+)
 
 // askAtDoors (DOR-10) finds out, where nobody is heard, whether this member is still in: whoever was put out while it
 // was away can't be told otherwise, since nobody talks to it any more. The door tells those who were members.
@@ -247,6 +279,18 @@ func (m *Meeting) askAtDoors(now time.Time) {
 		links = append(links, link)
 	}
 	m.spawn(func() { m.ask(links) })
+}
+
+// lonely asks soon when the last connection is gone: it may be that all have closed theirs.
+func (m *Meeting) lonely(now time.Time) {
+	for _, p := range m.peers {
+		if p.connected {
+			return
+		}
+	}
+	if soon := now.Add(askSoon - askAfter); m.watch.heardAt.After(soon) {
+		m.watch.heardAt = soon
+	}
 }
 
 // ask knocks with one link after the other until somebody answers.

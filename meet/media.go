@@ -68,8 +68,8 @@ func (m *Meeting) openWaiting(p *peer, now time.Time) {
 
 // Stats is the state of a meeting's media.
 type Stats struct {
-	Tracks []RemoteStats
-	Links  []LinkStats
+	Tracks []RemoteStats // one for each remote track
+	Links  []LinkStats   // one for each other member
 }
 
 // RemoteStats is the state of one remote track.

@@ -17,6 +17,9 @@ import (
 func TestPartitions(t *testing.T) {
 	for _, apart := range []time.Duration{3 * time.Second, time.Minute, 5 * time.Minute} {
 		t.Run(fmt.Sprint(apart), func(t *testing.T) {
+			if testing.Short() && apart > 3*time.Second {
+				t.Skip("takes long: not with -short")
+			}
 			world(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) { partition(t, ctx, w, apart) })
 		})
 	}

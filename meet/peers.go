@@ -154,6 +154,7 @@ func (m *Meeting) disconnected(k crypto.MeetingKey) {
 	}
 	p.connected, p.knows, p.shookAt = false, nil, time.Time{}
 	p.compare.fail(ErrNotConnected)
+	m.lonely(time.Now())
 	pause := redialPause + rand.N(redialPause/2)
 	p.dialAt, p.dialWait = time.Now().Add(pause), 0
 	m.changed(p)
@@ -312,7 +313,7 @@ func (m *Meeting) greet(p *peer) {
 	m.sendRecords(p)
 	m.shareInvites(p)
 	p.resentAt = time.Time{}
-	m.resend(p, time.Now())
+	m.resend(p, true, time.Now())
 	if raw := m.presenceBeat(); raw != nil {
 		m.send(p, pairMessage{Heartbeat: raw})
 	}

@@ -65,21 +65,30 @@ func (m *Meeting) sendBeat(now time.Time) {
 // presenceBeat is a heartbeat for a peer that is new, so that it needn't wait for the next one: soon another is due,
 // which echoes what it says.
 func (m *Meeting) presenceBeat() []byte {
-	soon := time.Now().Add(tickInterval)
-	if m.watch.beatAt.After(soon) {
+	m.beatSoon()
+	return m.watch.lastBeat
+}
+
+// beatSoon has the next heartbeat sent within a tick: when the roster is another, or somebody is heard for the first
+// time, so that all know within seconds that they see the same.
+func (m *Meeting) beatSoon() {
+	if soon := time.Now().Add(tickInterval); m.watch.beatAt.After(soon) {
 		m.watch.beatAt = soon
 	}
-	return m.watch.lastBeat
 }
 
 // heard takes a member's heartbeat.
 func (m *Meeting) heard(from crypto.MeetingKey, raw []byte, now time.Time) {
+	first := m.presence.Latest(from) == nil
 	b, err := m.presence.Hear(from, raw, now)
 	if m.presence.Equivocates(from) {
 		m.warn(Equivocation, from, true)
 	}
 	if err != nil {
 		return
+	}
+	if first {
+		m.beatSoon()
 	}
 	if slices.ContainsFunc(b.Heads, m.lacks) && m.watch.unresolved.IsZero() {
 		m.watch.unresolved = now

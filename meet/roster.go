@@ -55,14 +55,15 @@ func (m *Meeting) publish(g gossipMessage) {
 func (m *Meeting) operations(raws [][]byte, from *peer) {
 	added, waiting := false, false
 	for _, raw := range raws {
-		switch out, err := m.set.Add(raw); {
-		case err != nil:
+		out, err := m.set.Add(raw)
+		if err != nil {
 			m.log.Debug("operation refused", "error", err)
-		case out == roster.Added:
-			added = true
-		case out == roster.Waiting:
-			waiting = true
+			if !roster.Full(err) {
+				break // no honest member has it: the rest isn't worth as many signatures
+			}
 		}
+		added = added || out == roster.Added
+		waiting = waiting || out == roster.Waiting
 	}
 	if added {
 		m.follow()
@@ -134,6 +135,7 @@ func (m *Meeting) follow() {
 	m.readersChanged(removal)
 	m.emit(events...)
 	if before.Hash != now.Hash {
+		m.beatSoon()
 		m.emit(RosterChanged{Hash: now.Hash, Generation: m.keys.generation(), Members: m.members(), Policy: now.Policy})
 	}
 	m.doorFollows()
@@ -258,7 +260,8 @@ func (m *Meeting) Self(ctx context.Context) (Member, error) {
 }
 
 // Remove puts a person out, and with ban for good: they decrypt nothing sent after the switch of keys that follows at
-// once, and every older link is dead. Only hosts can, and only those below them; a VoidError says if not (SPEC §6.3).
+// once, and every older link is dead. Only hosts can, and only those below them; a roster.VoidError says if not (SPEC
+// §6.3), ErrNoSuchMember if nobody on the roster has this identity.
 func (m *Meeting) Remove(ctx context.Context, who crypto.IdentityKey, ban bool) error {
 	return command(ctx, m, func() error {
 		if m.roster.Member(who) == nil {
@@ -268,7 +271,8 @@ func (m *Meeting) Remove(ctx context.Context, who crypto.IdentityKey, ban bool) 
 	})
 }
 
-// SetRole makes a person below this host a viewer, a participant or a host.
+// SetRole makes a person below this host a viewer, a participant or a host. A roster.VoidError says if this member
+// hasn't the right to (ROS-8, ROS-13); ErrNoSuchMember if nobody on the roster has this identity.
 func (m *Meeting) SetRole(ctx context.Context, who crypto.IdentityKey, role Role) error {
 	return command(ctx, m, func() error {
 		member := m.roster.Member(who)
@@ -284,12 +288,12 @@ func (m *Meeting) Policy(ctx context.Context) (Policy, error) {
 	return call(ctx, m, func() (Policy, error) { return m.roster.Policy, nil })
 }
 
-// SetPolicy replaces the policy. Only hosts can.
+// SetPolicy replaces the policy (SPEC §6.4). Only hosts can; a roster.VoidError says if not.
 func (m *Meeting) SetPolicy(ctx context.Context, p Policy) error {
 	return command(ctx, m, func() error { return m.author(roster.Body{SetPolicy: &roster.SetPolicy{Policy: p}}) })
 }
 
-// Lock lets nobody in until Unlock, but those who are on the roster and come back.
+// Lock lets nobody in until Unlock, but those who are on the roster and come back (ROS-15). Only hosts can.
 func (m *Meeting) Lock(ctx context.Context) error { return m.setEntry(ctx, roster.Locked) }
 
 // Unlock lets people knock again; a host decides about each.

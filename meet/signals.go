@@ -62,10 +62,11 @@ func (s signals) keyFrameWanted(from crypto.MeetingKey, stream uint8) {
 func (s signals) takeKeyFrames() map[keyFrameSignal]struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wanted := s.wanted
-	if len(wanted) > 0 {
-		s.wanted = map[keyFrameSignal]struct{}{}
+	if len(s.wanted) == 0 {
+		return nil // never the map that others write to
 	}
+	wanted := s.wanted
+	s.wanted = map[keyFrameSignal]struct{}{}
 	return wanted
 }
 

@@ -45,3 +45,6 @@ func (s *Set) AuthorBundle(o *Operation) *crypto.Bundle {
 	}
 	return nil
 }
+
+// Full says whether Set.Add refused an operation only for want of room (ROS-4). Another member may have it.
+func Full(err error) bool { return err == errFull }
