@@ -248,3 +248,37 @@ func TestRemovedStays(t *testing.T) {
 		})
 	})
 }
+
+// TestStreamsCoalesced covers STR-3 on the sender's side: however often a track changes, at most eight announcements a
+// second go out, and the last says how it is.
+func TestStreamsCoalesced(t *testing.T) {
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		var got counter
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+		b := must[*meettest.Member](t)(w.Join(ctx, "b", host, meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
+			if msg.Streams != nil {
+				got.add("streams")
+			}
+		})))
+		connected(t, ctx, host, b)
+		if _, err := host.Publish(ctx, nil, meet.PublishOptions{}); !errors.Is(err, meet.ErrUnsupportedTrack) {
+			t.Errorf("a track that is none: %v", err)
+		}
+		tone := must[*meettest.Tone](t)(host.PublishTone(ctx, 60))
+		defer tone.Stop()
+		w.Advance(time.Second)
+		before := got.of("streams")
+		for i := range 201 {
+			tone.Publication.Mute(i%2 == 0)
+			w.Advance(5 * time.Millisecond)
+		}
+		w.Advance(time.Second)
+		if n := got.of("streams") - before; n < 5 || n > 10 {
+			t.Errorf("201 changes in a second made %d announcements", n)
+		}
+		tracks := must[meet.Stats](t)(b.Stats(ctx)).Tracks
+		if len(tracks) != 1 || !tracks[0].Track.Muted() {
+			t.Errorf("the last change didn't arrive: %+v", tracks)
+		}
+	})
+}

@@ -64,54 +64,53 @@ type guest struct {
 	proof     []byte            // what a denial came with
 }
 
-// Where a door is reached and its connection breaks, as when many knock in one instant, it is tried again, so many
-// times, after a pause that differs from one guest to the next.
 const (
-	doorTries    = 4
-	doorPause    = 100 * time.Millisecond // doubled each time
-	doorTriesFor = 3 * time.Second        // who fails slowly isn't reached at all
+	// enterRounds is how often the doors of a link are tried, if all fail at once: whoever is connected to by many at one
+	// moment turns some away.
+	enterRounds = 4
+	enterQuick  = 2 * time.Second
+	enterPause  = 200 * time.Millisecond // and up to three times as long, by chance
 )
 
-// enter tries the link's doors in turn. Only a door that can't be reached is followed by the next.
+// enter tries the link's doors in turn, and again where all fail quickly. Only a door that can't be reached is followed
+// by the next.
 func (g *guest) enter(ctx context.Context) error {
-	begun := time.Now()
-	for pause := doorPause; ; pause *= 2 {
-		last := g.doors(ctx)
+	for round := 1; ; round++ {
+		begun := time.Now()
+		err := g.tryDoors(ctx)
 		var lost *lostError
-		if !errors.As(last, &lost) {
-			return last
+		if !errors.As(err, &lost) {
+			return err
 		}
 		if err := over(ctx); err != nil {
 			return err
 		}
-		if pause >= doorPause<<(doorTries-1) || time.Since(begun) >= doorTriesFor {
+		if round == enterRounds || time.Since(begun) > enterQuick {
 			return &UnreachableError{Err: lost.err}
 		}
 		select {
-		case <-time.After(pause/2 + rand.N(pause)):
+		case <-time.After(enterPause + rand.N(2*enterPause)):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// doors tries each door once.
-func (g *guest) doors(ctx context.Context) error {
-	err := error(&lostError{errors.New("the link names no door")})
+func (g *guest) tryDoors(ctx context.Context) error {
+	last := &lostError{errors.New("the link names no door")}
 	for _, d := range g.link.Doors {
-		stream, failed := g.host.OpenDoor(ctx, peerKey(d.Key), multiaddrs(d.Addresses))
-		if failed != nil {
-			err = &lostError{failed}
+		stream, err := g.host.OpenDoor(ctx, peerKey(d.Key), multiaddrs(d.Addresses))
+		if err != nil {
+			last = &lostError{err}
 			continue
 		}
 		err = g.through(ctx, stream, d.Key)
 		stream.Close()
-		var lost *lostError
-		if !errors.As(err, &lost) {
+		if !errors.As(err, &last) {
 			return err
 		}
 	}
-	return err
+	return last
 }
 
 // over returns why ctx is done, or nil. A read that heeds ctx's deadline may fail just before ctx does.

@@ -227,7 +227,7 @@ func (m *Meeting) deliver(p *peer, packet []byte) {
 		return
 	}
 	if err := m.host.Send(peerKey(p.key), packet); err != nil {
-		p.missed = true // all of it is said again when there is room
+		p.missed = p.missed || errors.Is(err, transport.ErrQueueFull) // all of it is said again when there is room
 		m.log.Debug("packet not sent", "error", err)
 	}
 }

@@ -115,6 +115,9 @@ const streamsWait = 3 * time.Second
 // sendStreams tells a peer what we send, if it wasn't told or again. It waits until what we send can reach the peer:
 // else the beginning of each track would be lost after the peer was told of it.
 func (m *Meeting) sendStreams(p *peer, again bool) {
+	if m.streams.changed || m.signals.streams.Load() {
+		return // it is told with the others, soon (STR-3)
+	}
 	a := m.plane.announce()
 	if a == nil || !p.connected || !p.installed || !again && a.Number == p.told {
 		return
