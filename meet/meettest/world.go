@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/huisclos/huisclos/meet"
-	"github.com/huisclos/huisclos/transport"
 	"github.com/huisclos/huisclos/transport/transporttest"
 )
 
@@ -41,14 +40,6 @@ type Member struct {
 
 	world *World
 	log   eventLog
-}
-
-// Received is something that reached a host after the network's own decryption: what its owner could keep.
-type Received struct {
-	At    time.Time
-	Point transport.TapPoint
-	From  transport.PeerKey
-	Data  []byte
 }
 
 // host makes a host for a member. A name used again, for somebody who restarted, gets a number.
