@@ -8,7 +8,7 @@ var (
 	// ErrMalformed: the bytes are not the message they should be, or too long.
 	// Drop them.
 	ErrMalformed = errors.New("crypto: malformed message")
-	// ErrWeakKey: a public key is not a canonical key of full order (IDN-4).
+	// ErrWeakKey: a public key is of small order, or isn't the canonical encoding of a key (IDN-4).
 	ErrWeakKey = errors.New("crypto: weak public key")
 	// ErrBundle: the identity has not signed this bundle for this meeting (IDN-3).
 	ErrBundle = errors.New("crypto: bundle is not signed for this meeting")
