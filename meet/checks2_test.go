@@ -3,12 +3,14 @@ package meet_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
 	"github.com/huisclos/huisclos/meet/meettest"
+	"github.com/huisclos/huisclos/roster"
 	"github.com/huisclos/huisclos/transport"
 )
 
@@ -280,5 +282,34 @@ func TestStreamsCoalesced(t *testing.T) {
 		if len(tracks) != 1 || !tracks[0].Track.Muted() {
 			t.Errorf("the last change didn't arrive: %+v", tracks)
 		}
+	})
+}
+
+// TestTwoStories has a member tell two others different things: both find out from what they echo to each other.
+//
+// Checks: PRE-7.
+func TestTwoStories(t *testing.T) {
+	twin(t, "noEchoes", func(t *testing.T, protected bool, config meet.Config) {
+		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+			config.Policy = open().Policy
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
+			good := must[*meettest.Member](t)(w.Join(ctx, "good", host, config))
+			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, config))
+			connected(t, ctx, host, good, bad)
+			inc, meeting, key := bad.Incarnation(), host.ID(), bad.Incarnation().Key()
+			for i, to := range []*meettest.Member{host, good} {
+				b := roster.Heartbeat{Number: 1000, Announce: &crypto.Hash{byte(i)}}
+				sig := inc.Sign("heartbeat", meeting[:], key[:], meet.Encode(&b))
+				b.Signature = &sig
+				ok(t, bad.InjectMessage(ctx, to.Incarnation().Key(), meet.PairMessage{Heartbeat: meet.Encode(&b)}))
+			}
+			w.Advance(12 * time.Second)
+			for _, m := range []*meettest.Member{host, good} {
+				n := slices.DeleteFunc(warnings(m), func(w meet.Warning) bool { return w.Kind != meet.Equivocation })
+				if found := len(n) == 1 && n[0].Member.Name == "bad"; found != protected {
+					t.Errorf("%s was shown %+v", m.Host, n)
+				}
+			}
+		})
 	})
 }

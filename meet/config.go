@@ -49,6 +49,7 @@ type hooks struct {
 	keepKeys     bool // KEY-6: no fresh key when readers go
 	keysForAway  bool // KEY-10: away members get new keys
 	noGhosts     bool // KEY-4: announced readers aren't checked
+	noEchoes     bool // PRE-7: doesn't compare what others heard
 	noIsolation  bool // PRE-5: goes on sending without a word
 	anyAddress   bool // ADR-1: takes address records whoever signed them
 	anyInvite    bool // INV-5: keeps whatever link it is told of

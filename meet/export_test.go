@@ -12,7 +12,7 @@ import (
 type (
 	PairMessage   = pairMessage
 	GossipMessage = gossipMessage
-	GossipBeat    = gossipHeartbeat
+	GossipBeat    = memberHeartbeat
 	AddressRecord = addressRecord
 	SharedInvite  = sharedInvite
 	ResentMessage = resentMessage
@@ -33,7 +33,7 @@ func With(c Config, names ...string) Config {
 	h := &c.hooks
 	all := map[string]*bool{
 		"unpermitted": &h.unpermitted, "ignoreEnding": &h.ignoreEnding, "noGossip": &h.noGossip, "keepKeys": &h.keepKeys,
-		"keysForAway": &h.keysForAway, "noGhosts": &h.noGhosts, "noIsolation": &h.noIsolation, "anyAddress": &h.anyAddress,
+		"keysForAway": &h.keysForAway, "noGhosts": &h.noGhosts, "noIsolation": &h.noIsolation, "noEchoes": &h.noEchoes, "anyAddress": &h.anyAddress,
 		"anyInvite": &h.anyInvite, "gossipOnly": &h.gossipOnly, "noResend": &h.noResend, "allPermitted": &h.allPermitted,
 		"noLimits": &h.noLimits, "anyTime": &h.anyTime, "keepLobby": &h.keepLobby, "keepPeers": &h.keepPeers,
 	}

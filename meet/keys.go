@@ -26,6 +26,7 @@ type distribution struct {
 
 	announceDue bool
 	announcedAt time.Time
+	gossiped    crypto.Hash // of the announcement that went to the room last
 }
 
 func (d *distribution) generation() uint64 {
@@ -255,6 +256,16 @@ func (m *Meeting) announceKeysNow() {
 	}
 	m.keys.announcedAt = time.Now()
 	m.sendAll(pairMessage{Announce: &a})
+}
+
+// gossipAnnounce has the room tell those to whom there is no pair session. To tell everybody so would cost as many
+// copies for each member as there are members.
+func (m *Meeting) gossipAnnounce() {
+	a, err := m.keys.keys.Announce()
+	if err != nil || m.keys.announceDue || announceHash(a) == m.keys.gossiped {
+		return
+	}
+	m.keys.gossiped = announceHash(a)
 	m.publish(gossipMessage{Announce: a.Encode()})
 }
 

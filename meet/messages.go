@@ -51,6 +51,8 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 		m.resent(p, msg.Resend)
 	case msg.Announce != nil:
 		m.keyAnnounced(*msg.Announce, now)
+	case msg.Contradiction != nil:
+		m.contradicted(p, *msg.Contradiction, now)
 	default:
 		m.comparing(p, msg, now)
 	}

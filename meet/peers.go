@@ -56,7 +56,7 @@ type peer struct {
 	knows      map[crypto.InviteID]bool // invites it was told
 
 	ghost ghostWatch
-	limit struct{ reconcile, offers, comparisons limiter }
+	limit struct{ reconcile, offers, comparisons, contradictions limiter }
 }
 
 // Limits on what a peer makes us do, each as so many at once and so many a second.
@@ -64,6 +64,7 @@ const (
 	reconcileBurst, reconcileRate   = 64, 16 // lists and requests of operations (SYN-3)
 	offerBurst, offerRate           = 4, 1   // each makes a media session
 	comparisonBurst, comparisonRate = 4, 0.2 // each shows the user something (VER-4)
+	contradictBurst, contradictRate = 8, 1   // each is a signature to verify (PRE-7)
 )
 
 // addPeer begins with a member who is new on the roster.

@@ -12,10 +12,15 @@ import (
 // unresolvedAfter is how long others may know of operations that don't reach us before the user is warned (PRE-5).
 const unresolvedAfter = 5 * time.Second
 
+// shoutEvery says how rarely a heartbeat goes to the room for members who are away: most are gone, and it costs every
+// member a few copies; but one who hears it shows itself, and then gets each.
+const shoutEvery = 6
+
 // watch is what this member observes about the others' presence.
 type watch struct {
 	beatAt      time.Time // when the next heartbeat is due
 	lastBeat    []byte
+	beats       int // sent
 	warned      map[warningKey]Member
 	hostsAbsent bool
 	words       bool      // the present agreement was reported
@@ -49,16 +54,18 @@ func (m *Meeting) sendBeat(now time.Time) {
 		return
 	}
 	m.watch.lastBeat = raw
+	m.watch.beats++
 	gossip := false
 	for _, p := range m.peers {
 		if p.connected && p.installed {
 			m.send(p, pairMessage{Heartbeat: raw})
 		} else {
-			gossip = true
+			gossip = gossip || !p.away || m.watch.beats%shoutEvery == 0
 		}
 	}
 	if gossip && len(raw) < maxGossip/2 {
-		m.publish(gossipMessage{Heartbeat: &gossipHeartbeat{Author: m.self.Key(), Heartbeat: raw}})
+		m.gossipAnnounce()
+		m.publish(gossipMessage{Heartbeat: &memberHeartbeat{Author: m.self.Key(), Heartbeat: raw}})
 	}
 }
 
@@ -81,11 +88,15 @@ func (m *Meeting) beatSoon() {
 func (m *Meeting) heard(from crypto.MeetingKey, raw []byte, now time.Time) {
 	first := m.presence.Latest(from) == nil
 	b, err := m.presence.Hear(from, raw, now)
-	if m.presence.Equivocates(from) {
-		m.warn(Equivocation, from, true)
-	}
+	m.equivocates(from)
 	if err != nil {
 		return
+	}
+	for _, c := range m.presence.Contradictions(b) {
+		if m.config.hooks.noEchoes {
+			break
+		}
+		m.sendTo(from, pairMessage{Contradiction: &memberHeartbeat{c.Author, c.Heartbeat}})
 	}
 	if first {
 		m.beatSoon()
@@ -97,6 +108,21 @@ func (m *Meeting) heard(from crypto.MeetingKey, raw []byte, now time.Time) {
 		p.ghost.beatAt = now
 	}
 	m.observeWords(now)
+}
+
+// contradicted takes another member's heartbeat from somebody who heard another than we did (PRE-7).
+func (m *Meeting) contradicted(from *peer, b memberHeartbeat, now time.Time) {
+	c := roster.Contradiction{Author: b.Author, Heartbeat: b.Heartbeat}
+	if m.presence.Contradicts(c) && from.limit.contradictions.allow(now, contradictBurst, contradictRate) {
+		m.presence.Judge(c)
+		m.equivocates(b.Author)
+	}
+}
+
+func (m *Meeting) equivocates(k crypto.MeetingKey) {
+	if m.presence.Equivocates(k) {
+		m.warn(Equivocation, k, true)
+	}
 }
 
 func (m *Meeting) lacks(h crypto.Hash) bool { return !m.set.Has(h) }

@@ -44,6 +44,8 @@ type pairMessage struct {
 	Nonce      *crypto.Nonce       `cbor:"17,keyasint,omitempty"`
 	Reveal     *crypto.Nonce       `cbor:"18,keyasint,omitempty"`
 	Announce   *crypto.KeyAnnounce `cbor:"19,keyasint,omitempty"`
+
+	Contradiction *memberHeartbeat `cbor:"25,keyasint,omitempty"` // PRE-7
 }
 
 // keyAck acknowledges a wrap (KEY-6).
@@ -102,11 +104,11 @@ type gossipMessage struct {
 	Operation []byte           `cbor:"1,keyasint,omitempty"`
 	Announce  []byte           `cbor:"2,keyasint,omitempty"` // an encoded KeyAnnounce
 	Sealed    []byte           `cbor:"3,keyasint,omitempty"` // SPEC §7.2
-	Heartbeat *gossipHeartbeat `cbor:"4,keyasint,omitempty"`
+	Heartbeat *memberHeartbeat `cbor:"4,keyasint,omitempty"` // for those to whom there is no pair session (PRE-2)
 }
 
-// gossipHeartbeat is a heartbeat for those to whom there is no pair session (PRE-2).
-type gossipHeartbeat struct {
+// memberHeartbeat is a heartbeat that doesn't come from its author.
+type memberHeartbeat struct {
 	Author    crypto.MeetingKey `cbor:"1,keyasint"`
 	Heartbeat []byte            `cbor:"2,keyasint"`
 }

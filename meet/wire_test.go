@@ -45,6 +45,7 @@ func FuzzPairMessage(f *testing.F) {
 		pairMessage{KeyFrame: &keyFrameRequest{Stream: 17}}, pairMessage{Invites: []sharedInvite{{Invite: crypto.NewInvite(), Operation: hash}}},
 		pairMessage{Received: []crypto.MessageID{{6}}}, pairMessage{Resend: &resentMessage{Stream: 1, Signed: []byte{7}}},
 		pairMessage{Commit: &hash}, pairMessage{Nonce: &nonce}, pairMessage{Reveal: &nonce}, pairMessage{Announce: &crypto.KeyAnnounce{}},
+		pairMessage{Contradiction: &memberHeartbeat{Author: crypto.MeetingKey{8}, Heartbeat: []byte{9}}},
 	)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var m pairMessage
@@ -55,7 +56,7 @@ func FuzzPairMessage(f *testing.F) {
 
 func FuzzGossipMessage(f *testing.F) {
 	wireSeeds(f, gossipMessage{Operation: []byte{1}}, gossipMessage{Announce: []byte{2}}, gossipMessage{Sealed: []byte{3}},
-		gossipMessage{Heartbeat: &gossipHeartbeat{Author: crypto.MeetingKey{4}, Heartbeat: []byte{5}}})
+		gossipMessage{Heartbeat: &memberHeartbeat{Author: crypto.MeetingKey{4}, Heartbeat: []byte{5}}})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var m gossipMessage
 		err := decodeOne(data, maxGossip, &m)

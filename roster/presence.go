@@ -2,6 +2,7 @@ package roster
 
 import (
 	"bytes"
+	"crypto/rand"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
@@ -19,7 +20,7 @@ const (
 	// StopAfter is how long a host isn't fresh before a client stops sending (PRE-5).
 	StopAfter = 100 * time.Second
 
-	maxHeartbeat = 32768 // echoes of over 2,000 members
+	maxHeartbeat = 32768 // echoes of over 1,500 members
 	remembered   = 64    // own heartbeats whose times are kept, to date the echoes
 )
 
@@ -31,14 +32,17 @@ type Heartbeat struct {
 	Announce   *crypto.Hash      `cbor:"4,keyasint,omitempty"` // hash of its latest KeyAnnounce
 	Echoes     []Echo            `cbor:"5,keyasint,omitempty"`
 	Previous   *crypto.Hash      `cbor:"6,keyasint,omitempty"`
-	Signature  *crypto.Signature `cbor:"7,keyasint,omitempty"`
+	Salt       [8]byte           `cbor:"7,keyasint"` // of the checks, random
+	Signature  *crypto.Signature `cbor:"8,keyasint,omitempty"`
 }
 
-// Echo is the last number heard from a member, who is named by the beginning of the meeting key.
+// Echo is the last number heard from a member, who is named by the beginning of the meeting key, and a check on what
+// was heard under this number (PRE-7).
 type Echo struct {
 	_      struct{} `cbor:",toarray"`
 	Member [8]byte
 	Number uint64
+	Check  [4]byte
 }
 
 // Interval returns how often a member of role r sends heartbeats in a meeting of n (PRE-2).
@@ -64,8 +68,9 @@ type heard struct {
 	number     uint64
 	hash       crypto.Hash // of the last heartbeat
 	beat       *Heartbeat
-	echoed     time.Time // when the newest own heartbeat that it echoes went out
-	since      time.Time // on the roster, as seen here
+	recent     []heardBeat // the newest last
+	echoed     time.Time   // when the newest own heartbeat that it echoes went out
+	since      time.Time   // on the roster, as seen here
 	equivocate bool
 }
 
@@ -103,10 +108,11 @@ func (p *Presence) Beat(r *Roster, heads []crypto.Hash, announce crypto.Hash, no
 		previous := p.last
 		b.Previous = &previous
 	}
+	_, _ = rand.Read(b.Salt[:]) // never fails
 	for i := range r.Members {
 		k := r.Members[i].Bundle.MeetingKey
 		if h := p.members[k]; h != nil && h.number > 0 {
-			b.Echoes = append(b.Echoes, Echo{Member: [8]byte(k[:8]), Number: h.number})
+			b.Echoes = append(b.Echoes, Echo{Member: [8]byte(k[:8]), Number: h.number, Check: b.check(h.hash)})
 		}
 	}
 	unsigned, err := codec.Marshal(&b)
@@ -149,13 +155,7 @@ func (p *Presence) Hear(from crypto.MeetingKey, raw []byte, now time.Time) (*Hea
 	if err != nil {
 		return nil, err
 	}
-	bare := *b
-	bare.Signature = nil
-	unsigned, err := codec.Marshal(&bare)
-	if err != nil {
-		return nil, err
-	}
-	if !from.Verify("heartbeat", *b.Signature, p.meeting[:], from[:], unsigned) {
+	if !p.signedBy(from, b) {
 		return nil, refuse("a heartbeat's signature is wrong")
 	}
 	hash := crypto.HashOf("heartbeat", raw)
@@ -169,6 +169,7 @@ func (p *Presence) Hear(from crypto.MeetingKey, raw []byte, now time.Time) (*Hea
 		h.equivocate = true
 	}
 	h.number, h.hash, h.beat, h.at = b.Number, hash, b, now
+	h.remember(heardBeat{b.Number, hash, bytes.Clone(raw)})
 	self := p.self.Key()
 	for _, e := range b.Echoes {
 		if t, ok := p.sent[e.Number]; ok && bytes.Equal(e.Member[:], self[:8]) && t.After(h.echoed) {
@@ -176,6 +177,13 @@ func (p *Presence) Hear(from crypto.MeetingKey, raw []byte, now time.Time) (*Hea
 		}
 	}
 	return b, nil
+}
+
+func (p *Presence) signedBy(author crypto.MeetingKey, b *Heartbeat) bool {
+	bare := *b
+	bare.Signature = nil
+	unsigned, err := codec.Marshal(&bare)
+	return err == nil && author.Verify("heartbeat", *b.Signature, p.meeting[:], author[:], unsigned)
 }
 
 // Alive notes any other authenticated sign of life by a member.
