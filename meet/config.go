@@ -24,6 +24,10 @@ type Config struct {
 	Policy Policy
 	// OnWaiting is called at most once, by Join, when the knock was delivered and somebody has to decide.
 	OnWaiting func()
+	// EstimateBandwidth has LinkStats.TargetBitrate estimated for each link: what the other end can receive from us. It
+	// costs about a third more processor time for each packet sent, so it is for who can act on it: a source whose bitrate
+	// can be set, such as an encoder.
+	EstimateBandwidth bool
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network
 	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for

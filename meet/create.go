@@ -66,10 +66,14 @@ func (i *inbox) packet(from transport.PeerKey, kind transport.Kind, payload []by
 }
 
 func listen(ctx context.Context, config Config, self *crypto.Incarnation, id crypto.MeetingID, in *inbox) (*transport.Host, error) {
-	host, err := transport.Listen(ctx, transport.Config{
+	c := transport.Config{
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
 		Logger: config.Logger, OnPacket: in.packet, Tap: config.Tap,
-	})
+	}
+	if config.EstimateBandwidth {
+		c.BandwidthEstimator = estimateBandwidth
+	}
+	host, err := transport.Listen(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("meet: can't listen: %w", err)
 	}
