@@ -84,6 +84,9 @@ type RemoteStats struct {
 // LinkStats is the state of the link with one member.
 type LinkStats struct {
 	Member Member
+	// Hears are the others this member says it hears, by its last heartbeat (SPEC §6.6): its side of the picture of who
+	// reaches whom. Nobody but itself vouches for it.
+	Hears []crypto.IdentityKey
 	transport.LinkStats
 }
 
@@ -96,6 +99,9 @@ func (m *Meeting) Stats(ctx context.Context) (Stats, error) {
 			key := m.roster.Members[i].Bundle.MeetingKey
 			if l := m.host.Media(peerKey(key)); l != nil && m.peers[key] != nil {
 				v := LinkStats{Member: m.memberOf(&m.roster.Members[i]), LinkStats: l.Stats()}
+				for _, other := range m.presence.HeardBy(m.roster, key) {
+					v.Hears = append(v.Hears, other.Identity())
+				}
 				rtt[key] = v.RTT
 				s.Links = append(s.Links, v)
 			}

@@ -21,6 +21,7 @@ const (
 	StopAfter = 100 * time.Second
 
 	maxHeartbeat = 32768 // echoes of over 1,500 members
+	crossed      = 2     // heartbeats that an echo may be behind
 	remembered   = 64    // own heartbeats whose times are kept, to date the echoes
 )
 
@@ -219,6 +220,30 @@ func (p *Presence) Unechoed(k crypto.MeetingKey, now time.Time) time.Duration {
 		return now.Sub(h.echoed)
 	}
 	return 0
+}
+
+// HeardBy returns the other members whom a member says it hears: whose heartbeat it echoes that came here last, or one
+// before, since the two cross. It says nothing of who hears it.
+func (p *Presence) HeardBy(r *Roster, k crypto.MeetingKey) []*Member {
+	h := p.members[k]
+	if h == nil || h.beat == nil {
+		return nil
+	}
+	var all []*Member
+	for i := range r.Members {
+		other := r.Members[i].Bundle.MeetingKey
+		latest := p.number
+		if o := p.members[other]; o != nil {
+			latest = o.number
+		}
+		for _, e := range h.beat.Echoes {
+			if other != k && bytes.Equal(e.Member[:], other[:8]) && e.Number+crossed >= latest {
+				all = append(all, &r.Members[i])
+				break
+			}
+		}
+	}
+	return all
 }
 
 // Latest returns a member's last heartbeat, or nil.

@@ -44,6 +44,9 @@ func TestHeartbeats(t *testing.T) {
 		}
 	}
 	check(t, "fresh", pa.Fresh(r, kb, now), true)
+	if by := pa.HeardBy(r, kb); len(by) != 1 || by[0].Bundle.MeetingKey != ka {
+		t.Errorf("b hears %v", by)
+	}
 	check(t, "agreed", pa.Agreed(r, now), true)
 	check(t, "away", pa.Away(r, kb, now), false)
 
@@ -82,6 +85,10 @@ func TestHeartbeats(t *testing.T) {
 		t.Errorf("unechoed for %v", d)
 	}
 	check(t, "agreed", pa.Agreed(r, later), false)
+	for range crossed + 1 {
+		beat(t, c, pa, later)
+	}
+	check(t, "b says it hears a", len(pa.HeardBy(r, kb)) > 0, false)
 	check(t, "to be warned of", pa.Unechoed(kb, later) >= WarnAfter, false)
 	check(t, "to be warned of, after 30 s", pa.Unechoed(kb, now.Add(WarnAfter)) >= WarnAfter, true)
 	check(t, "to stop sending", pa.Unechoed(kb, now.Add(StopAfter-6*time.Second)) >= StopAfter, false)
