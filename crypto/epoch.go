@@ -27,6 +27,10 @@ const (
 	StreamChat = 0
 	// StreamData is the stream of the application's data messages.
 	StreamData = 1
+	// StreamPrivate is the kind of chat messages to one person. They are never sealed for all (MSG-4).
+	StreamPrivate = 2
+	// StreamReaction is the stream of reactions.
+	StreamReaction = 3
 	// FirstMediaStream is the first of those for media; each encoding has its own.
 	FirstMediaStream = 16
 )

@@ -11,6 +11,10 @@ const (
 	MaxChatBody = 4096
 	// MaxDataBody is that of a data message.
 	MaxDataBody = 8192
+	// MaxPrivateBody is that of a private message: the recipient's identity, and a chat message.
+	MaxPrivateBody = 32 + MaxChatBody
+	// MaxReactionBody is that of a reaction.
+	MaxReactionBody = 32
 )
 
 // MessageID names a message of one author.
@@ -29,7 +33,7 @@ func NewMessageID() (id MessageID) {
 type Message struct {
 	// Author is the sender's meeting key.
 	Author MeetingKey
-	// Stream is the kind: StreamChat or StreamData.
+	// Stream is the kind: one of the streams below FirstMediaStream.
 	Stream uint8
 	// ID is the author's name for it: show each once (MSG-1).
 	ID MessageID
@@ -46,10 +50,17 @@ func maxBody(stream uint8) int {
 		return MaxChatBody
 	case StreamData:
 		return MaxDataBody
+	case StreamPrivate:
+		return MaxPrivateBody
+	case StreamReaction:
+		return MaxReactionBody
 	default:
 		return -1
 	}
 }
+
+// maySeal says whether a kind is sealed for all readers. Private messages aren't: each of them has the key (MSG-4).
+func maySeal(stream uint8) bool { return maxBody(stream) >= 0 && stream != StreamPrivate }
 
 // SignMessage returns the signed message, which SealMessage seals for all, or a pair
 // session carries to who missed it (MSG-3). The errors are ErrStream and ErrTooLarge.
@@ -99,7 +110,7 @@ func verifyMessage(meeting MeetingID, author MeetingKey, stream uint8, data []by
 // SealMessage seals a signed message and returns it as gossip carries it. The errors
 // are ErrStream, ErrNoKey, ErrKeyLimit and ErrTooLarge.
 func (s *SenderStream) SealMessage(signedMessage []byte) ([]byte, error) {
-	if maxBody(s.number) < 0 {
+	if !maySeal(s.number) {
 		return nil, ErrStream
 	}
 	if len(signedMessage) > maxInnerMessage {
@@ -123,7 +134,7 @@ func ParseSealedMessage(data []byte) (author MeetingKey, packet []byte, err erro
 	if err := decode(data, maxMessage, &m); err != nil {
 		return MeetingKey{}, nil, err
 	}
-	if h, err := InspectMedia(m.Sealed); err != nil || maxBody(h.Stream) < 0 {
+	if h, err := InspectMedia(m.Sealed); err != nil || !maySeal(h.Stream) {
 		return MeetingKey{}, nil, ErrMalformed
 	}
 	return m.Author, m.Sealed, nil
@@ -138,7 +149,7 @@ func (r *ReaderKeys) OpenMessage(now time.Time, packet []byte) (Message, error) 
 	if err != nil {
 		return Message{}, err
 	}
-	if maxBody(h.Stream) < 0 {
+	if !maySeal(h.Stream) && !(r.off.sealedPrivate && h.Stream == StreamPrivate) {
 		return Message{}, ErrStream
 	}
 	signedMessage, err := r.open(now, nil, packet, h)

@@ -15,7 +15,7 @@ func TestMessage(t *testing.T) {
 	r := w.reader()
 	w.rotate(r)
 	id, at := NewMessageID(), epoch0.Add(123456789*time.Microsecond)
-	for _, stream := range []uint8{StreamChat, StreamData} {
+	for _, stream := range []uint8{StreamChat, StreamData, StreamReaction} {
 		sig := must(SignMessage(w.sender, stream, id, at, []byte("bonjour")))
 		data := must(w.keys.Stream(stream).SealMessage(sig))
 		author, packet, err := ParseSealedMessage(data)
@@ -74,6 +74,35 @@ func TestMessageAuthor(t *testing.T) {
 	}
 }
 
+// TestPrivateIsNeverSealed: what is for one person can't be sealed under the key that all readers have, nor is it taken
+// so. The twin opens it.
+//
+// Checks: MSG-4.
+func TestPrivateIsNeverSealed(t *testing.T) {
+	w := newWorld(t)
+	r := w.reader()
+	w.rotate(r)
+	private := must(SignMessage(w.sender, StreamPrivate, MessageID{1}, epoch0, append(make([]byte, 32), "between us"...)))
+	s := w.keys.Stream(StreamPrivate)
+	if _, err := s.SealMessage(private); !errors.Is(err, ErrStream) {
+		t.Errorf("sealed for all: %v", err)
+	}
+	for _, twin := range []bool{false, true} {
+		r.off.sealedPrivate = twin
+		if err := s.begin(); err != nil {
+			t.Fatal(err)
+		}
+		packet := must(s.seal(nil, 0, private))
+		s.end()
+		if m, err := r.OpenMessage(w.now, packet); (err == nil) != twin || twin && m.Stream != StreamPrivate || !twin && !errors.Is(err, ErrStream) {
+			t.Errorf("twin %v: %v", twin, err)
+		}
+		if _, _, err := ParseSealedMessage(encode(sealedMessage{Sealed: packet})); !errors.Is(err, ErrMalformed) {
+			t.Errorf("on the topic: %v", err)
+		}
+	}
+}
+
 func second(_ Message, err error) error { return err }
 
 // TestMessageSizes: the limits of bodies hold on both sides.
@@ -83,7 +112,7 @@ func TestMessageSizes(t *testing.T) {
 	w := newWorld(t)
 	r := w.reader()
 	w.rotate(r)
-	for stream, limit := range map[uint8]int{StreamChat: 4096, StreamData: 8192} {
+	for stream, limit := range map[uint8]int{StreamChat: 4096, StreamData: 8192, StreamReaction: 32} {
 		sig := must(SignMessage(w.sender, stream, MessageID{}, epoch0, make([]byte, limit)))
 		_, packet, err := ParseSealedMessage(must(w.keys.Stream(stream).SealMessage(sig)))
 		if err != nil {
@@ -100,7 +129,14 @@ func TestMessageSizes(t *testing.T) {
 	if _, err := VerifyMessage(testMeeting, w.sender.Key(), StreamChat, long); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("received too large: %v", err)
 	}
-	for _, stream := range []uint8{2, 15, 16, 255} {
+	private := must(SignMessage(w.sender, StreamPrivate, MessageID{}, epoch0, make([]byte, MaxPrivateBody)))
+	if m, err := VerifyMessage(testMeeting, w.sender.Key(), StreamPrivate, private); err != nil || len(m.Body) != 4128 {
+		t.Errorf("private: %v", err)
+	}
+	if _, err := SignMessage(w.sender, StreamPrivate, MessageID{}, epoch0, make([]byte, MaxPrivateBody+1)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("private, a byte too many: %v", err)
+	}
+	for _, stream := range []uint8{4, 15, 16, 255} {
 		if _, err := SignMessage(w.sender, stream, MessageID{}, epoch0, nil); !errors.Is(err, ErrStream) {
 			t.Errorf("sign on stream %d: %v", stream, err)
 		}

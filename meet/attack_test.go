@@ -58,6 +58,8 @@ func barrage(ctx context.Context, bad, victim *meettest.Member) error {
 		{Wrap: junk(150)}, {Heartbeat: junk(300)}, {Sync: &roster.Sync{Count: 1 << 60}}, {Want: wants}, {Operations: operations},
 		{Have: &roster.Have{Hashes: wants}}, {Addresses: addresses}, {Offer: junk(400)}, {Answer: junk(400)},
 		{KeyFrame: &meet.KeyFrame{Stream: 3}}, {Received: ids}, {Resend: &meet.ResentMessage{Stream: 200, Signed: junk(60)}},
+		{Resend: &meet.ResentMessage{Stream: crypto.StreamPrivate, Signed: junk(80)}}, {Resend: &meet.ResentMessage{Stream: crypto.StreamReaction, Signed: junk(80)}},
+		{Mute: &meet.MuteRequest{Source: meet.SourceMicrophone}},
 		{Nonce: &nonce}, {Reveal: &nonce}, {Commit: &commit}, {Reveal: &nonce}, {Nonce: &nonce}, {},
 	}
 	for range 20 {

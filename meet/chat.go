@@ -1,6 +1,7 @@
 package meet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -38,7 +39,7 @@ type outgoing struct {
 	stream uint8
 	signed []byte
 	at     time.Time
-	lack   map[crypto.IdentityKey]bool // by person: they may come back as another incarnation
+	lack   map[crypto.IdentityKey]bool // by person: they may come back as another incarnation; the addressee alone, if there is one
 }
 
 type seenMessages struct {
@@ -52,13 +53,10 @@ func newChats() chats { return chats{seen: map[crypto.MeetingKey]*seenMessages{}
 // and sent; whoever is away gets it when they are back, as long as this member stays (MSG-3). The errors are ErrNotText,
 // ErrTooLong, ErrNotPermitted and ErrIsolated.
 func (m *Meeting) Say(ctx context.Context, text string) error {
-	switch {
-	case !utf8.ValidString(text), text == "":
-		return ErrNotText
-	case len(text) > crypto.MaxChatBody:
-		return ErrTooLong
+	if err := checkChat(text); err != nil {
+		return err
 	}
-	return command(ctx, m, func() error { return m.sendMessage(crypto.StreamChat, []byte(text)) })
+	return m.sayAny(ctx, crypto.StreamChat, []byte(text), nil)
 }
 
 // SendData sends an application's own message to everybody, sealed like chat: at most 8,192 bytes (MSG-2). Of messages
@@ -67,47 +65,112 @@ func (m *Meeting) SendData(ctx context.Context, data []byte) error {
 	if len(data) > crypto.MaxDataBody {
 		return ErrTooLong
 	}
-	return command(ctx, m, func() error { return m.sendMessage(crypto.StreamData, data) })
+	return m.sayAny(ctx, crypto.StreamData, data, nil)
 }
 
-func (m *Meeting) sendMessage(stream uint8, body []byte) error {
-	self := m.roster.ByMeetingKey(m.self.Key())
-	if m.ending {
-		return m.reason
-	}
-	if (self == nil || m.roster.Policy.Allows(self.Role)&roster.Chat == 0) && !m.config.hooks.unpermitted {
-		return ErrNotPermitted
-	}
-	if m.watch.stopped {
-		return ErrIsolated
-	}
-	if m.keys.generation() == 0 {
-		m.rotate(0)
-	}
-	now := time.Now()
-	id := crypto.NewMessageID()
-	signed, err := crypto.SignMessage(m.self, stream, id, now, body)
-	if err != nil {
+// SayTo sends a chat message to one person alone: at most 4,096 bytes of UTF-8. It travels by pair session only, and
+// nobody else can be shown it as said to them or to all (MSG-4, MSG-5). Somebody who is away, or comes back with another
+// incarnation, gets it then, as long as this member stays. The errors are Say's, and ErrNoSuchMember, also for oneself and
+// for who is suspended.
+func (m *Meeting) SayTo(ctx context.Context, who crypto.IdentityKey, text string) error {
+	if err := checkChat(text); err != nil {
 		return err
 	}
-	o := &outgoing{id: id, stream: stream, signed: signed, at: now, lack: map[crypto.IdentityKey]bool{}}
+	return m.sayAny(ctx, crypto.StreamPrivate, append(bytes.Clone(who[:]), text...), &who) // MSG-5: bound to the recipient
+}
+
+func checkChat(text string) error {
+	switch {
+	case !utf8.ValidString(text), text == "":
+		return ErrNotText
+	case len(text) > crypto.MaxChatBody:
+		return ErrTooLong
+	}
+	return nil
+}
+
+func (m *Meeting) sayAny(ctx context.Context, stream uint8, body []byte, to *crypto.IdentityKey) error {
+	return command(ctx, m, func() error {
+		_, err := m.sendMessage(stream, body, to)
+		return err
+	})
+}
+
+// messagePermission is what a member needs in order to send a kind of message (ROS-22).
+func messagePermission(uint8) Permissions { return roster.Chat }
+
+// mayMessage says whether this member may send a kind of message at present.
+func (m *Meeting) mayMessage(stream uint8) error {
+	self := m.roster.ByMeetingKey(m.self.Key())
+	switch {
+	case m.ending:
+		return m.reason
+	case (self == nil || m.roster.Policy.Allows(self.Role)&messagePermission(stream) == 0) && !m.config.hooks.unpermitted:
+		return ErrNotPermitted
+	case m.watch.stopped:
+		return ErrIsolated
+	}
+	return nil
+}
+
+// sendMessage signs a message, sends it to everybody, or to one person if to isn't nil, and keeps it until it is
+// acknowledged (MSG-3). What is for one person goes by pair session; its body has to say whom it is for.
+func (m *Meeting) sendMessage(stream uint8, body []byte, to *crypto.IdentityKey) (crypto.MessageID, error) {
+	id, now := crypto.NewMessageID(), time.Now()
+	if err := m.mayMessage(stream); err != nil {
+		return id, err
+	}
+	readers := m.addressees(to)
+	if to != nil && len(readers) == 0 {
+		return id, ErrNoSuchMember
+	}
+	signed, err := crypto.SignMessage(m.self, stream, id, now, body)
+	if err != nil {
+		return id, err
+	}
+	o := &outgoing{id: id, stream: stream, signed: signed, at: now, lack: readers}
+	if to == nil {
+		err = m.seal(stream, signed)
+	} else if p := m.peers[m.roster.Member(*to).Bundle.MeetingKey]; p != nil && p.installed {
+		m.send(p, pairMessage{Resend: &resentMessage{Stream: stream, Signed: signed}})
+	}
+	if err == nil && len(readers) > 0 {
+		m.keep(o)
+	}
+	return id, err
+}
+
+// addressees are those a message is for: one person, or all (nil), but for this member and who is suspended.
+func (m *Meeting) addressees(to *crypto.IdentityKey) map[crypto.IdentityKey]bool {
+	readers := map[crypto.IdentityKey]bool{}
 	for i := range m.roster.Members {
-		if r := &m.roster.Members[i]; r.Bundle.MeetingKey != m.self.Key() && !r.Equivocated {
-			o.lack[r.Identity()] = true
+		r := &m.roster.Members[i]
+		if r.Bundle.MeetingKey != m.self.Key() && !r.Equivocated && (to == nil || r.Identity() == *to) {
+			readers[r.Identity()] = true
 		}
 	}
-	if len(o.lack) > 0 {
-		if len(m.chats.outbox) >= maxOutbox {
-			m.chats.outbox = m.chats.outbox[1:]
-		}
-		m.chats.outbox = append(m.chats.outbox, o)
-		if !m.chats.due {
-			m.chats.due = true
-			m.after(resendAfter, func() {
-				m.chats.due = false
-				m.chatsTick(time.Now())
-			})
-		}
+	return readers
+}
+
+// keep holds a message until it is acknowledged, among the newest (MSG-3).
+func (m *Meeting) keep(o *outgoing) {
+	if len(m.chats.outbox) >= maxOutbox {
+		m.chats.outbox = m.chats.outbox[1:]
+	}
+	m.chats.outbox = append(m.chats.outbox, o)
+	if !m.chats.due {
+		m.chats.due = true
+		m.after(resendAfter, func() {
+			m.chats.due = false
+			m.chatsTick(time.Now())
+		})
+	}
+}
+
+// seal seals a signed message for all and publishes it.
+func (m *Meeting) seal(stream uint8, signed []byte) error {
+	if m.keys.generation() == 0 {
+		m.rotate(0)
 	}
 	sealed, err := m.keys.keys.Stream(stream).SealMessage(signed)
 	if err != nil {
@@ -136,26 +199,47 @@ func (m *Meeting) openMessage(p *peer, packet []byte, now time.Time) {
 		}
 		return
 	}
-	m.show(p, msg)
+	m.show(p, msg, now)
 }
 
 // show delivers a message once (MSG-1), if its author may chat (ROS-22), and acknowledges it.
-func (m *Meeting) show(p *peer, msg crypto.Message) {
+func (m *Meeting) show(p *peer, msg crypto.Message, now time.Time) {
 	from, ok := m.memberByKey(p.key)
-	if !ok || m.roster.Policy.Allows(from.Role)&roster.Chat == 0 && !m.config.hooks.allPermitted {
+	if !ok || m.roster.Policy.Allows(from.Role)&messagePermission(msg.Stream) == 0 && !m.config.hooks.allPermitted {
 		return
+	}
+	if msg.Stream == crypto.StreamReaction {
+		m.reacted(p, from, msg, now)
+		return
+	}
+	private := msg.Stream == crypto.StreamPrivate
+	if private {
+		if msg, ok = m.forMe(msg); !ok {
+			return
+		}
 	}
 	m.send(p, pairMessage{Received: []crypto.MessageID{msg.ID}})
 	if !m.chats.first(p.key, msg.ID) {
 		return
 	}
-	if msg.Stream == crypto.StreamChat {
+	if msg.Stream == crypto.StreamChat || private {
 		if utf8.Valid(msg.Body) {
-			m.emit(Chat{From: from, ID: msg.ID, Time: msg.Time, Text: string(msg.Body)})
+			m.emit(Chat{From: from, ID: msg.ID, Time: msg.Time, Text: string(msg.Body), Private: private})
 		}
 		return
 	}
 	m.emit(Data{From: from, ID: msg.ID, Time: msg.Time, Data: msg.Body})
+}
+
+// forMe returns a private message with its text as body, unless it is for somebody else (MSG-5).
+func (m *Meeting) forMe(msg crypto.Message) (crypto.Message, bool) {
+	self := m.self.Identity()
+	if len(msg.Body) < len(self) || !bytes.Equal(msg.Body[:len(self)], self[:]) && !m.config.hooks.anyRecipient {
+		m.log.Debug("private message refused: it is for somebody else")
+		return msg, false
+	}
+	msg.Body = msg.Body[len(self):]
+	return msg, true
 }
 
 // first says whether a message of an author is new, and remembers it.
@@ -203,13 +287,16 @@ func (m *Meeting) resend(p *peer, greeting bool, now time.Time) {
 	}
 }
 
-func (m *Meeting) resent(p *peer, r *resentMessage) {
+func (m *Meeting) resent(p *peer, r *resentMessage, now time.Time) {
+	if r.Stream == crypto.StreamReaction { // MSG-6: it was for the moment
+		return
+	}
 	msg, err := crypto.VerifyMessage(m.id, p.key, r.Stream, r.Signed)
 	if err != nil {
 		m.log.Debug("message refused", "error", err)
 		return
 	}
-	m.show(p, msg)
+	m.show(p, msg, now)
 }
 
 // chatsTick sends again what present members haven't acknowledged, and forgets who is no longer on the roster.

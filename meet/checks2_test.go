@@ -3,6 +3,7 @@ package meet_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestForgedGossip(t *testing.T) {
 		if n := len(events[meet.Chat](host)); n != 0 {
 			t.Errorf("%d forged messages were shown", n)
 		}
-		if after := self(t, ctx, host); after != before {
+		if after := self(t, ctx, host); !reflect.DeepEqual(after, before) {
 			t.Errorf("%+v became %+v", before, after)
 		}
 		if n := len(must[[][]byte](t)(host.Operations(ctx))); n != len(ops) {
@@ -258,7 +259,7 @@ func TestStreamsCoalesced(t *testing.T) {
 		var got counter
 		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
 		b := must[*meettest.Member](t)(w.Join(ctx, "b", host, meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
-			if msg.Streams != nil {
+			if msg.State != nil {
 				got.add("streams")
 			}
 		})))

@@ -36,6 +36,14 @@ var (
 	ErrComparing = errors.New("a comparison with this member is under way")
 	// ErrComparison: a comparison took over five minutes, or the other's answer didn't fit (VER-4).
 	ErrComparison = crypto.ErrComparison
+	// ErrNotReaction: a reaction isn't one visible character (MSG-6).
+	ErrNotReaction = errors.New("a reaction is one visible character, such as an emoji")
+	// ErrTooOften: the others would ignore so many at once (MSG-7, MUT-2). Try again in some seconds.
+	ErrTooOften = errors.New("too many at once: wait some seconds")
+	// ErrNoRecording: this member neither records nor asks to.
+	ErrNoRecording = errors.New("this person neither records nor asks to")
+	// ErrTooManyRecordings: a member consents to at most 8 recordings at a time (STA-1).
+	ErrTooManyRecordings = errors.New("you have consented to eight recordings: withdraw one first")
 	// ErrIsolated: a host hasn't shown for 100 s that it hears us, so nothing is sent (PRE-5).
 	ErrIsolated = errors.New("no host has heard us for 100 s: sending has stopped")
 )

@@ -30,6 +30,11 @@ type Member struct {
 	Suspended bool
 	// Verified: words were compared with this identity.
 	Verified bool
+	// Sends is what they send, as they announced it: what isn't here, such as the camera, is off. It is the reader's to
+	// keep, not to change.
+	Sends []SentStream
+	// HandRaised is since when they have had their hand up, by their own clock; zero if it is down.
+	HandRaised time.Time
 }
 
 // Snapshot is the first event of every reader, and follows every Lagged: who is in and what there is.
@@ -42,6 +47,8 @@ type Snapshot struct {
 	RosterHash crypto.Hash
 	// Generation is that of this member's own sender key, 0 before the first.
 	Generation uint64
+	// Recordings are those that members make or ask to make.
+	Recordings []Recording
 }
 
 // Lagged says that this reader was more than EventBuffer events behind; a Snapshot follows.
@@ -87,7 +94,8 @@ type MemberLeft struct {
 	By crypto.IdentityKey
 }
 
-// MemberChanged says that something in a Member is different: role, presence, connection, incarnation.
+// MemberChanged says that something in a Member is different: role, presence, connection, incarnation,
+// what they send, a raised hand.
 type MemberChanged struct{ Member Member }
 
 // RosterChanged follows every change of the roster.
@@ -114,12 +122,27 @@ type TrackRemoved struct{ Track *RemoteTrack }
 // TrackChanged says that a track was muted or unmuted by its sender.
 type TrackChanged struct{ Track *RemoteTrack }
 
-// Chat is a chat message, sealed and signed by From.
+// Chat is a chat message, signed by From, and sealed for all or for this member alone.
 type Chat struct {
 	From Member
 	ID   crypto.MessageID // each is shown once
 	Time time.Time        // by the author's clock
 	Text string           // UTF-8, at most 4,096 bytes (MSG-2)
+	// Private: it was said to this member alone (MSG-5).
+	Private bool
+}
+
+// Reaction is somebody's reaction to what happens: to be shown for a moment.
+type Reaction struct {
+	From Member
+	Time time.Time // by the author's clock
+	Text string    // one visible character (MSG-6)
+}
+
+// MuteRequested says that a host asks this member to mute what it sends. Nothing was muted: the user decides (MUT-1).
+type MuteRequested struct {
+	By     Member
+	Source Source
 }
 
 // Data is an application's own message, sealed and signed by From.
@@ -129,6 +152,10 @@ type Data struct {
 	Time time.Time        // by the author's clock
 	Data []byte           // at most 8,192 bytes (MSG-2); the reader's to keep, not to change
 }
+
+// RecordingChanged says that a member asks to record, or that their recording runs, pauses, is over, or has another's
+// consent or lacks it. This member's own is among them: write only while it runs.
+type RecordingChanged struct{ Recording Recording }
 
 // VerifyRequested says that a member compares words with us alone; show them, and call MarkVerified if they match.
 type VerifyRequested struct {
@@ -151,6 +178,8 @@ const (
 	Unresolved WarningKind = "unresolved"
 	// SendingStopped: a host hasn't heard us for 100 s (PRE-5).
 	SendingStopped WarningKind = "sending stopped"
+	// UnconsentedRecording: a member says that it records, though somebody hasn't consented (REC-3).
+	UnconsentedRecording WarningKind = "unconsented recording"
 )
 
 // Warning is something the user must be told. Over says that it no longer holds.
@@ -163,21 +192,24 @@ type Warning struct {
 // Ended is the last event. Err says why, as Context's cause does.
 type Ended struct{ Err error }
 
-func (Snapshot) isEvent()        {}
-func (Lagged) isEvent()          {}
-func (Knocked) isEvent()         {}
-func (KnockGone) isEvent()       {}
-func (MemberJoined) isEvent()    {}
-func (MemberLeft) isEvent()      {}
-func (MemberChanged) isEvent()   {}
-func (RosterChanged) isEvent()   {}
-func (HostsAbsent) isEvent()     {}
-func (WordsAvailable) isEvent()  {}
-func (TrackAdded) isEvent()      {}
-func (TrackRemoved) isEvent()    {}
-func (TrackChanged) isEvent()    {}
-func (Chat) isEvent()            {}
-func (Data) isEvent()            {}
-func (VerifyRequested) isEvent() {}
-func (Warning) isEvent()         {}
-func (Ended) isEvent()           {}
+func (Snapshot) isEvent()         {}
+func (Lagged) isEvent()           {}
+func (Knocked) isEvent()          {}
+func (KnockGone) isEvent()        {}
+func (MemberJoined) isEvent()     {}
+func (MemberLeft) isEvent()       {}
+func (MemberChanged) isEvent()    {}
+func (RosterChanged) isEvent()    {}
+func (HostsAbsent) isEvent()      {}
+func (WordsAvailable) isEvent()   {}
+func (TrackAdded) isEvent()       {}
+func (TrackRemoved) isEvent()     {}
+func (TrackChanged) isEvent()     {}
+func (Chat) isEvent()             {}
+func (Data) isEvent()             {}
+func (RecordingChanged) isEvent() {}
+func (Reaction) isEvent()         {}
+func (MuteRequested) isEvent()    {}
+func (VerifyRequested) isEvent()  {}
+func (Warning) isEvent()          {}
+func (Ended) isEvent()            {}

@@ -17,6 +17,7 @@ type (
 	SharedInvite  = sharedInvite
 	ResentMessage = resentMessage
 	KeyFrame      = keyFrameRequest
+	MuteRequest   = muteRequest
 )
 
 // RecordWraps has f called with every sender key that a member is given: what a hostile one would keep.
@@ -35,6 +36,7 @@ func With(c Config, names ...string) Config {
 		"unpermitted": &h.unpermitted, "ignoreEnding": &h.ignoreEnding, "noGossip": &h.noGossip, "keepKeys": &h.keepKeys,
 		"keysForAway": &h.keysForAway, "noGhosts": &h.noGhosts, "noIsolation": &h.noIsolation, "noEchoes": &h.noEchoes, "anyAddress": &h.anyAddress,
 		"anyInvite": &h.anyInvite, "gossipOnly": &h.gossipOnly, "noResend": &h.noResend, "allPermitted": &h.allPermitted,
+		"anyRecipient": &h.anyRecipient, "repeatedState": &h.repeatedState, "anyReaction": &h.anyReaction, "anyAsker": &h.anyAsker, "recordAnyway": &h.recordAnyway, "anyConsent": &h.anyConsent, "trustRecorder": &h.trustRecorder,
 		"noLimits": &h.noLimits, "anyTime": &h.anyTime, "keepLobby": &h.keepLobby, "keepPeers": &h.keepPeers,
 	}
 	for _, n := range names {
@@ -170,4 +172,35 @@ func Nowhere(i Invite) Invite {
 	nobody := crypto.Door{Key: n.Key(), Addresses: [][]byte{{4, 5, 99, 0, 1, 0x91, 2, 0x11, 0x5c, 0xcd, 3}}}
 	i.link.Doors = append([]crypto.Door{nobody}, i.link.Doors...)
 	return i
+}
+
+// Reseal seals a signed message, or what looks like one, under this member's key: what any of its readers can do.
+func (m *Meeting) Reseal(ctx context.Context, stream uint8, signed []byte) ([]byte, error) {
+	return call(ctx, m, func() ([]byte, error) {
+		sealed, err := m.keys.keys.Stream(stream).SealMessage(signed)
+		return encode(gossipMessage{Sealed: sealed}), err
+	})
+}
+
+// AnnounceRecording has a member announce any recording, as a hostile client may.
+func (m *Meeting) AnnounceRecording(ctx context.Context, id RecordingID, running bool) error {
+	return command(ctx, m, func() error {
+		s := &recordingState{ID: id, Running: running}
+		if running {
+			s.Since = 1
+		}
+		m.setState(func(o *memberState) { o.recording = s })
+		m.observeStates()
+		return nil
+	})
+}
+
+// InjectAltered has a member send its last state announcement again, with a hand raised under the old signature.
+func (m *Meeting) InjectAltered(ctx context.Context, to crypto.MeetingKey) error {
+	return command(ctx, m, func() error {
+		a := *m.plane.announce()
+		a.Hand = 1
+		m.sendTo(to, pairMessage{State: &a})
+		return nil
+	})
 }

@@ -43,22 +43,6 @@ func (m *Meeting) linked() []transport.PeerKey {
 	return keys
 }
 
-// streamsOf learns what a member sends.
-func (m *Meeting) streamsOf(p *peer, a *streamAnnounce) {
-	if r := m.roster.ByMeetingKey(p.key); r != nil {
-		m.trackEvents(m.plane.setPermissions(p.key, m.roster.Policy.Allows(r.Role)))
-	}
-	added, removed, changed, err := m.plane.acceptStreams(p.key, a)
-	if err != nil {
-		m.log.Debug("streams refused", "error", err)
-		return
-	}
-	m.trackEvents(removed, added)
-	for _, t := range changed {
-		m.emit(TrackChanged{t})
-	}
-}
-
 // openWaiting opens the messages that waited for a key which is there now.
 func (m *Meeting) openWaiting(p *peer, now time.Time) {
 	for _, packet := range m.plane.waitingMessages(p.key) {

@@ -41,24 +41,28 @@ type Meeting struct {
 
 	// What follows belongs to the meeting's goroutine.
 
-	set      *roster.Set
-	roster   *roster.Roster
-	presence *roster.Presence
-	peers    map[crypto.MeetingKey]*peer
-	door     door
-	keys     distribution
-	streams  streamsDue
-	chats    chats
-	own      *addressRecord // this member's, signed anew when its addresses change
-	records  map[crypto.MeetingKey]*knownRecord
-	history  []formerRoster // for ghosts
-	verified map[crypto.IdentityKey]bool
-	watch    watch
-	link     *crypto.Link // by which this member came, nil for the creator
-	happened []Event      // not published yet
-	started  bool         // past the first fold
-	ending   bool
-	reason   error // why, when ending
+	set        *roster.Set
+	roster     *roster.Roster
+	presence   *roster.Presence
+	peers      map[crypto.MeetingKey]*peer
+	door       door
+	keys       distribution
+	streams    streamsDue
+	chats      chats
+	reactions  reactions                        // this member's
+	state      memberState                      // this member's, but for its streams
+	shown      map[crypto.MeetingKey]shownState // of everybody, as reported
+	recordings map[crypto.MeetingKey]Recording  // as reported
+	own        *addressRecord                   // this member's, signed anew when its addresses change
+	records    map[crypto.MeetingKey]*knownRecord
+	history    []formerRoster // for ghosts
+	verified   map[crypto.IdentityKey]bool
+	watch      watch
+	link       *crypto.Link // by which this member came, nil for the creator
+	happened   []Event      // not published yet
+	started    bool         // past the first fold
+	ending     bool
+	reason     error // why, when ending
 }
 
 // newMeeting prepares a meeting whose set is complete. The caller starts it.
@@ -73,6 +77,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		events: newBroadcaster(), commands: make(chan func(), 64), ctx: ctx, cancel: cancel, done: make(chan struct{}),
 		set: set, roster: emptyRoster(set), presence: roster.NewPresence(self), peers: map[crypto.MeetingKey]*peer{},
 		records: map[crypto.MeetingKey]*knownRecord{}, verified: map[crypto.IdentityKey]bool{}, signals: newSignals(),
+		shown: map[crypto.MeetingKey]shownState{}, recordings: map[crypto.MeetingKey]Recording{},
 	}
 	m.door = newDoor()
 	m.keys = distribution{keys: keys, readers: map[crypto.MeetingKey]bool{}, unacked: map[crypto.MeetingKey]bool{}}
@@ -322,6 +327,7 @@ func (m *Meeting) tick(now time.Time) {
 	}
 	m.beat(now)
 	m.observe(now)
+	m.observeRecordings(now)
 	m.keysTick(now)
 	m.chatsTick(now)
 	m.doorTick(now)

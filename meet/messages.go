@@ -39,8 +39,8 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 		m.answer(p, msg.Offer, now)
 	case msg.Answer != nil:
 		m.accept(p, msg.Answer)
-	case msg.Streams != nil:
-		m.streamsOf(p, msg.Streams)
+	case msg.State != nil:
+		m.stateOf(p, msg.State)
 	case msg.KeyFrame != nil:
 		m.plane.wantKeyFrame(msg.KeyFrame.Stream)
 	case msg.Invites != nil:
@@ -48,11 +48,13 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 	case msg.Received != nil:
 		m.received(p, msg.Received)
 	case msg.Resend != nil:
-		m.resent(p, msg.Resend)
+		m.resent(p, msg.Resend, now)
 	case msg.Announce != nil:
 		m.keyAnnounced(*msg.Announce, now)
 	case msg.Contradiction != nil:
 		m.contradicted(p, *msg.Contradiction, now)
+	case msg.Mute != nil:
+		m.muteAsked(p, msg.Mute, now)
 	default:
 		m.comparing(p, msg, now)
 	}

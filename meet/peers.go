@@ -34,12 +34,15 @@ type peer struct {
 	connected bool // by the transport
 	installed bool // the pair session carries
 	away      bool
+	heardAt   time.Time // when a pair message came last
 
-	addedAt  time.Time
-	told     uint64 // number of the stream announcement it was sent last
-	dialling bool
-	dialAt   time.Time
-	dialWait time.Duration
+	addedAt     time.Time
+	told        uint64 // number of the state announcement it was sent last
+	state       memberState
+	stateNumber uint64 // of the announcement that said so
+	dialling    bool
+	dialAt      time.Time
+	dialWait    time.Duration
 
 	shookAt time.Time // when a handshake was begun or answered
 	missed  bool      // something could not be queued for it
@@ -52,11 +55,13 @@ type peer struct {
 	syncDue    bool
 	compare    comparison
 	resentAt   time.Time
+	reactions  reactions
 	unverified []sharedInvite           // whose Invite isn't known yet
 	knows      map[crypto.InviteID]bool // invites it was told
 
-	ghost ghostWatch
-	limit struct{ reconcile, offers, comparisons, contradictions limiter }
+	ghost       ghostWatch
+	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent limiter }
 }
 
 // Limits on what a peer makes us do, each as so many at once and so many a second.
@@ -257,7 +262,7 @@ func (m *Meeting) packet(p *peer, data []byte) {
 		m.changed(p)
 	}
 	if ev.Data != nil {
-		m.watch.heardAt = now
+		m.watch.heardAt, p.heardAt = now, now
 		m.presence.Alive(p.key, now)
 		m.message(p, ev.Data, now)
 	}

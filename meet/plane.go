@@ -16,7 +16,7 @@ import (
 
 // Limits on what senders make a reader do (STR-3, STR-4).
 const (
-	announceBurst  = 32                     // stream announcements of a sender at once,
+	announceBurst  = 32                     // state announcements of a sender at once,
 	announceRefill = 125 * time.Millisecond // and one more each such time
 
 	earlyPackets = 64                     // of a sender, kept for streams that are not announced yet,
@@ -236,9 +236,9 @@ func (p *plane) setPermissions(key crypto.MeetingKey, allowed Permissions) (gone
 	return gone, back
 }
 
-// acceptStreams takes what a member says it sends (STR-1 to STR-3) and returns what became of its tracks. The same
+// acceptState takes what a member says of its state (STR-1 to STR-3, STA-1) and returns what became of its tracks. The same
 // announcement again changes nothing and is no error.
-func (p *plane) acceptStreams(from crypto.MeetingKey, a *streamAnnounce) (added, removed, changed []*RemoteTrack, err error) {
+func (p *plane) acceptState(from crypto.MeetingKey, a *stateAnnounce) (added, removed, changed []*RemoteTrack, err error) {
 	s := p.sender(from)
 	if s == nil {
 		return nil, nil, nil, errNoSender
@@ -251,13 +251,13 @@ func (p *plane) acceptStreams(from crypto.MeetingKey, a *streamAnnounce) (added,
 	case s.gone:
 		return nil, nil, nil, errNoSender
 	case !s.spend(p.now()) && !p.off.rate:
-		return nil, nil, nil, errStreamsRate
+		return nil, nil, nil, errStateRate
 	case a.Number <= s.number && !p.off.number:
-		return nil, nil, nil, errStreamsStale
+		return nil, nil, nil, errStateStale
 	case !p.off.limits && a.check() != nil:
-		return nil, nil, nil, errStreamsMalformed
+		return nil, nil, nil, errStateMalformed
 	case !p.off.signature && !a.verify(p.meeting, from):
-		return nil, nil, nil, errStreamsSignature
+		return nil, nil, nil, errStateSignature
 	}
 	s.number = a.Number
 	if a.Signature != nil {

@@ -123,7 +123,7 @@ func (a *actor) wrap() {
 // tell announces a's streams to r.
 func (a *actor) tell(r *actor) (added, removed, changed []*RemoteTrack) {
 	a.stage.t.Helper()
-	added, removed, changed, err := r.acceptStreams(a.key, a.plane.announce())
+	added, removed, changed, err := r.acceptState(a.key, a.plane.announce())
 	if err != nil {
 		a.stage.t.Fatal(err)
 	}
@@ -431,7 +431,7 @@ func TestPlaneRemovedSender(t *testing.T) {
 	if _, _, err := remote.ReadRTP(); err != io.EOF {
 		t.Fatalf("after the removal: %v", err)
 	}
-	if _, _, _, err := b.acceptStreams(a.key, a.plane.announce()); err != errNoSender {
+	if _, _, _, err := b.acceptState(a.key, a.plane.announce()); err != errNoSender {
 		t.Fatalf("announcement of somebody gone: %v", err)
 	}
 	if gone, back := b.setPermissions(a.key, 0); gone != nil || back != nil || b.removeSender(a.key) != nil {

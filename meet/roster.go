@@ -134,6 +134,7 @@ func (m *Meeting) follow() {
 	}
 	m.readersChanged(removal)
 	m.emit(events...)
+	m.observeStates()
 	if before.Hash != now.Hash {
 		m.beatSoon()
 		m.emit(RosterChanged{Hash: now.Hash, Generation: m.keys.generation(), Members: m.members(), Policy: now.Policy})
@@ -216,6 +217,11 @@ func (m *Meeting) memberOf(r *roster.Member) Member {
 	if p := m.peers[key]; p != nil {
 		v.Away, v.Connected = p.away, p.connected && p.installed
 	}
+	state := m.shownOf(key)
+	v.Sends = state.sends
+	if state.hand != 0 {
+		v.HandRaised = time.UnixMilli(int64(state.hand))
+	}
 	return v
 }
 
@@ -239,7 +245,7 @@ func (m *Meeting) memberByKey(k crypto.MeetingKey) (Member, bool) {
 func (m *Meeting) snapshot() Snapshot {
 	return Snapshot{
 		Members: m.members(), Knocks: m.door.knocks(m.verified), Tracks: m.plane.tracks(), Policy: m.roster.Policy,
-		RosterHash: m.roster.Hash, Generation: m.keys.generation(),
+		RosterHash: m.roster.Hash, Generation: m.keys.generation(), Recordings: m.recordingsNow(),
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 const (
 	// maxKeyFrameSignals bounds how many requests for key frames wait; more are dropped, as readers ask again.
 	maxKeyFrameSignals = 256
-	// streamsEvery is how far apart stream announcements are: what STR-3 lets a receiver take.
+	// streamsEvery is how far apart state announcements are: what STR-3 lets a receiver take.
 	streamsEvery = announceRefill
 )
 
@@ -76,6 +76,7 @@ func (m *Meeting) signalled() {
 		m.streams.changed = true
 		m.becameSender()
 		m.announceStreams(time.Now())
+		m.observeStates()
 	}
 	for k := range m.signals.takeKeyFrames() {
 		m.sendTo(k.from, pairMessage{KeyFrame: &keyFrameRequest{Stream: k.stream}})
@@ -89,7 +90,7 @@ type streamsDue struct {
 	at      time.Time
 }
 
-// announceStreams tells everybody what this member sends, after it changed (STR-1), at most eight times a second, since
+// announceStreams tells everybody this member's state, after it changed (STR-1), at most eight times a second, since
 // others ignore more (STR-3).
 func (m *Meeting) announceStreams(now time.Time) {
 	if !m.streams.changed || m.streams.waiting {
@@ -112,7 +113,7 @@ func (m *Meeting) announceStreams(now time.Time) {
 // streamsWait is how long somebody new isn't told of streams while there is no media link to them.
 const streamsWait = 3 * time.Second
 
-// sendStreams tells a peer what we send, if it wasn't told or again. It waits until what we send can reach the peer:
+// sendStreams tells a peer our state, if it wasn't told or again. It waits until what we send can reach the peer:
 // else the beginning of each track would be lost after the peer was told of it.
 func (m *Meeting) sendStreams(p *peer, again bool) {
 	if m.streams.changed || m.signals.streams.Load() {
@@ -122,11 +123,11 @@ func (m *Meeting) sendStreams(p *peer, again bool) {
 	if a == nil || !p.connected || !p.installed || !again && a.Number == p.told {
 		return
 	}
-	if !p.mediaUp && time.Since(p.addedAt) < streamsWait {
+	if len(a.Streams) > 0 && !p.mediaUp && time.Since(p.addedAt) < streamsWait {
 		return
 	}
 	p.told = a.Number
-	m.send(p, pairMessage{Streams: a})
+	m.send(p, pairMessage{State: a})
 }
 
 // limiter is a token bucket: so many at once, then so many a second. Its zero value is full.

@@ -2,7 +2,6 @@ package meet
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,10 +68,7 @@ func (s Source) kind() webrtc.RTPCodecType {
 	return webrtc.RTPCodecTypeUnknown
 }
 
-// labelStreams is the label of a stream announcement's signature (STR-1).
-const labelStreams = "stream announce"
-
-// Limits of what a stream announcement may say (STR-2).
+// Limits of what a state announcement may say (STR-2).
 const (
 	minClockRate  = 8_000
 	maxClockRate  = 192_000
@@ -80,48 +76,6 @@ const (
 	maxChannels   = 8
 	opusClockRate = 48_000
 )
-
-// Errors of acceptStreams. None is worth more than a line in the log: the sender is authentic, and wrong.
-var (
-	errStreamsSignature = errors.New("a stream announcement isn't signed by its author")
-	errStreamsStale     = errors.New("a stream announcement is older than one before")
-	errStreamsMalformed = errors.New("a stream announcement is out of its limits")
-	errStreamsRate      = errors.New("stream announcements come too often")
-	errNoSender         = errors.New("nobody with this key sends here")
-)
-
-// sign makes the announcement its author's.
-func (a *streamAnnounce) sign(inc *crypto.Incarnation) {
-	meeting, author := inc.Meeting(), inc.Key()
-	a.Signature = nil
-	sig := inc.Sign(labelStreams, meeting[:], author[:], encode(a))
-	a.Signature = &sig
-}
-
-// verify reports whether author signed the announcement in this meeting (STR-1).
-func (a *streamAnnounce) verify(meeting crypto.MeetingID, author crypto.MeetingKey) bool {
-	if a.Signature == nil {
-		return false
-	}
-	unsigned := streamAnnounce{Number: a.Number, Streams: a.Streams}
-	return author.Verify(labelStreams, *a.Signature, meeting[:], author[:], encode(&unsigned))
-}
-
-// check enforces STR-2.
-func (a *streamAnnounce) check() error {
-	if a.Number == 0 || len(a.Streams) > maxStreams {
-		return errStreamsMalformed
-	}
-	var seen [256]bool
-	for i := range a.Streams {
-		s := &a.Streams[i]
-		if seen[s.Stream] || !s.valid() {
-			return errStreamsMalformed
-		}
-		seen[s.Stream] = true
-	}
-	return nil
-}
 
 func (s *stream) valid() bool {
 	if s.Stream < crypto.FirstMediaStream || !printable(s.MimeType) || !printable(s.Format) {
@@ -312,8 +266,9 @@ type publications struct {
 	streams   [256]*outStream
 	free      []uint8 // used before, and not now; the longest free first
 	allowed   Permissions
-	changed   bool // since announced
-	announced *streamAnnounce
+	state     memberState // what is announced besides
+	changed   bool        // since announced
+	announced *stateAnnounce
 }
 
 func (o *publications) init() {
@@ -431,29 +386,42 @@ func (p *plane) publishes() bool {
 	return len(p.out.live) > 0
 }
 
-// announce returns what to tell the others about this member's streams: the same until something changes, nil if there
+// announce returns what to tell the others about this member's state: the same until something changes, nil if there
 // never was anything.
-func (p *plane) announce() *streamAnnounce {
+func (p *plane) announce() *stateAnnounce {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.out.changed {
 		return p.out.announced
 	}
-	a := &streamAnnounce{Number: 1}
+	a := &stateAnnounce{Number: 1, Hand: p.out.state.hand, Recording: p.out.state.recording, Consents: p.out.state.consents}
 	if p.out.announced != nil {
 		a.Number = p.out.announced.Number + 1
 	}
-	for _, pub := range p.out.live {
-		if p.out.allowed&pub.source.permission() != 0 {
-			s := pub.described
-			s.Muted = pub.muted.Load()
-			a.Streams = append(a.Streams, s)
-		}
-	}
-	slices.SortFunc(a.Streams, func(x, y stream) int { return cmp.Compare(x.Stream, y.Stream) })
+	a.Streams = p.out.streamsNow()
 	a.sign(p.self)
 	p.out.announced, p.out.changed = a, false
 	return a
+}
+
+// streamsNow are this member's streams, as they are announced.
+func (o *publications) streamsNow() (all []stream) {
+	for _, pub := range o.live {
+		if o.allowed&pub.source.permission() != 0 {
+			s := pub.described
+			s.Muted = pub.muted.Load()
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(x, y stream) int { return cmp.Compare(x.Stream, y.Stream) })
+	return all
+}
+
+// setState replaces what is announced besides streams.
+func (p *plane) setState(s memberState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out.state, p.out.changed = s, true
 }
 
 // wantKeyFrame: a member asks for a key frame of a stream of this member's.

@@ -18,8 +18,8 @@ func opusStream(n uint8) stream {
 }
 
 // announced is a signed announcement of a's.
-func (a *actor) announced(number uint64, streams ...stream) *streamAnnounce {
-	an := &streamAnnounce{Number: number, Streams: streams}
+func (a *actor) announced(number uint64, streams ...stream) *stateAnnounce {
+	an := &stateAnnounce{Number: number, Streams: streams}
 	an.sign(a.incarn)
 	return an
 }
@@ -31,7 +31,7 @@ func TestStreamsSigned(t *testing.T) {
 		a, b, c := s.actor(), s.actor(), s.actor()
 		b.off.signature = off
 		a.sendTo(b)
-		forgeries := map[string]*streamAnnounce{
+		forgeries := map[string]*stateAnnounce{
 			"signed by another":        c.announced(1, opusStream(16)),
 			"changed after it":         a.announced(2, opusStream(16)),
 			"numbered after it":        a.announced(3, opusStream(16)),
@@ -40,11 +40,11 @@ func TestStreamsSigned(t *testing.T) {
 		}
 		forgeries["changed after it"].Streams[0].Source = SourceScreenAudio
 		forgeries["numbered after it"].Number = 1000
-		sig := a.incarn.Sign(labelStreams, make([]byte, 32), a.key[:], encode(&streamAnnounce{Number: 5, Streams: []stream{opusStream(16)}}))
+		sig := a.incarn.Sign(labelState, make([]byte, 32), a.key[:], encode(&stateAnnounce{Number: 5, Streams: []stream{opusStream(16)}}))
 		forgeries["signed for other meeting"].Signature = &sig
 		for name, f := range forgeries {
-			_, _, _, err := b.acceptStreams(a.key, f)
-			if refused := errors.Is(err, errStreamsSignature); refused == off && !errors.Is(err, errStreamsStale) {
+			_, _, _, err := b.acceptState(a.key, f)
+			if refused := errors.Is(err, errStateSignature); refused == off && !errors.Is(err, errStateStale) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -64,12 +64,12 @@ func TestStreamsOrder(t *testing.T) {
 		muted := opusStream(16)
 		muted.Muted = true
 		open, closed := a.announced(1, opusStream(16)), a.announced(2, muted)
-		for i, an := range []*streamAnnounce{open, closed, closed, open} {
-			_, _, changed, err := b.acceptStreams(a.key, an)
+		for i, an := range []*stateAnnounce{open, closed, closed, open} {
+			_, _, changed, err := b.acceptState(a.key, an)
 			if i == 2 && (err != nil || changed != nil) {
 				t.Fatalf("the same again: %v", err)
 			}
-			if i == 3 && !off && err != errStreamsStale {
+			if i == 3 && !off && err != errStateStale {
 				t.Fatalf("an old one: %v", err)
 			}
 		}
@@ -122,13 +122,13 @@ func TestStreamsLimits(t *testing.T) {
 		s := newStage(t)
 		a, b := s.actor(), s.actor()
 		a.sendTo(b)
-		_, _, _, err := b.acceptStreams(a.key, a.announced(1, c.streams...))
-		if c.good != (err == nil) || err != nil && err != errStreamsMalformed {
+		_, _, _, err := b.acceptState(a.key, a.announced(1, c.streams...))
+		if c.good != (err == nil) || err != nil && err != errStateMalformed {
 			t.Errorf("%s: %v", name, err)
 		}
 		if !c.good { // the twin
 			b.off.limits = true
-			if _, _, _, err := b.acceptStreams(a.key, a.announced(2, c.streams...)); err != nil {
+			if _, _, _, err := b.acceptState(a.key, a.announced(2, c.streams...)); err != nil {
 				t.Errorf("%s, without the limits: %v", name, err)
 			}
 		}
@@ -136,10 +136,10 @@ func TestStreamsLimits(t *testing.T) {
 	s := newStage(t)
 	a, b := s.actor(), s.actor()
 	a.sendTo(b)
-	if _, _, _, err := b.acceptStreams(a.key, a.announced(0)); err == nil {
+	if _, _, _, err := b.acceptState(a.key, a.announced(0)); err == nil {
 		t.Error("number 0 was taken")
 	}
-	if raw := encode(pairMessage{Streams: a.announced(1<<63, many(maxStreams)...)}); len(raw) > maxPairMessage {
+	if raw := encode(pairMessage{State: a.announced(1<<63, many(maxStreams)...)}); len(raw) > maxPairMessage {
 		t.Errorf("%d bytes", len(raw))
 	}
 }
@@ -152,7 +152,7 @@ func TestStreamsRate(t *testing.T) {
 		b.off.rate = off
 		a.sendTo(b)
 		for i := range uint64(200) {
-			if _, _, _, err := b.acceptStreams(a.key, a.announced(i+1, opusStream(uint8(16+i%2)))); err == nil {
+			if _, _, _, err := b.acceptState(a.key, a.announced(i+1, opusStream(uint8(16+i%2)))); err == nil {
 				taken++
 			}
 			if i == 100 {
@@ -176,7 +176,7 @@ func TestStreamsChange(t *testing.T) {
 	a.sendTo(b)
 	step := func(number uint64, streams ...stream) (added, removed, changed []*RemoteTrack) {
 		t.Helper()
-		added, removed, changed, err := b.acceptStreams(a.key, a.announced(number, streams...))
+		added, removed, changed, err := b.acceptState(a.key, a.announced(number, streams...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +235,7 @@ func TestAnnounce(t *testing.T) {
 		t.Fatal("a closed publication is announced")
 	}
 	// What is signed goes through the encoder unchanged.
-	var again streamAnnounce
+	var again stateAnnounce
 	if err := codec.Unmarshal(encode(first), maxPairMessage, &again); err != nil || !again.verify(s.meeting, a.key) {
 		t.Fatalf("%v", err)
 	}
@@ -271,16 +271,21 @@ func TestCodecOf(t *testing.T) {
 	}
 }
 
-// FuzzAcceptStreams: whatever a member announces, signed, tracks are within the limits and the encoder's inverse holds.
-func FuzzAcceptStreams(f *testing.F) {
+// FuzzAcceptState: whatever a member announces, signed, tracks are within the limits and the encoder's inverse holds.
+func FuzzAcceptState(f *testing.F) {
 	s := newStage(f)
 	a := s.actor()
 	f.Add(encode(a.announced(1, opusStream(16), streamOf(17, SourceScreen, true, videoCodecs[3]))))
 	f.Add(encode(a.announced(2, opusStream(3))))
 	f.Add(encode(a.announced(3)))
+	all := &stateAnnounce{
+		Number: 4, Hand: 1, Recording: &recordingState{ID: RecordingID{1}, Running: true, Since: 2}, Consents: []consent{{Recorder: a.key, ID: RecordingID{3}}},
+	}
+	all.sign(a.incarn)
+	f.Add(encode(all))
 	f.Add([]byte{0xa0})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var an streamAnnounce
+		var an stateAnnounce
 		if codec.Unmarshal(data, maxPairMessage, &an) != nil {
 			return
 		}
@@ -290,14 +295,14 @@ func FuzzAcceptStreams(f *testing.F) {
 		b := newStage(t).actor()
 		b.addSender(a.key)
 		b.setPermissions(a.key, roster.AllPermissions)
-		if _, _, _, err := b.acceptStreams(a.key, &an); err == nil && !an.verify(s.meeting, a.key) {
+		if _, _, _, err := b.acceptState(a.key, &an); err == nil && !an.verify(s.meeting, a.key) {
 			t.Fatal("an announcement that nobody signed was taken")
 		}
 		b.removeSender(a.key)
 		b.addSender(a.key)
 		b.setPermissions(a.key, roster.AllPermissions)
 		an.sign(a.incarn)
-		added, _, _, err := b.acceptStreams(a.key, &an)
+		added, _, _, err := b.acceptState(a.key, &an)
 		if err != nil {
 			if len(b.tracks()) != 0 {
 				t.Fatal("refused, and taken")

@@ -182,5 +182,6 @@ func (b *broadcaster) copySnapshot() Snapshot {
 	s.Members = slices.Clone(s.Members)
 	s.Knocks = slices.Clone(s.Knocks)
 	s.Tracks = slices.Clone(s.Tracks)
+	s.Recordings = slices.Clone(s.Recordings)
 	return s
 }

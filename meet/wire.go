@@ -18,6 +18,7 @@ const (
 	maxBatch        = 24_000 // bytes of operations in one message
 	maxStreams      = 32
 	maxCodecText    = 256
+	maxConsents     = 8
 	maxRecordSize   = 1_024
 	maxRecords      = 64
 	maxSharedInvite = 64
@@ -35,7 +36,7 @@ type pairMessage struct {
 	Addresses  [][]byte            `cbor:"8,keyasint,omitempty"` // encoded address records
 	Offer      []byte              `cbor:"9,keyasint,omitempty"`
 	Answer     []byte              `cbor:"10,keyasint,omitempty"`
-	Streams    *streamAnnounce     `cbor:"11,keyasint,omitempty"`
+	State      *stateAnnounce      `cbor:"11,keyasint,omitempty"`
 	KeyFrame   *keyFrameRequest    `cbor:"12,keyasint,omitempty"`
 	Invites    []sharedInvite      `cbor:"13,keyasint,omitempty"`
 	Received   []crypto.MessageID  `cbor:"14,keyasint,omitempty"`
@@ -46,6 +47,7 @@ type pairMessage struct {
 	Announce   *crypto.KeyAnnounce `cbor:"19,keyasint,omitempty"`
 
 	Contradiction *memberHeartbeat `cbor:"25,keyasint,omitempty"` // PRE-7
+	Mute          *muteRequest     `cbor:"22,keyasint,omitempty"`
 }
 
 // keyAck acknowledges a wrap (KEY-6).
@@ -62,11 +64,27 @@ type addressRecord struct {
 	Signature *crypto.Signature `cbor:"4,keyasint,omitempty"`
 }
 
-// streamAnnounce says what its author sends at present, signed (STR-1).
-type streamAnnounce struct {
+// stateAnnounce says all there is to know of its author's present state, signed (STR-1).
+type stateAnnounce struct {
 	Number    uint64            `cbor:"1,keyasint"`
 	Streams   []stream          `cbor:"2,keyasint,omitempty"`
 	Signature *crypto.Signature `cbor:"3,keyasint,omitempty"`
+	Hand      uint64            `cbor:"4,keyasint,omitempty"` // raised since, Unix ms; 0 is down
+	Recording *recordingState   `cbor:"5,keyasint,omitempty"`
+	Consents  []consent         `cbor:"6,keyasint,omitempty"`
+}
+
+// recordingState is the recording that the author of an announcement makes, or asks to make (SPEC §9.4).
+type recordingState struct {
+	ID      RecordingID `cbor:"1,keyasint"`
+	Running bool        `cbor:"2,keyasint,omitempty"`
+	Since   uint64      `cbor:"3,keyasint,omitempty"` // ran first, Unix ms; 0 if never
+}
+
+// consent is the author's to one recording of one member's (REC-2).
+type consent struct {
+	Recorder crypto.MeetingKey `cbor:"1,keyasint"`
+	ID       RecordingID       `cbor:"2,keyasint"`
 }
 
 // stream is one media stream: its number, what it is, and its codec as in SDP (RFC 8866).
@@ -83,6 +101,11 @@ type stream struct {
 // keyFrameRequest asks the receiver of it for a key frame of its stream.
 type keyFrameRequest struct {
 	Stream uint8 `cbor:"1,keyasint"`
+}
+
+// muteRequest asks the receiver of it to mute what it sends (MUT-1).
+type muteRequest struct {
+	Source Source `cbor:"1,keyasint"`
 }
 
 // sharedInvite is what lets a member answer the door for a link (SPEC §3).

@@ -41,7 +41,7 @@ func FuzzPairMessage(f *testing.F) {
 		pairMessage{Wrap: []byte{1}}, pairMessage{Ack: &keyAck{Generation: 1, Step: 2}}, pairMessage{Heartbeat: []byte{3}},
 		pairMessage{Sync: &roster.Sync{Count: 1, Digest: hash}}, pairMessage{Have: &roster.Have{Hashes: []roster.ShortHash{{1}}}},
 		pairMessage{Want: []roster.ShortHash{{2}}}, pairMessage{Operations: [][]byte{{1}, {2}}}, pairMessage{Addresses: [][]byte{{3}}},
-		pairMessage{Offer: []byte{4}}, pairMessage{Answer: []byte{5}}, pairMessage{Streams: a.announced(1, opusStream(16))},
+		pairMessage{Mute: &muteRequest{SourceCamera}}, pairMessage{Offer: []byte{4}}, pairMessage{Answer: []byte{5}}, pairMessage{State: a.announced(1, opusStream(16))},
 		pairMessage{KeyFrame: &keyFrameRequest{Stream: 17}}, pairMessage{Invites: []sharedInvite{{Invite: crypto.NewInvite(), Operation: hash}}},
 		pairMessage{Received: []crypto.MessageID{{6}}}, pairMessage{Resend: &resentMessage{Stream: 1, Signed: []byte{7}}},
 		pairMessage{Commit: &hash}, pairMessage{Nonce: &nonce}, pairMessage{Reveal: &nonce}, pairMessage{Announce: &crypto.KeyAnnounce{}},

@@ -39,12 +39,17 @@ func (p *participant) command(line string) {
 		"role":    p.role,
 		"invite":  bare(p.invite),
 		"say":     p.say,
+		"tell":    p.tell,
+		"react":   p.react,
+		"hand":    p.raiseHand,
+		"askmute": p.askMute,
+		"record":  p.record,
 		"members": bare(p.showMembers),
 		"stats":   bare(p.showStats),
 		"end":     bare(p.m.End),
 	}[name]
 	if !known {
-		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, say, members, words, stats, leave and end"))
+		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, say, tell, react, hand, askmute, record, members, words, stats, leave and end"))
 		return
 	}
 	p.do(name, argument, do)

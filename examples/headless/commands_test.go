@@ -41,6 +41,7 @@ func TestCommands(t *testing.T) {
 
 	testDoor(t, claire, paul, invite)
 	testTalk(t, claire, paul)
+	testState(t, claire, paul)
 
 	claire.refused("no such command", "dance")
 	claire.refused("nothing follows", "lock the door")
@@ -119,6 +120,47 @@ func testTalk(t *testing.T, claire, paul *process) {
 	if stats := claire.ask(kind("stats"), "stats"); len(stats.Tracks) != 0 {
 		t.Errorf("Claire counts %+v", stats.Tracks)
 	}
+}
+
+// testState does what members tell and ask each other besides.
+func testState(t *testing.T, claire, paul *process) {
+	claire.tell("tell paul between us")
+	if chat := paul.await("private chat", func(e event) bool { return e.Event == "chat" && e.Private }); chat.From != "Claire" || chat.Text != "between us" {
+		t.Errorf("Paul read %+v", chat)
+	}
+	claire.refused("tell WHO TEXT", "tell Emma hello")
+	claire.refused("tell WHO TEXT", "tell paul")
+	paul.tell("react 👍")
+	if r := claire.await("reaction", kind("reaction")); r.From != "Paul" || r.Text != "👍" {
+		t.Errorf("Claire saw %+v", r)
+	}
+	paul.refused("one visible character", "react well done")
+	hand := func(raised bool) func(event) bool {
+		return func(e event) bool { return e.Event == "hand" && e.Name == "Paul" && e.Raised == raised }
+	}
+	paul.ask(hand(true), "hand up")
+	claire.await("hand", hand(true))
+	paul.tell("hand down")
+	claire.await("lowered hand", hand(false))
+	paul.refused("hand up or hand down", "hand left")
+	claire.tell("askmute Paul")
+	if r := paul.await("request to mute", kind("mute_requested")); r.By != "Claire" || r.Source != "microphone" {
+		t.Errorf("Paul was asked %+v", r)
+	}
+	paul.refused("policy doesn't permit", "askmute Claire")
+	state := func(s string) func(event) bool {
+		return func(e event) bool { return e.Event == "recording" && e.By == "Claire" && e.State == s }
+	}
+	paul.refused("neither records", "record consent Claire")
+	claire.refused("record ask", "record now")
+	claire.tell("record ask")
+	paul.await("question", state("asked"))
+	paul.tell("record consent Claire")
+	claire.await("recording", state("running"))
+	paul.tell("record withdraw Claire")
+	claire.await("pause", state("paused"))
+	claire.tell("record stop")
+	paul.await("end of recording", state("over"))
 }
 
 // TestPlay: files end where they end, go on with --loop, and --duration ends everything; a viewer isn't heard.

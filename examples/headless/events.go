@@ -40,6 +40,14 @@ type memberData struct {
 	Away      bool   `json:"away"`
 	Connected bool   `json:"connected"`
 	Suspended bool   `json:"suspended"`
+
+	Sends []sendsData `json:"sends"`          // what they say they send
+	Hand  string      `json:"hand,omitempty"` // raised since
+}
+
+type sendsData struct {
+	Source string `json:"source"`
+	Muted  bool   `json:"muted"`
 }
 
 type memberLeftData struct {
@@ -68,12 +76,6 @@ type trackData struct {
 	Source string `json:"source"`
 	Codec  string `json:"codec"`
 	Muted  bool   `json:"muted"`
-}
-
-type chatData struct {
-	From string `json:"from"`
-	Key  string `json:"key"`
-	Text string `json:"text"`
 }
 
 type wordsData struct {
@@ -157,9 +159,14 @@ func entryName(e meet.Entry) string {
 }
 
 func memberOf(m meet.Member) memberData {
+	sends := make([]sendsData, len(m.Sends))
+	for i, s := range m.Sends {
+		sends[i] = sendsData{s.Source.String(), s.Muted}
+	}
 	return memberData{
 		personData: personData{Name: m.Name, Key: hexKey(m.Identity), Verified: m.Verified},
 		Role:       roleName(m.Role), Creator: m.Creator, Self: m.Self, Away: m.Away, Connected: m.Connected, Suspended: m.Suspended,
+		Sends: sends, Hand: stamp(m.HandRaised),
 	}
 }
 

@@ -33,7 +33,8 @@ flags:
 
 commands on stdin:
   admit WHO | deny WHO | remove WHO | ban WHO | lock | unlock | role WHO host|member|viewer | invite
-  verify WHO | say TEXT | members | words | stats | leave | end
+  verify WHO | say TEXT | tell WHO TEXT | react TEXT | hand up|down | askmute WHO
+  record ask|consent WHO|withdraw WHO|stop | members | words | stats | leave | end
   WHO is a name, or 8 or more digits of the beginning of a key
 
 exit status: 0 left or ended, 2 bad usage, invite, identity or media file, 3 removed, 4 denied, 5 network

@@ -172,7 +172,13 @@ func (p *participant) event(e meet.Event) {
 		d := p.trackData(e.Track)
 		p.out.event("track_changed", d, "%s's %s: muted is %v", d.Member, d.Kind, d.Muted)
 	case meet.Chat:
-		p.out.event("chat", chatData{e.From.Name, hexKey(e.From.Identity), e.Text}, "%s: %s", e.From.Name, e.Text)
+		p.chat(e)
+	case meet.Reaction:
+		p.reaction(e)
+	case meet.MuteRequested:
+		p.muteRequested(e)
+	case meet.RecordingChanged:
+		p.recording(e.Recording)
 	case meet.VerifyRequested:
 		p.verify(e.From.Name, e.From.Identity, e.Verification)
 	case meet.Warning:
@@ -189,6 +195,9 @@ func (p *participant) snapshot(s meet.Snapshot) {
 	for _, t := range s.Tracks {
 		p.trackAdded(t)
 	}
+	for _, r := range s.Recordings {
+		p.recording(r)
+	}
 }
 
 func (p *participant) knock(k meet.Knock) {
@@ -197,9 +206,10 @@ func (p *participant) knock(k meet.Knock) {
 }
 
 func (p *participant) member(event string, m meet.Member, what string) {
-	p.members[m.Key] = m
 	d := memberOf(m)
 	p.out.event(event, d, "%s %s", describe(d), what)
+	p.hand(m)
+	p.members[m.Key] = m
 }
 
 func (p *participant) memberLeft(e meet.MemberLeft) {
@@ -224,6 +234,7 @@ func (p *participant) nameOf(id crypto.IdentityKey) string {
 
 func (p *participant) roster(hash crypto.Hash, generation uint64, policy meet.Policy, members []meet.Member) {
 	for _, m := range members {
+		p.hand(m)
 		p.members[m.Key] = m
 	}
 	d := rosterData{Hash: hexBytes(hash[:]), Generation: generation, Entry: entryName(policy.Entry), Members: membersOf(members)}
@@ -286,6 +297,8 @@ func warningText(kind meet.WarningKind, name string) string {
 		return "the host " + name + " doesn't seem to hear you"
 	case meet.Unresolved:
 		return "others know of changes that don't reach you"
+	case meet.UnconsentedRecording:
+		return name + " says that they record, though not everybody has consented"
 	case meet.SendingStopped:
 		return "no host has heard you for long: nothing is sent any more"
 	}

@@ -65,6 +65,10 @@ type event struct {
 	With      string
 	Text      string
 	Role      string
+	Source    string
+	State     string
+	Private   bool
+	Raised    bool
 	Digits    string
 	File      string
 	Status    int

@@ -77,13 +77,38 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestAddressee: what is for one person never goes to another by mistake.
+func TestAddressee(t *testing.T) {
+	anna, maria, paul := person{crypto.IdentityKey{0xab, 0xcd, 0xef, 0x01}, "Anna"}, person{crypto.IdentityKey{2}, "Anna Maria"}, person{crypto.IdentityKey{3}, "Paul"}
+	for _, tt := range []struct {
+		argument string
+		among    []person
+		to, text string
+	}{
+		{"Paul good morning", []person{anna, maria, paul}, "Paul", "good morning"},
+		{"anna maria good morning", []person{maria, paul}, "Anna Maria", "good morning"},
+		{"Anna Maria is late", []person{anna, paul}, "Anna", "Maria is late"},
+		{"Anna Maria is late", []person{anna, maria}, "", ""},
+		{"abcdef01 Maria  is late", []person{anna, maria}, "Anna", "Maria  is late"},
+		{"Paul hello", []person{paul, {crypto.IdentityKey{4}, "paul"}}, "", ""},
+		{"Emma hello", []person{anna, paul}, "", ""},
+		{"Paul", []person{paul}, "", ""},
+		{"", []person{paul}, "", ""},
+	} {
+		to, text, err := addressee(tt.argument, tt.among)
+		if to.name != tt.to || text != tt.text || (err == nil) != (tt.to != "") {
+			t.Errorf("%q goes to %q: %q, %v", tt.argument, to.name, text, err)
+		}
+	}
+}
+
 func TestOutput(t *testing.T) {
 	var b bytes.Buffer
 	o := newOutput(&b, true)
 	o.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6789012, time.UTC) }
-	o.event("chat", chatData{"<Paul>", "00", "a\nb\x1b & \u202e"}, "unused")
+	o.event("chat", chatData{"<Paul>", "00", "a\nb\x1b & \u202e", true}, "unused")
 	o.event("waiting", nil, "unused")
-	want := `{"time":"2026-01-02T03:04:05.006Z","event":"chat","from":"<Paul>","key":"00","text":"a\nb\u001b & ` + "\u202e" + `"}` + "\n" +
+	want := `{"time":"2026-01-02T03:04:05.006Z","event":"chat","from":"<Paul>","key":"00","text":"a\nb\u001b & ` + "\u202e" + `","private":true}` + "\n" +
 		`{"time":"2026-01-02T03:04:05.006Z","event":"waiting"}` + "\n"
 	if b.String() != want {
 		t.Errorf("%s, want %s", b.String(), want)

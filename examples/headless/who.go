@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/huisclos/huisclos/crypto"
@@ -38,6 +39,11 @@ func find(who string, among []person) (person, error) {
 		candidates[i] = fmt.Sprintf("%s %s", p.name, p.key)
 	}
 	return person{}, fmt.Errorf("%q may be %s: say which by the beginning of the key", who, strings.Join(candidates, " or "))
+}
+
+// anybody says whether who is anybody among them.
+func anybody(who string, among []person) bool {
+	return slices.ContainsFunc(among, func(p person) bool { return strings.EqualFold(p.name, who) || isBeginning(who, p.key) })
 }
 
 func isBeginning(who string, key crypto.IdentityKey) bool {
