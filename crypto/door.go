@@ -14,19 +14,38 @@ const MaxDoorMessage = noise.MaxMsgLen - 16
 // Noise_*_25519_AESGCM_SHA256, of doors and pair sessions alike.
 var noiseSuite = noise.NewCipherSuite(noise.DH25519, noise.CipherAESGCM, noise.HashSHA256)
 
-// Knock is what a joiner shows at the door, verified (DOR-3, DOR-4), and the two
-// nonces that go into its Admit.
-type Knock struct {
-	// Name is the joiner's display name, which it chose: it proves nothing.
-	Name string
-	// Bundle is the joiner's.
-	Bundle Bundle
-	// JoinerNonce is the nonce the joiner committed to first.
-	JoinerNonce Nonce
-	// ResponderNonce is ours.
-	ResponderNonce Nonce
-	// Proof shows that the joiner knows the invite secret.
-	Proof Signature
+// Verify checks a knock at a responder's door: bundle, name (DOR-7) and signature. The
+// errors are ErrWeakKey, ErrBundle, ErrName and ErrSignature.
+func (k Knock) Verify(meeting MeetingID, responder MeetingKey) error {
+	if err := k.Bundle.Verify(meeting); err != nil {
+		return err
+	}
+	if err := CheckName(k.Name); err != nil {
+		return err
+	}
+	if !k.VerifySignature(meeting, responder) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// VerifySignature checks the signature alone: that whoever has the bundle's meeting key
+// knocked so at this responder's door (IDN-7). It doesn't check the bundle: see Verify.
+func (k Knock) VerifySignature(meeting MeetingID, responder MeetingKey) bool {
+	return k.Bundle.MeetingKey.Verify(labelKnock, k.Signature, k.signed(meeting, responder)...)
+}
+
+// SignKnock fills in bundle and signature of a knock at a responder's door.
+func (n *Incarnation) SignKnock(k Knock, responder MeetingKey) Knock {
+	k.Bundle = n.bundle
+	k.Signature = n.Sign(labelKnock, k.signed(n.meeting, responder)...)
+	return k
+}
+
+// signed is of fixed length but for the name at its end.
+func (k Knock) signed(meeting MeetingID, responder MeetingKey) [][]byte {
+	h := k.Bundle.Hash()
+	return [][]byte{meeting[:], k.Invite[:], responder[:], h[:], k.JoinerNonce[:], k.ResponderNonce[:], []byte(k.Name)}
 }
 
 // DoorInitiator is the joiner's side of the door handshake (SPEC section 4):
@@ -38,10 +57,9 @@ type DoorInitiator struct {
 	hidden
 	noise   *noise.HandshakeState
 	inc     *Incarnation
-	secret  InviteSecret
 	door    StaticKey
-	name    string
-	knocked Knock
+	member  MeetingKey // whose door it is
+	knocked Knock      // unsigned until the door is proven
 	off     hooks
 }
 
@@ -63,7 +81,7 @@ func newDoorInitiator(inc *Incarnation, name string, secret InviteSecret, door S
 	if secret.isZero() {
 		return nil, nil, ErrDoorRefused
 	}
-	d := &DoorInitiator{inc: inc, secret: secret, door: door, name: name}
+	d := &DoorInitiator{inc: inc, door: door, member: responder, knocked: Knock{Name: name, Invite: secret.Key()}}
 	fill(random, d.knocked.JoinerNonce[:])
 	id, psk := secret.ID(), secret.doorPSK()
 	defer wipe(psk)
@@ -111,9 +129,9 @@ func (d *DoorInitiator) Finish(second []byte) (third []byte, channel *DoorChanne
 		return nil, nil, ErrDoorRefused
 	}
 	k := &d.knocked
-	k.Name, k.Bundle, k.ResponderNonce = d.name, d.inc.bundle, m.Nonce
-	k.Proof = d.secret.Prove(d.inc.meeting, k.Bundle, k.JoinerNonce, k.ResponderNonce)
-	third, send, receive, err := hs.WriteMessage(nil, encode(knock{Name: k.Name, Bundle: k.Bundle, Nonce: k.JoinerNonce, Proof: k.Proof}))
+	k.ResponderNonce = m.Nonce
+	*k = d.inc.SignKnock(*k, d.member)
+	third, send, receive, err := hs.WriteMessage(nil, encode(knock{Name: k.Name, Bundle: k.Bundle, Nonce: k.JoinerNonce, Signature: k.Signature}))
 	if err != nil {
 		return nil, nil, ErrDoorRefused
 	}
@@ -124,7 +142,7 @@ func (d *DoorInitiator) Finish(second []byte) (third []byte, channel *DoorChanne
 // and both nonces (DOR-5). Call it after Finish and before trusting the roster the Admit came with.
 func (d *DoorInitiator) CheckAdmit(b Bundle, name string, joiner, responder Nonce) error {
 	k := &d.knocked
-	if k.Name == "" || b != k.Bundle || name != k.Name || joiner != k.JoinerNonce || responder != k.ResponderNonce {
+	if k.Bundle == (Bundle{}) || b != k.Bundle || name != k.Name || joiner != k.JoinerNonce || responder != k.ResponderNonce {
 		if !d.off.admit {
 			return ErrWrongAdmit
 		}
@@ -151,6 +169,7 @@ type DoorResponder struct {
 	hidden
 	noise      *noise.HandshakeState
 	meeting    MeetingID
+	self       MeetingKey
 	invite     Invite
 	joiner     MeetingKey
 	commitment Hash
@@ -192,7 +211,7 @@ func newDoorResponder(inc *Incarnation, invite Invite, joiner MeetingKey, first 
 	if decode(payload, maxDoorPayload, &m) != nil {
 		return nil, nil, ErrDoorRefused
 	}
-	d := &DoorResponder{noise: hs, meeting: inc.meeting, invite: invite, joiner: joiner, commitment: m.Commitment}
+	d := &DoorResponder{noise: hs, meeting: inc.meeting, self: inc.Key(), invite: invite, joiner: joiner, commitment: m.Commitment}
 	fill(random, d.nonce[:])
 	second, _, _, err := hs.WriteMessage(nil, encode(doorSecond{Nonce: d.nonce}))
 	if err != nil {
@@ -215,30 +234,34 @@ func (d *DoorResponder) Finish(third []byte) (Knock, *DoorChannel, error) {
 		return Knock{}, nil, ErrDoorRefused
 	}
 	var m knock
-	if decode(payload, maxKnock, &m) != nil || d.check(m, StaticKey(hs.PeerStatic())) != nil {
+	if decode(payload, maxKnock, &m) != nil {
 		return Knock{}, nil, ErrDoorRefused
 	}
-	k := Knock{Name: m.Name, Bundle: m.Bundle, JoinerNonce: m.Nonce, ResponderNonce: d.nonce, Proof: m.Proof}
+	k := Knock{Name: m.Name, Bundle: m.Bundle, Invite: d.invite.Secret.Key(), JoinerNonce: m.Nonce, ResponderNonce: d.nonce, Signature: m.Signature}
+	if d.check(k, StaticKey(hs.PeerStatic())) != nil {
+		return Knock{}, nil, ErrDoorRefused
+	}
 	return k, &DoorChannel{send: send, receive: receive}, nil
 }
 
-func (d *DoorResponder) check(m knock, static StaticKey) error {
-	if err := CheckName(m.Name); err != nil { // DOR-7
+func (d *DoorResponder) check(k Knock, static StaticKey) error {
+	if err := CheckName(k.Name); err != nil { // DOR-7
 		return err
 	}
 	// DOR-3: the nonce was fixed before it could know ours.
-	if nonceCommitment(d.meeting, m.Nonce, d.joiner) != d.commitment && !d.off.commitment {
+	if nonceCommitment(d.meeting, k.JoinerNonce, d.joiner) != d.commitment && !d.off.commitment {
 		return ErrDoorRefused
 	}
 	// DOR-4: the bundle belongs to whom we talk with, and is genuine.
-	if (m.Bundle.MeetingKey != d.joiner || m.Bundle.Static != static) && !d.off.knockKeys {
+	if (k.Bundle.MeetingKey != d.joiner || k.Bundle.Static != static) && !d.off.knockKeys {
 		return ErrDoorRefused
 	}
-	if err := m.Bundle.verify(d.meeting, d.off); err != nil {
+	if err := k.Bundle.verify(d.meeting, d.off); err != nil {
 		return err
 	}
-	if !d.invite.Secret.Key().VerifyProof(d.meeting, m.Bundle, m.Nonce, d.nonce, m.Proof) && !d.off.inviteProof {
-		return ErrDoorRefused
+	// IDN-7: it says so to others as well, whom the transport proves nothing.
+	if !k.VerifySignature(d.meeting, d.self) && !d.off.knockSignature {
+		return ErrSignature
 	}
 	return nil
 }

@@ -46,6 +46,12 @@ func (d *door) answer() *door {
 	return d
 }
 
+// signedKnock is the third frame's payload, as the joiner should make it.
+func (d *door) signedKnock(name string, joiner, responder Nonce) knock {
+	k := d.joiner.SignKnock(Knock{Name: name, Invite: d.invite.Secret.Key(), JoinerNonce: joiner, ResponderNonce: responder}, d.member.Key())
+	return knock{Name: k.Name, Bundle: k.Bundle, Nonce: k.JoinerNonce, Signature: k.Signature}
+}
+
 func (d *door) finish() (a, b *DoorChannel, k Knock) {
 	d.t.Helper()
 	third, a, err := d.in.Finish(d.second)
@@ -68,7 +74,7 @@ func TestDoor(t *testing.T) {
 	}
 	a, b, k := d.answer().finish()
 	if k.Name != "Ada" || k.Bundle != d.joiner.Bundle() || k.JoinerNonce == (Nonce{}) || k.ResponderNonce == (Nonce{}) ||
-		!d.invite.Secret.Key().VerifyProof(testMeeting, k.Bundle, k.JoinerNonce, k.ResponderNonce, k.Proof) {
+		k.Invite != d.invite.Secret.Key() || k.Verify(testMeeting, d.member.Key()) != nil {
 		t.Fatalf("knock: %+v", k)
 	}
 	for i := range 3 {
@@ -330,60 +336,64 @@ func hostile(t *testing.T, d *door, commitment Hash, make3 func(responder Nonce)
 	return err
 }
 
-// TestDoorHostileKnock: nonces chosen late, bundles of others and proofs of nothing are
-// refused by a responder. Each twin, with that one check off, takes them.
+// TestDoorHostileKnock: nonces chosen late, bundles of others and signatures of something
+// else are refused by a responder. Each twin, with that one check off, takes them.
 //
-// Checks: DOR-3, DOR-4, DOR-7, VER-3.
+// Checks: DOR-3, DOR-4, DOR-7, IDN-7, VER-3.
 func TestDoorHostileKnock(t *testing.T) {
 	d := newDoor(t)
 	committed := Nonce{1}
-	good := func(responder Nonce) knock {
-		b := d.joiner.Bundle()
-		return knock{Name: "Eve", Bundle: b, Nonce: committed, Proof: d.invite.Secret.Prove(testMeeting, b, committed, responder)}
-	}
+	good := func(responder Nonce) knock { return d.signedKnock("Eve", committed, responder) }
 	commitment := nonceCommitment(testMeeting, committed, d.joiner.Key())
 	if err := hostile(t, d, commitment, good); err != nil {
 		t.Fatalf("an honest knock: %v", err)
 	}
-	late := func(responder Nonce) knock { // chosen after it knew the responder's, to steer the words
-		k := good(responder)
-		k.Nonce = responder
-		k.Proof = d.invite.Secret.Prove(testMeeting, k.Bundle, k.Nonce, responder)
-		return k
-	}
+	// late is chosen after it knew the responder's nonce, to steer the words.
+	late := func(responder Nonce) knock { return d.signedKnock("Eve", responder, responder) }
 	stolen := func(responder Nonce) knock {
-		k := good(responder)
-		k.Bundle = member(3).Bundle()
-		k.Proof = d.invite.Secret.Prove(testMeeting, k.Bundle, k.Nonce, responder)
-		return k
+		d := *d
+		d.joiner = member(3)
+		return d.signedKnock("Eve", committed, responder)
 	}
 	forged := func(responder Nonce) knock {
 		k := good(responder)
 		k.Bundle.Identity = member(3).Identity()
-		k.Proof = d.invite.Secret.Prove(testMeeting, k.Bundle, k.Nonce, responder)
+		full := Knock{Name: k.Name, Bundle: k.Bundle, Invite: d.invite.Secret.Key(), JoinerNonce: committed, ResponderNonce: responder}
+		k.Signature = d.joiner.Sign(labelKnock, full.signed(testMeeting, d.member.Key())...)
 		return k
 	}
-	unproved := func(responder Nonce) knock {
+	unsigned := func(responder Nonce) knock { // by another than the bundle's meeting key
 		k := good(responder)
-		k.Proof = testInvite(2).Secret.Prove(testMeeting, k.Bundle, k.Nonce, responder)
+		full := Knock{Name: k.Name, Bundle: k.Bundle, Invite: d.invite.Secret.Key(), JoinerNonce: committed, ResponderNonce: responder}
+		k.Signature = member(3).Sign(labelKnock, full.signed(testMeeting, d.member.Key())...)
 		return k
 	}
-	oldProof := func(responder Nonce) knock {
-		k := good(responder)
-		k.Proof = d.invite.Secret.Prove(testMeeting, k.Bundle, k.Nonce, Nonce{9})
-		return k
+	otherLink := func(responder Nonce) knock {
+		d := *d
+		d.invite = testInvite(2)
+		return d.signedKnock("Eve", committed, responder)
 	}
+	otherDoor := func(responder Nonce) knock {
+		d := *d
+		d.member = member(3)
+		return d.signedKnock("Eve", committed, responder)
+	}
+	otherName := func(responder Nonce) knock { k := good(responder); k.Name = "Ada"; return k }
+	old := func(Nonce) knock { return good(Nonce{9}) }
 	named := func(responder Nonce) knock { k := good(responder); k.Name = "Eve\u202e"; return k }
 	for name, c := range map[string]struct {
 		knock func(Nonce) knock
 		twin  hooks
 	}{
-		"late nonce":             {late, hooks{commitment: true}},
-		"another's bundle":       {stolen, hooks{knockKeys: true}},
-		"unsigned bundle":        {forged, hooks{bundleMeeting: true}},
-		"proof by another key":   {unproved, hooks{inviteProof: true}},
-		"proof of another knock": {oldProof, hooks{inviteProof: true}},
-		"bidirectional name":     {named, hooks{}},
+		"late nonce":              {late, hooks{commitment: true}},
+		"another's bundle":        {stolen, hooks{knockKeys: true}},
+		"unsigned bundle":         {forged, hooks{bundleMeeting: true}},
+		"signed by another key":   {unsigned, hooks{knockSignature: true}},
+		"signed for another link": {otherLink, hooks{knockSignature: true}},
+		"signed for another door": {otherDoor, hooks{knockSignature: true}},
+		"signed for another name": {otherName, hooks{knockSignature: true}},
+		"signed before":           {old, hooks{knockSignature: true}},
+		"bidirectional name":      {named, hooks{}},
 	} {
 		d := newDoor(t)
 		if err := hostile(t, d, commitment, c.knock); !errors.Is(err, ErrDoorRefused) {

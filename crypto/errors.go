@@ -76,7 +76,7 @@ var (
 	// ErrStream: the stream number is not one for this kind of content (SPEC
 	// section 7).
 	ErrStream = errors.New("crypto: stream number of another kind")
-	// ErrSignature: a message or announcement is not signed by its author.
+	// ErrSignature: a message, announcement or knock is not signed by its author.
 	ErrSignature = errors.New("crypto: not signed by its author")
 	// ErrTooLarge: a message body is larger than its kind allows (MSG-2).
 	ErrTooLarge = errors.New("crypto: message too large")

@@ -139,8 +139,7 @@ func FuzzDoorKnock(f *testing.F) {
 	d := newDoor(f)
 	id := d.invite.Secret.ID()
 	commitment := nonceCommitment(testMeeting, Nonce{1}, d.joiner.Key())
-	b := d.joiner.Bundle()
-	f.Add(encode(knock{Name: "Ada", Bundle: b, Nonce: Nonce{1}, Proof: d.invite.Secret.Prove(testMeeting, b, Nonce{1}, Nonce{2})}))
+	f.Add(encode(d.signedKnock("Ada", Nonce{1}, Nonce{2})))
 	f.Add(encode(knock{}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -154,7 +153,7 @@ func FuzzDoorKnock(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out.nonce = Nonce{2} // as the seed's proof has it
+		out.nonce = Nonce{2} // as the seed's signature has it
 		if _, _, _, err := hs.ReadMessage(nil, second); err != nil {
 			t.Fatal(err)
 		}
@@ -169,10 +168,10 @@ func FuzzDoorKnock(f *testing.F) {
 			}
 			return
 		}
-		if !bytes.Equal(encode(knock{Name: k.Name, Bundle: k.Bundle, Nonce: k.JoinerNonce, Proof: k.Proof}), payload) {
+		if !bytes.Equal(encode(knock{Name: k.Name, Bundle: k.Bundle, Nonce: k.JoinerNonce, Signature: k.Signature}), payload) {
 			t.Fatal("two encodings of one knock")
 		}
-		if k.Bundle != b || k.JoinerNonce != (Nonce{1}) || CheckName(k.Name) != nil {
+		if k.Bundle != d.joiner.Bundle() || k.JoinerNonce != (Nonce{1}) || CheckName(k.Name) != nil {
 			t.Fatal("forged knock")
 		}
 	})

@@ -9,7 +9,7 @@ type hooks struct {
 	doorKey        bool // DOR-2: don't compare the responder's static
 	commitment     bool // DOR-3: don't open the commitment
 	knockKeys      bool // DOR-4: don't compare the knock's bundle with the handshake
-	inviteProof    bool // DOR-4: don't verify the invite proof
+	knockSignature bool // IDN-7: don't verify the knock's signature
 	admit          bool // DOR-5: accept any Admit
 	hybrid         bool // PAI-1: leave ML-KEM out of the data keys
 	installEarly   bool // PAI-2: install at message 1

@@ -2,7 +2,6 @@ package crypto
 
 import (
 	"crypto/ecdh"
-	"crypto/ed25519"
 	"crypto/subtle"
 	"io"
 
@@ -15,16 +14,12 @@ type InviteID [16]byte
 // String returns the first 8 bytes in hex.
 func (i InviteID) String() string { return short(i[:]) }
 
-// InviteKey is the Ed25519 public key an Invite operation publishes; its private half
-// derives from the invite secret.
+// InviteKey is what an Invite operation publishes. It derives from the secret, so that
+// members told of a secret can check it (INV-5), and joiners sign it with their knock.
 type InviteKey [32]byte
 
 // String returns the first 8 bytes in hex.
 func (k InviteKey) String() string { return short(k[:]) }
-
-// Check refuses what Check of an IdentityKey refuses, with ErrWeakKey: for a weak key
-// anything would be a proof.
-func (k InviteKey) Check() error { return checkEd25519(k) }
 
 // Invite is what a link lets in by, and what all who may admit share over pair
 // sessions: the secret and the private door key (SPEC section 3). How often it is used
@@ -70,28 +65,8 @@ func (s InviteSecret) Equal(o InviteSecret) bool {
 // ID returns what names the invite in clear.
 func (s InviteSecret) ID() InviteID { return InviteID(expand(s.bytes(), labelInviteID, 16)) }
 
-// Key returns the public invite key, which goes into the Invite operation.
-func (s InviteSecret) Key() InviteKey {
-	private := s.private()
-	defer wipe(private)
-	return InviteKey(private.Public().(ed25519.PublicKey))
-}
-
-// Prove signs, with the invite key, that whoever knows the secret admits this bundle
-// with these nonces (SPEC section 4).
-func (s InviteSecret) Prove(meeting MeetingID, b Bundle, joiner, responder Nonce) Signature {
-	private := s.private()
-	defer wipe(private)
-	h := b.Hash()
-	return sign(private, labelInviteProof, meeting[:], h[:], joiner[:], responder[:])
-}
-
-// VerifyProof checks what Prove made (DOR-4, and for an Admit: ROS-9). It doesn't
-// check the key itself: see Check.
-func (k InviteKey) VerifyProof(meeting MeetingID, b Bundle, joiner, responder Nonce, proof Signature) bool {
-	h := b.Hash()
-	return ed25519.Verify(k[:], signed(labelInviteProof, meeting[:], h[:], joiner[:], responder[:]), proof[:])
-}
+// Key returns the invite key, which goes into the Invite operation.
+func (s InviteSecret) Key() InviteKey { return InviteKey(expand(s.bytes(), labelInviteKey, 32)) }
 
 // Wipe overwrites the secret, in all copies of the value.
 func (s InviteSecret) Wipe() { wipe(s.bytes()) }
@@ -104,12 +79,6 @@ func (s InviteSecret) MarshalCBOR() ([]byte, error) { return codec.Marshal([32]b
 func (s *InviteSecret) UnmarshalCBOR(data []byte) (err error) {
 	s.key, err = decode32(data)
 	return err
-}
-
-func (s InviteSecret) private() ed25519.PrivateKey {
-	seed := expand(s.bytes(), labelInviteKey, ed25519.SeedSize)
-	defer wipe(seed)
-	return ed25519.NewKeyFromSeed(seed)
 }
 
 // doorPSK returns the pre-shared key of the door handshake.

@@ -55,7 +55,6 @@ func secretValues(t *testing.T) map[string]struct {
 		t.Fatal(err)
 	}
 	private := inc.static
-	d.secret = invite.Secret
 	_, channel, err := d.Finish(second)
 	if err != nil {
 		t.Fatal(err)

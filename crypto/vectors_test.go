@@ -111,7 +111,7 @@ func vectors() (out []vector) {
 	add("bundle", "2", values{"identity seed": number(1, 32), "meeting key seed": number(0x11, 32), "static private": number(0x21, 32), "meeting ID": vectorMeeting},
 		values{"identity": a.Identity(), "meeting key": a.Key(), "static": a.Bundle().Static, "signature": a.Bundle().Signature, "bundle": a.Bundle().Encode(), "bundle hash": a.Bundle().Hash()})
 	add("invite", "3", values{"secret": number(0x20, 32), "door private": number(0x60, 32)},
-		values{"invite ID": invite.Secret.ID(), "door PSK": invite.Secret.doorPSK(), "invite key seed": expand(number(0x20, 32), labelInviteKey, 32), "invite key": invite.Secret.Key(), "door key": invite.Door.Public()})
+		values{"invite ID": invite.Secret.ID(), "door PSK": invite.Secret.doorPSK(), "invite key": invite.Secret.Key(), "door key": invite.Door.Public()})
 	l := Link{Meeting: vectorMeeting, Secret: invite.Secret, DoorKey: invite.Door.Public(), Expiry: epoch0,
 		Doors:  []Door{{Key: b.Key(), Addresses: [][]byte{{4, 192, 0, 2, 1, 0x91, 2, 0x1f, 0x40}}}},
 		Relays: [][]byte{{4, 198, 51, 100, 7, 6, 0x1f, 0x40}}}
@@ -155,7 +155,7 @@ func doorVector(joiner, member *Incarnation, invite Invite) vector {
 	return vector{"door", "4",
 		values{"joiner": joiner.Bundle().Encode(), "joiner static private": joiner.static, "responder meeting key": member.Key(), "secret": invite.Secret.bytes(), "door private": invite.Door.bytes(),
 			"name text": "Ada", "joiner nonce": number(1, 16), "joiner ephemeral private": number(0xa0, 32), "responder nonce": number(0x11, 16), "responder ephemeral private": number(0xc0, 32)}.strings(),
-		values{"prologue": doorTranscript(vectorMeeting, joiner.Key(), member.Key(), invite.Secret.ID()), "commitment": nonceCommitment(vectorMeeting, k.JoinerNonce, joiner.Key()), "proof": k.Proof,
+		values{"prologue": doorTranscript(vectorMeeting, joiner.Key(), member.Key(), invite.Secret.ID()), "commitment": nonceCommitment(vectorMeeting, k.JoinerNonce, joiner.Key()), "knock signature": k.Signature,
 			"first frame": first, "second frame": second, "third frame": third, "joiner's first sealed frame, of one zero byte": must(channel.Seal([]byte{0}))}.strings()}
 }
 
@@ -255,8 +255,10 @@ func TestVectorsByHand(t *testing.T) {
 	secret := in("invite", "secret")
 	check("invite", "invite ID", must(hkdf.Key(sha256.New, secret, nil, "huisclos v1 invite id", 16)))
 	check("invite", "door PSK", must(hkdf.Key(sha256.New, secret, nil, "huisclos v1 door psk", 32)))
-	check("invite", "invite key", public(must(hkdf.Key(sha256.New, secret, nil, "huisclos v1 invite key", 32))))
+	check("invite", "invite key", must(hkdf.Key(sha256.New, secret, nil, "huisclos v1 invite key", 32)))
 	check("link", "checksum", h("link checksum", in("link", "body"))[:4])
+	inviteKey := must(hex.DecodeString(of["invite"].Out["invite key"]))
+	check("door", "knock signature", sig(in("bundle", "meeting key seed"), "knock", meeting, inviteKey, in("door", "responder meeting key"), h("bundle", bundle), in("door", "joiner nonce"), in("door", "responder nonce"), []byte("Ada")))
 	const key = "sender key and media"
 	author, k1 := in(key, "author"), must(hex.DecodeString(of[key].Out["K(3,1)"]))
 	gs := append(binary.BigEndian.AppendUint64(nil, 3), 1)

@@ -13,7 +13,7 @@ const (
 	labelInviteKey        = "invite key"
 	labelLinkChecksum     = "link checksum"
 	labelNonceCommitment  = "nonce commitment"
-	labelInviteProof      = "invite proof"
+	labelKnock            = "knock"
 	labelSenderKey        = "sender key"
 	labelRecipients       = "recipients"
 	labelKeyView          = "key view"
@@ -84,10 +84,29 @@ type doorSecond struct {
 
 // knock is the payload of the door's Noise message 3 (SPEC section 4).
 type knock struct {
-	Name   string    `cbor:"1,keyasint"`
-	Bundle Bundle    `cbor:"2,keyasint"`
-	Nonce  Nonce     `cbor:"3,keyasint"`
-	Proof  Signature `cbor:"4,keyasint"`
+	Name      string    `cbor:"1,keyasint"`
+	Bundle    Bundle    `cbor:"2,keyasint"`
+	Nonce     Nonce     `cbor:"3,keyasint"`
+	Signature Signature `cbor:"4,keyasint"`
+}
+
+// Knock is what a joiner shows at the door, with the two nonces that go into its Admit.
+// The joiner signs all of it, for one responder: so those whom the responder tells of it
+// can verify it too (SPEC sections 4 and 9.1).
+type Knock struct {
+	// Name is the joiner's display name, which it chose: it proves nothing.
+	Name string `cbor:"1,keyasint"`
+	// Bundle is the joiner's.
+	Bundle Bundle `cbor:"2,keyasint"`
+	// Invite is the key of the invite it came by.
+	Invite InviteKey `cbor:"3,keyasint"`
+	// JoinerNonce is the nonce the joiner committed to first.
+	JoinerNonce Nonce `cbor:"4,keyasint"`
+	// ResponderNonce is the responder's: fresh, so that it names this knock.
+	ResponderNonce Nonce `cbor:"5,keyasint"`
+	// Signature is by the meeting key of the bundle, over all of this and the
+	// responder's meeting key (IDN-7).
+	Signature Signature `cbor:"6,keyasint"`
 }
 
 // The door's first frame is doorVersion ‖ invite ID ‖ Noise message 1 (SPEC section 4).

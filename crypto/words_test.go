@@ -121,8 +121,7 @@ func TestSteeredWords(t *testing.T) {
 				break
 			}
 		}
-		b := d.joiner.Bundle()
-		return knock{Name: "Eve", Bundle: b, Nonce: steered, Proof: d.invite.Secret.Prove(testMeeting, b, steered, responder)}
+		return d.signedKnock("Eve", steered, responder)
 	}
 	commitment := nonceCommitment(testMeeting, committed, d.joiner.Key())
 	if err := hostile(t, d, commitment, try); !errors.Is(err, ErrDoorRefused) {

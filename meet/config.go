@@ -53,6 +53,7 @@ type hooks struct {
 	keepKeys      bool // KEY-6: no fresh key when readers go
 	keysForAway   bool // KEY-10: away members get new keys
 	noGhosts      bool // KEY-4: announced readers aren't checked
+	noEchoes      bool // PRE-7: doesn't compare what others heard
 	noIsolation   bool // PRE-5: goes on sending without a word
 	anyAddress    bool // ADR-1: takes address records whoever signed them
 	anyInvite     bool // INV-5: keeps whatever link it is told of
@@ -61,6 +62,10 @@ type hooks struct {
 	allPermitted  bool // ROS-22: delivers whatever comes
 	noLimits      bool // SYN-3, REC-4, MUT-2: answers however often it is asked
 	anyTime       bool // VER-2: shows words whatever the others see
+	keepLobby     bool // DOR-9: a removal leaves who waits
+	keepPeers     bool // who is put out stays connected
+	anyKnock      bool // DOR-12: shows whatever knock it is told of
+	anyDecider    bool // DOR-13: does what anybody decides
 	repeatedState bool // STR-1: believes what seems to be said again
 	anyReaction   bool // MSG-6, MSG-7: shows whatever comes as a reaction
 	anyAsker      bool // MUT-1: reports whoever asks to mute
@@ -68,9 +73,6 @@ type hooks struct {
 	anyConsent    bool // REC-2: takes a consent to any recording as one to this
 	trustRecorder bool // REC-3: believes whoever records
 	anyRecipient  bool // MSG-5: shows what is for somebody else
-	keepLobby     bool // DOR-9: a removal leaves who waits
-	keepPeers     bool // who is put out stays connected
-	noEchoes      bool // PRE-7: doesn't compare what others heard
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).

@@ -2,7 +2,6 @@ package meet
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
@@ -25,6 +24,9 @@ type door struct {
 	invites map[crypto.InviteID]*openInvite
 	lobby   map[crypto.IdentityKey]*visitor
 	slots   chan struct{} // one for each handshake under way
+	version uint64        // grows with every change of the lobby
+	told    uint64        // the version that the others were told (DOR-11)
+	tells   limiter
 }
 
 // openInvite is a link that somebody may come with.
@@ -60,15 +62,6 @@ func (d *door) close() {
 	for _, i := range d.invites {
 		i.shared.Invite.Wipe()
 	}
-}
-
-func (d *door) knocks(verified map[crypto.IdentityKey]bool) []Knock {
-	all := make([]Knock, 0, len(d.lobby))
-	for id, v := range d.lobby {
-		all = append(all, Knock{Identity: id, Name: v.knock.Name, Verified: verified[id], At: v.at})
-	}
-	slices.SortFunc(all, func(a, b Knock) int { return a.At.Compare(b.At) })
-	return all
 }
 
 // answerDoor runs beside the meeting's goroutine, one for each visitor. The transport bounds their number.
@@ -222,6 +215,7 @@ func (m *Meeting) knocked(v *visitor) (waiting bool) {
 		m.decide(before, decision{denied: DeniedBusy})
 	}
 	m.door.lobby[id] = v
+	m.door.version++
 	m.emit(Knocked{Knock{Identity: id, Name: v.knock.Name, Verified: m.verified[id], At: v.at}})
 	return true
 }
@@ -247,7 +241,7 @@ func (m *Meeting) expired(invite crypto.Hash, now time.Time) bool {
 func (m *Meeting) letIn(v *visitor) {
 	k := &v.knock
 	raw, hash, err := m.set.Author(m.self, time.Now(), roster.Body{Admit: &roster.Admit{
-		Bundle: k.Bundle, Name: k.Name, Invite: v.invite, Proof: k.Proof, JoinerNonce: k.JoinerNonce, ResponderNonce: k.ResponderNonce,
+		Bundle: k.Bundle, Name: k.Name, Invite: v.invite, Signature: k.Signature, JoinerNonce: k.JoinerNonce, ResponderNonce: k.ResponderNonce,
 	}})
 	if err != nil {
 		m.log.Debug("not admitted", "error", err)
@@ -294,10 +288,8 @@ func (m *Meeting) awaitResume(ctx context.Context, d *transport.DoorStream, c *c
 }
 
 func (m *Meeting) visitorGone(v *visitor) {
-	id := v.knock.Bundle.Identity
-	if m.door.lobby[id] == v {
-		delete(m.door.lobby, id)
-		m.emit(KnockGone{id})
+	if m.door.lobby[v.knock.Bundle.Identity] == v {
+		m.leaveLobby(v)
 	}
 }
 
@@ -330,13 +322,22 @@ func (m *Meeting) doorFollows() {
 			m.shareInvites(p)
 		}
 	}
+	for _, p := range m.peers {
+		m.tellWaiting(p, time.Now())
+		m.showWaiting(p)
+	}
 }
 
 func (m *Meeting) decide(v *visitor, d decision) {
+	m.leaveLobby(v)
+	v.decision <- d
+}
+
+func (m *Meeting) leaveLobby(v *visitor) {
 	id := v.knock.Bundle.Identity
 	delete(m.door.lobby, id)
-	v.decision <- d
-	m.emit(KnockGone{id})
+	m.door.version++
+	m.emit(KnockGone{Identity: id})
 }
 
 func (m *Meeting) doorTick(now time.Time) {
@@ -345,37 +346,6 @@ func (m *Meeting) doorTick(now time.Time) {
 			m.decide(v, decision{denied: DeniedLink})
 		}
 	}
-}
-
-// Admit lets somebody in who knocks at this member's door. ErrNobodyKnocks: they have gone, or were answered.
-func (m *Meeting) Admit(ctx context.Context, who crypto.IdentityKey) error {
-	return command(ctx, m, func() error {
-		v := m.door.lobby[who]
-		if v == nil {
-			return ErrNobodyKnocks
-		}
-		delete(m.door.lobby, who)
-		m.emit(KnockGone{who})
-		m.letIn(v)
-		return nil
-	})
-}
-
-// Deny turns somebody away who knocks. The link goes on working: they can knock again. ErrNobodyKnocks is as for Admit.
-func (m *Meeting) Deny(ctx context.Context, who crypto.IdentityKey) error {
-	return command(ctx, m, func() error {
-		v := m.door.lobby[who]
-		if v == nil {
-			return ErrNobodyKnocks
-		}
-		m.decide(v, decision{denied: DeniedByHost})
-		return nil
-	})
-}
-
-// Knocks returns who waits at this member's door, oldest first.
-func (m *Meeting) Knocks(ctx context.Context) ([]Knock, error) {
-	return call(ctx, m, func() ([]Knock, error) { return m.door.knocks(m.verified), nil })
 }
 
 func sendDoor(ctx context.Context, d *transport.DoorStream, c *crypto.DoorChannel, msg doorMessage) bool {

@@ -40,7 +40,7 @@ type Member struct {
 // Snapshot is the first event of every reader, and follows every Lagged: who is in and what there is.
 type Snapshot struct {
 	Members []Member       // sorted by identity
-	Knocks  []Knock        // at this member's door, oldest first
+	Knocks  []Knock        // as Knocks returns them
 	Tracks  []*RemoteTrack // by member and stream
 	Policy  Policy         // who may enter, and send what
 	// RosterHash is equal for all who see the same roster.
@@ -64,13 +64,21 @@ type Knock struct {
 	// Verified: words were once compared with this identity.
 	Verified bool
 	At       time.Time // when they knocked, by this member's clock
+	// Door is whose door it is; zero for this member's own. Another's word for it that somebody waits is worth this: the
+	// owner of Identity knocked there, with this name, in this meeting. Whether they still wait only that one knows.
+	Door crypto.IdentityKey
 }
 
-// Knocked says that somebody waits to be admitted or denied.
+// Knocked says that somebody waits to be admitted or denied: at this member's door, or, if this member may admit, at
+// that of another who may (DOR-11). Nobody waits twice at one door.
 type Knocked struct{ Knock Knock }
 
-// KnockGone says that somebody no longer waits: admitted, denied, turned out, or gone by themselves.
-type KnockGone struct{ Identity crypto.IdentityKey }
+// KnockGone says that somebody no longer waits at a door: admitted, denied, turned out, or gone by themselves; or that
+// whoever answers that door can't be reached any more, or mayn't admit.
+type KnockGone struct {
+	Identity crypto.IdentityKey
+	Door     crypto.IdentityKey // as in Knock
+}
 
 // MemberJoined says that a person is on the roster.
 type MemberJoined struct{ Member Member }

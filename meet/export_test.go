@@ -18,6 +18,9 @@ type (
 	ResentMessage = resentMessage
 	KeyFrame      = keyFrameRequest
 	MuteRequest   = muteRequest
+	WaitingList   = waitingList
+	WaitingKnock  = waitingKnock
+	KnockDecision = knockDecision
 )
 
 // RecordWraps has f called with every sender key that a member is given: what a hostile one would keep.
@@ -38,6 +41,7 @@ func With(c Config, names ...string) Config {
 		"anyInvite": &h.anyInvite, "gossipOnly": &h.gossipOnly, "noResend": &h.noResend, "allPermitted": &h.allPermitted,
 		"anyRecipient": &h.anyRecipient, "repeatedState": &h.repeatedState, "anyReaction": &h.anyReaction, "anyAsker": &h.anyAsker, "recordAnyway": &h.recordAnyway, "anyConsent": &h.anyConsent, "trustRecorder": &h.trustRecorder,
 		"noLimits": &h.noLimits, "anyTime": &h.anyTime, "keepLobby": &h.keepLobby, "keepPeers": &h.keepPeers,
+		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
 	}
 	for _, n := range names {
 		*all[n] = true

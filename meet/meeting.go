@@ -227,6 +227,7 @@ func command(ctx context.Context, m *Meeting, f func() error) error {
 func (m *Meeting) emit(e ...Event) { m.happened = append(m.happened, e...) }
 
 func (m *Meeting) tell() {
+	m.tellKnocks(time.Now())
 	if len(m.happened) > 0 {
 		m.events.publishAll(m.happened, m.snapshot())
 		m.happened = nil

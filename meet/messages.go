@@ -51,6 +51,10 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 		m.resent(p, msg.Resend, now)
 	case msg.Announce != nil:
 		m.keyAnnounced(*msg.Announce, now)
+	case msg.Waiting != nil:
+		m.knocksTold(p, msg.Waiting, now)
+	case msg.Decision != nil:
+		m.knockDecided(p, *msg.Decision, now)
 	case msg.Contradiction != nil:
 		m.contradicted(p, *msg.Contradiction, now)
 	case msg.Mute != nil:

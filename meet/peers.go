@@ -58,10 +58,12 @@ type peer struct {
 	reactions  reactions
 	unverified []sharedInvite           // whose Invite isn't known yet
 	knows      map[crypto.InviteID]bool // invites it was told
+	waiting    []*waiting               // at its door, as it says (DOR-11)
+	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent limiter }
 }
 
 // Limits on what a peer makes us do, each as so many at once and so many a second.
@@ -97,6 +99,7 @@ func (m *Meeting) dropPeer(p *peer) {
 	delete(m.records, p.key)
 	m.forgetWarnings(p.key)
 	p.compare.fail(ErrNoSuchMember)
+	m.hideWaiting(p)
 	m.trackEvents(m.plane.removeSender(p.key), nil)
 	m.recipientsChanged()
 	var farewells [][]byte
@@ -175,6 +178,7 @@ func (m *Meeting) changed(p *peer) {
 	if v, ok := m.memberByKey(p.key); ok {
 		m.emit(MemberChanged{v})
 	}
+	m.showWaiting(p)
 }
 
 // dial connects to a peer at the addresses it signed, if it is time to.
@@ -318,6 +322,8 @@ func (m *Meeting) greet(p *peer) {
 	m.reconcile(p)
 	m.sendRecords(p)
 	m.shareInvites(p)
+	p.knocksTold = 0
+	m.tellWaiting(p, time.Now())
 	p.resentAt = time.Time{}
 	m.resend(p, true, time.Now())
 	if raw := m.presenceBeat(); raw != nil {

@@ -244,7 +244,7 @@ func (m *Meeting) memberByKey(k crypto.MeetingKey) (Member, bool) {
 
 func (m *Meeting) snapshot() Snapshot {
 	return Snapshot{
-		Members: m.members(), Knocks: m.door.knocks(m.verified), Tracks: m.plane.tracks(), Policy: m.roster.Policy,
+		Members: m.members(), Knocks: m.knocks(), Tracks: m.plane.tracks(), Policy: m.roster.Policy,
 		RosterHash: m.roster.Hash, Generation: m.keys.generation(), Recordings: m.recordingsNow(),
 	}
 }

@@ -45,6 +45,8 @@ type pairMessage struct {
 	Nonce      *crypto.Nonce       `cbor:"17,keyasint,omitempty"`
 	Reveal     *crypto.Nonce       `cbor:"18,keyasint,omitempty"`
 	Announce   *crypto.KeyAnnounce `cbor:"19,keyasint,omitempty"`
+	Waiting    *waitingList        `cbor:"20,keyasint,omitempty"`
+	Decision   *knockDecision      `cbor:"21,keyasint,omitempty"`
 
 	Contradiction *memberHeartbeat `cbor:"25,keyasint,omitempty"` // PRE-7
 	Mute          *muteRequest     `cbor:"22,keyasint,omitempty"`
@@ -114,6 +116,23 @@ type sharedInvite struct {
 	Operation crypto.Hash   `cbor:"2,keyasint"` // the Invite
 	// Signature is the Invite's author's, over the public door key: others pass it on (INV-5).
 	Signature crypto.Signature `cbor:"3,keyasint"`
+}
+
+// waitingList says who waits at its sender's door: all of them, at most maxLobby (DOR-11).
+type waitingList struct {
+	Knocks []waitingKnock `cbor:"1,keyasint,omitempty"`
+}
+
+// waitingKnock is somebody who waits, and for how many seconds by now.
+type waitingKnock struct {
+	Knock  crypto.Knock `cbor:"1,keyasint"`
+	Waited uint64       `cbor:"2,keyasint,omitempty"`
+}
+
+// knockDecision asks the responder to admit or deny whom the responder nonce of a knock names (DOR-13).
+type knockDecision struct {
+	Knock crypto.Nonce `cbor:"1,keyasint"`
+	Admit bool         `cbor:"2,keyasint,omitempty"`
 }
 
 // resentMessage is a signed message for somebody who missed it (MSG-3).

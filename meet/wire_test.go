@@ -45,6 +45,8 @@ func FuzzPairMessage(f *testing.F) {
 		pairMessage{KeyFrame: &keyFrameRequest{Stream: 17}}, pairMessage{Invites: []sharedInvite{{Invite: crypto.NewInvite(), Operation: hash}}},
 		pairMessage{Received: []crypto.MessageID{{6}}}, pairMessage{Resend: &resentMessage{Stream: 1, Signed: []byte{7}}},
 		pairMessage{Commit: &hash}, pairMessage{Nonce: &nonce}, pairMessage{Reveal: &nonce}, pairMessage{Announce: &crypto.KeyAnnounce{}},
+		pairMessage{Waiting: &waitingList{}}, pairMessage{Waiting: &waitingList{Knocks: []waitingKnock{{Knock: crypto.Knock{Name: "Ada", ResponderNonce: nonce}, Waited: 8}}}},
+		pairMessage{Decision: &knockDecision{Knock: nonce}}, pairMessage{Decision: &knockDecision{Knock: nonce, Admit: true}},
 		pairMessage{Contradiction: &memberHeartbeat{Author: crypto.MeetingKey{8}, Heartbeat: []byte{9}}},
 	)
 	f.Fuzz(func(t *testing.T, data []byte) {

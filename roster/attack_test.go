@@ -87,7 +87,7 @@ func TestRemovedHostsBackdatedAdmission(t *testing.T) {
 	h := c.set.Heads()
 	puppet := c.stranger("puppet")
 	c.do(creator, remove(junior))
-	c.do(junior, l.admit(c.meeting, puppet), h...)
+	c.do(junior, l.admit(junior, puppet), h...)
 	check(t, "puppet in", c.in(puppet), false)
 	check(t, "twin: puppet in", c.inWithout(puppet, protections{cuts: true, removal: true}), true)
 }
@@ -117,11 +117,11 @@ func TestRemovalKillsLinks(t *testing.T) {
 	c.do(creator, remove(client))
 	check(t, "link is dead after", c.set.Roster().DeadInvite(old.op), true)
 	newKey := c.stranger("the client under a new key")
-	c.do(senior, old.admit(c.meeting, newKey))
+	c.do(senior, old.admit(senior, newKey))
 	check(t, "new key by the old link", c.in(newKey), false)
 	check(t, "twin: new key by the old link", c.inWithout(newKey, protections{deadLinks: true}), true)
 	fresh := c.stranger("somebody else")
-	c.do(senior, c.invite(senior).admit(c.meeting, fresh))
+	c.do(senior, c.invite(senior).admit(senior, fresh))
 	check(t, "control: somebody by a new link", c.in(fresh), true)
 }
 
@@ -133,17 +133,17 @@ func TestRemovalBeatsConcurrentAdmission(t *testing.T) {
 	c.do(junior, remove(client), h...)
 	back := &actor{name: "client", identity: client.identity}
 	back.inc, _ = client.identity.NewIncarnation(c.meeting)
-	c.do(senior, l.admit(c.meeting, back), h...)
+	c.do(senior, l.admit(senior, back), h...)
 	check(t, "client in by a concurrent Admit", c.in(client), false)
 	check(t, "twin", c.inWithout(client, protections{removal: true}), true)
 
 	// After the removal a superior of the remover may admit again, an inferior not.
 	fresh := c.invite(senior)
-	c.do(senior, fresh.admit(c.meeting, back2(t, c, client)))
+	c.do(senior, fresh.admit(senior, back2(t, c, client)))
 	check(t, "client in by a later Admit of the remover's superior", c.in(client), true)
 	c.do(creator, ban(client))
 	fresh = c.invite(creator)
-	c.do(creator, fresh.admit(c.meeting, back2(t, c, client)))
+	c.do(creator, fresh.admit(creator, back2(t, c, client)))
 	check(t, "client in after a ban, by a new link of the creator's", c.in(client), false)
 	check(t, "client is banned", c.set.Roster().Banned(client.identity.Public()), true)
 	check(t, "twin", c.inWithout(client, protections{bans: true}), true)
@@ -162,7 +162,7 @@ func TestInferiorDoesNotReadmit(t *testing.T) {
 	c, creator, _, junior, client := court(t)
 	c.do(creator, remove(client))
 	l := c.invite(junior)
-	c.do(junior, l.admit(c.meeting, back2(t, c, client)))
+	c.do(junior, l.admit(junior, back2(t, c, client)))
 	check(t, "client in", c.in(client), false)
 	check(t, "twin", c.inWithout(client, protections{removal: true}), true)
 }
@@ -193,7 +193,7 @@ func TestResume(t *testing.T) {
 	check(t, "senior is host", c.role(senior) == RoleHost, true)
 	guest := c.stranger("guest")
 	c.do(creator, policy(Ask))
-	c.do(senior, c.invite(senior).admit(c.meeting, guest))
+	c.do(senior, c.invite(senior).admit(senior, guest))
 	check(t, "guest in, admitted by the resumed host", c.in(guest), true)
 }
 
@@ -205,7 +205,7 @@ func TestOldDeviceGrantsNothing(t *testing.T) {
 	old := *senior
 	c.resume(senior)
 	puppet := c.stranger("puppet")
-	c.do(&old, l.admit(c.meeting, puppet), h...)
+	c.do(&old, l.admit(&old, puppet), h...)
 	check(t, "puppet in", c.in(puppet), false)
 	check(t, "twin", c.inWithout(puppet, protections{ended: true}), true)
 	c.do(&old, remove(client), h...)
@@ -219,13 +219,13 @@ func TestLock(t *testing.T) {
 	h := c.set.Heads()
 	c.do(senior, policy(Locked), h...)
 	a, b := c.stranger("by an inferior"), c.stranger("by a superior")
-	c.do(junior, low.admit(c.meeting, a), h...)
-	c.do(creator, high.admit(c.meeting, b), h...)
+	c.do(junior, low.admit(junior, a), h...)
+	c.do(creator, high.admit(creator, b), h...)
 	check(t, "admitted by an inferior beside the lock", c.in(a), false)
 	check(t, "twin", c.inWithout(a, protections{lock: true}), true)
 	check(t, "admitted by a superior beside the lock", c.in(b), true)
 	late := c.stranger("late")
-	c.do(creator, high.admit(c.meeting, late))
+	c.do(creator, high.admit(creator, late))
 	check(t, "admitted after the lock", c.in(late), false)
 	check(t, "twin", c.inWithout(late, protections{lock: true}), true)
 }
@@ -235,7 +235,7 @@ func TestRepeatedKeys(t *testing.T) {
 	c, creator, _, _, client := court(t)
 	c.do(client, Body{Leave: &Leave{}})
 	l := c.invite(creator)
-	again := c.do(creator, l.admit(c.meeting, client))
+	again := c.do(creator, l.admit(creator, client))
 	check(t, "client in by its old bundle", c.in(client), false)
 	if v := c.set.Roster().Void(again); v != VoidRepeatedKey {
 		t.Errorf("void: %q", v)
@@ -245,7 +245,7 @@ func TestRepeatedKeys(t *testing.T) {
 	}
 }
 
-// TestPuppetWithCreatorsKey covers ROS-3 and ROS-5: a bundle that claims another's meeting key neither speaks for
+// TestPuppetWithCreatorsKey covers IDN-7, ROS-3 and ROS-5: a bundle that claims another's meeting key neither speaks for
 // them nor displaces them.
 func TestPuppetWithCreatorsKey(t *testing.T) {
 	c, creator, _, junior, _ := court(t)
@@ -256,9 +256,12 @@ func TestPuppetWithCreatorsKey(t *testing.T) {
 	bundle.MeetingKey = claim
 	// Its own identity signs it: only the meeting key is another's.
 	raw := signBundle(t, puppet, c.meeting, bundle)
-	j := crypto.Nonce{9}
-	body := Body{Admit: &Admit{Bundle: raw, Name: "puppet", Invite: l.op, JoinerNonce: j,
-		Proof: l.invite.Secret.Prove(c.meeting, raw, j, crypto.Nonce{})}}
+	body := l.admit(junior, puppet) // signed with the key it has
+	body.Admit.Bundle = raw
+	if _, err := c.set.Add(c.sign(junior, body)); !IsRefused(err) {
+		t.Errorf("a puppet with a key it hasn't: %v", err)
+	}
+	c.set.off.knocks = true // as if the creator had helped
 	// Beside the creator's Resume, so that the key isn't in the Admit's past: that is impossible for the first
 	// Resume, which is in everybody's past, so the rule of ROS-5 answers.
 	h := c.do(junior, body)
@@ -303,7 +306,7 @@ func TestLeaveAndEnd(t *testing.T) {
 	check(t, "junior in", c.in(junior), false)
 	l := c.invite(creator)
 	again := back2(t, c, junior)
-	c.do(creator, l.admit(c.meeting, again))
+	c.do(creator, l.admit(creator, again))
 	check(t, "junior is a plain member after coming back", c.role(junior) == RoleMember, true)
 	c.do(creator, Body{Leave: &Leave{}})
 	check(t, "creator in", c.in(creator), false)
@@ -365,7 +368,7 @@ func TestPromotionImpliesAdmission(t *testing.T) {
 	h := c.set.Heads()
 	c.do(senior, setRole(junior, RoleMember), h...)
 	guest := c.stranger("guest")
-	guest.intro = c.do(junior, l.admit(c.meeting, guest), h...)
+	guest.intro = c.do(junior, l.admit(junior, guest), h...)
 	check(t, "guest in", c.in(guest), false)
 	c.promote(creator, guest)
 	check(t, "guest is host", c.role(guest) == RoleHost, true)

@@ -76,6 +76,8 @@ type protections struct {
 	sponsors   bool // ROS-4: what is over the limit is refused even if others build on it
 	sharing    bool // ROS-2: the waiting store is first come, first served
 	headOrder  bool // ROS-1: an author names the heads with the lowest hashes
+	knocks     bool // IDN-7: an Admit needs no signature by whom it brings in
+	statics    bool // ROS-5: a repeated static counts as a repeated key
 }
 
 func newFold(s *Set) *fold {

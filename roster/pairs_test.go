@@ -69,7 +69,7 @@ func pair(t *testing.T, senior, junior, relation string) Void {
 		case "Invite":
 			return c.invite(x, parents...).op
 		case "Admit":
-			return c.do(x, l.admit(c.meeting, c.stranger("new")), parents...)
+			return c.do(x, l.admit(x, c.stranger("new")), parents...)
 		case "Resume":
 			r := back2(t, c, x)
 			return c.do(r, Body{Resume: &Resume{Bundle: r.inc.Bundle(), Name: x.name}}, parents...)

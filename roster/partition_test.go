@@ -27,7 +27,7 @@ func (s *side) invite(by *actor) link {
 
 func (s *side) join(by *actor, name string) *actor {
 	a := s.c.stranger(name)
-	a.intro = s.do(by, s.invite(by).admit(s.c.meeting, a))
+	a.intro = s.do(by, s.invite(by).admit(by, a))
 	return a
 }
 
@@ -56,7 +56,7 @@ func TestHealedPartition(t *testing.T) {
 	again.intro = b.do(again, resumeAs(again)) //
 	old := link{invite: before.invite, op: before.op}
 	fred := c.stranger("fred")
-	b.do(again, old.admit(c.meeting, fred))
+	b.do(again, old.admit(again, fred))
 
 	for _, x := range []struct {
 		who  *actor
@@ -88,7 +88,7 @@ func TestHealedPartition(t *testing.T) {
 	c.do(creator, policy(Ask))
 	for _, x := range []*actor{bob, client, other} {
 		back := c.another(x)
-		c.do(creator, c.invite(creator).admit(c.meeting, back))
+		c.do(creator, c.invite(creator).admit(creator, back))
 		check(t, x.name+" in again", c.in(x), true)
 	}
 	c.sameInAnyOrder(t)
@@ -142,8 +142,8 @@ func TestSameKnockerTwice(t *testing.T) {
 	low, high := c.invite(senior), c.invite(creator)
 	h := c.set.Heads()
 	knocker := c.stranger("knocker")
-	c.do(senior, low.admit(c.meeting, knocker), h...)
-	knocker.intro = c.do(creator, high.admit(c.meeting, knocker), h...)
+	c.do(senior, low.admit(senior, knocker), h...)
+	knocker.intro = c.do(creator, high.admit(creator, knocker), h...)
 	if m := c.set.Roster().Member(knocker.identity.Public()); m == nil || m.Introduction != knocker.intro {
 		t.Fatal("not by the better rank's Admit")
 	}
@@ -181,7 +181,7 @@ func TestPromotedWhileRestarting(t *testing.T) {
 	c.resume(senior)
 	guest := c.stranger("guest")
 	unsent := c.do(&crashed, remove(again), h...)
-	c.do(&crashed, l.admit(c.meeting, guest), unsent)
+	c.do(&crashed, l.admit(&crashed, guest), unsent)
 	check(t, "client in, removed just before the crash", c.in(client), false)
 	check(t, "guest in, admitted just before the crash", c.in(guest), false)
 	c.sameInAnyOrder(t)

@@ -30,7 +30,7 @@ type Set struct {
 	intros map[crypto.Hash][]*node        // introductions of each bundle, by its hash
 	people map[crypto.IdentityKey][]*node // introductions of each identity
 	hosts  map[crypto.IdentityKey][]*node // SetRole(host) operations that name each identity and that a host authored
-	keys   map[[32]byte][]*node           // introductions of each meeting key and static
+	keys   map[[32]byte][]*node           // introductions of each meeting key
 	tips   map[crypto.Hash]*node          // the operation of each incarnation with the highest seq, then lowest hash
 	spent  map[crypto.IdentityKey]int     // operations on each account (ROS-4)
 	heads  map[crypto.Hash]struct{}
@@ -59,7 +59,7 @@ type node struct {
 
 	brings     *crypto.Bundle // what an introduction brings in
 	bringsHash crypto.Hash
-	repeats    bool               // a key that another introduction in its past brought (ROS-5)
+	repeats    bool               // a meeting key that another introduction in its past brought (ROS-5)
 	newcomer   crypto.IdentityKey // whom the operations of those count against
 	names      *node              // the introduction a SetRole names
 }
@@ -192,7 +192,7 @@ func (s *Set) insert(op *Operation, raw []byte, hash crypto.Hash) error {
 		if err := op.verify(s.meeting, author); err != nil {
 			return err
 		}
-		if err := s.checkProofs(op); err != nil {
+		if err := s.checkProofs(op, author); err != nil {
 			return err
 		}
 	}
@@ -214,7 +214,11 @@ func (s *Set) keep(n *node) {
 		}
 		s.intros[n.bringsHash] = append(s.intros[n.bringsHash], n)
 		s.people[b.Identity] = append(s.people[b.Identity], n)
-		for _, k := range [][32]byte{b.MeetingKey, b.Static} {
+		claims := [][32]byte{b.MeetingKey} // not the static, which nobody proves to have: a false one is of no use
+		if s.off.statics {
+			claims = append(claims, b.Static)
+		}
+		for _, k := range claims {
 			n.repeats = n.repeats || slices.ContainsFunc(s.keys[k], func(m *node) bool { return before(m, n) }) // ROS-5
 			s.keys[k] = append(s.keys[k], n)
 		}
@@ -332,21 +336,22 @@ func (s *Set) checkReferences(n *node) error {
 	return nil
 }
 
-// checkProofs verifies the keys, bundles and proofs that an operation carries (ROS-3).
-func (s *Set) checkProofs(op *Operation) error {
+// checkProofs verifies the bundles and knocks that an operation carries (ROS-3).
+func (s *Set) checkProofs(op *Operation, author *crypto.Bundle) error {
 	b := &op.Body
 	if bundle, _ := b.introduces(); bundle != nil && len(s.intros[bundle.Hash()]) == 0 {
 		if err := bundle.Verify(s.meeting); err != nil {
 			return err
 		}
 	}
-	switch {
-	case b.Invite != nil:
-		return b.Invite.Key.Check()
-	case b.Admit != nil:
-		a, key := b.Admit, s.byHash[b.Admit.Invite].op.Body.Invite.Key
-		if !key.VerifyProof(s.meeting, a.Bundle, a.JoinerNonce, a.ResponderNonce, a.Proof) {
-			return refuse("an Admit doesn't prove knowledge of the invite's secret")
+	// IDN-7: whom it brings in has that meeting key, and knocked so at its author's door. A Resume is signed by its own.
+	if a := b.Admit; a != nil && !s.off.knocks {
+		k := crypto.Knock{
+			Name: a.Name, Bundle: a.Bundle, Invite: s.byHash[a.Invite].op.Body.Invite.Key,
+			JoinerNonce: a.JoinerNonce, ResponderNonce: a.ResponderNonce, Signature: a.Signature,
+		}
+		if !k.VerifySignature(s.meeting, author.MeetingKey) {
+			return refuse("an Admit needs the signature of a knock at its author's door")
 		}
 	}
 	return nil

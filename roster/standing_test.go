@@ -82,7 +82,7 @@ func TestLeaverNeedsALink(t *testing.T) {
 
 	// By a link they come back, as plain members; then they can resume again.
 	back := c.another(senior)
-	back.intro = c.do(creator, c.invite(creator).admit(c.meeting, back))
+	back.intro = c.do(creator, c.invite(creator).admit(creator, back))
 	check(t, "senior is a plain member", c.role(senior) == RoleMember, true)
 	c.resume(back)
 	check(t, "senior is current after a restart", c.current(back), true)
@@ -118,7 +118,7 @@ func TestMembersOldDevice(t *testing.T) {
 	old := *member
 	c.resume(member)
 	puppet := c.stranger("puppet")
-	c.do(&old, l.admit(c.meeting, puppet), h...)
+	c.do(&old, l.admit(&old, puppet), h...)
 	check(t, "puppet in", c.in(puppet), false)
 	check(t, "twin", c.inWithout(puppet, protections{ended: true}), true)
 }
@@ -134,7 +134,7 @@ func TestRestartUndoesNoInvite(t *testing.T) {
 	h := c.set.Heads()
 	l := c.invite(member)
 	guest := c.stranger("guest")
-	c.do(creator, l.admit(c.meeting, guest))
+	c.do(creator, l.admit(creator, guest))
 	again := c.another(member)
 	c.do(again, resumeAs(again), h...)
 	check(t, "guest in", c.in(guest), true)
@@ -160,7 +160,7 @@ func TestAdmittedTwice(t *testing.T) {
 	hostile, victim, host := c.join(creator, "hostile"), c.join(creator, "victim"), c.join(creator, "host")
 	c.promote(creator, host)
 	stock := c.another(victim)
-	h := c.do(hostile, c.invite(hostile).admit(c.meeting, stock))
+	h := c.do(hostile, c.invite(hostile).admit(hostile, stock))
 	c.void(t, "an Admit of a kept bundle", h, VoidOnRoster)
 	check(t, "victim is current", c.current(victim), true)
 	check(t, "twin: the kept bundle is current", c.currentWithout(stock, protections{onRoster: true}), true)
@@ -169,7 +169,7 @@ func TestAdmittedTwice(t *testing.T) {
 		if by == hostile {
 			want = VoidSuperior
 		}
-		c.void(t, "an Admit of a host by "+by.name, c.do(by, c.invite(by).admit(c.meeting, c.another(host))), want)
+		c.void(t, "an Admit of a host by "+by.name, c.do(by, c.invite(by).admit(by, c.another(host))), want)
 		check(t, "host is host", c.role(host) == RoleHost && c.current(host), true)
 	}
 	c.do(host, remove(victim))
@@ -187,12 +187,9 @@ func TestBackdatedKeptBundle(t *testing.T) {
 		own, l := c.invite(hostile), c.invite(creator)
 		h := c.set.Heads()
 		victim := c.stranger("victim")
-		c.do(creator, l.admit(c.meeting, victim), h...)
-		c.do(hostile, own.admit(c.meeting, c.another(victim)), h...)
-		same := own.admit(c.meeting, victim)
-		same.Admit.JoinerNonce = crypto.Nonce{77}
-		same.Admit.Proof = own.invite.Secret.Prove(c.meeting, same.Admit.Bundle, same.Admit.JoinerNonce, same.Admit.ResponderNonce)
-		c.do(hostile, same, h...)
+		c.do(creator, l.admit(creator, victim), h...)
+		c.do(hostile, own.admit(hostile, c.another(victim)), h...)
+		c.do(hostile, own.admitWith(hostile, victim, crypto.Nonce{77}), h...)
 		m := c.set.Roster().Member(victim.identity.Public())
 		if m == nil || m.Bundle != victim.inc.Bundle() || m.JoinerNonce != (crypto.Nonce{1}) {
 			t.Fatal("the victim was displaced")
@@ -211,12 +208,13 @@ func TestPuppetBesideItsVictim(t *testing.T) {
 	won := 0
 	for i := range 12 {
 		c := newCast(t, members())
+		c.set.off.knocks = true // or the victim would have to help
 		creator := c.people[0]
 		hostile := c.join(creator, "hostile")
 		own, l := c.invite(hostile), c.invite(creator)
 		h := c.set.Heads()
 		victim := c.stranger("victim")
-		victim.intro = c.do(creator, l.admit(c.meeting, victim), h...)
+		victim.intro = c.do(creator, l.admit(creator, victim), h...)
 		if i%2 == 1 {
 			c.resume(victim)
 		}
@@ -224,7 +222,7 @@ func TestPuppetBesideItsVictim(t *testing.T) {
 		b := puppet.inc.Bundle()
 		b.MeetingKey = victim.inc.Bundle().MeetingKey
 		b = signBundle(t, puppet, c.meeting, b)
-		c.do(hostile, Body{Admit: &Admit{Bundle: b, Name: "puppet", Invite: own.op, Proof: own.invite.Secret.Prove(c.meeting, b, crypto.Nonce{}, crypto.Nonce{})}}, h...)
+		c.do(hostile, Body{Admit: &Admit{Bundle: b, Name: "puppet", Invite: own.op}}, h...)
 		if m := c.set.Roster().ByMeetingKey(b.MeetingKey); m == nil || m.Identity() != victim.identity.Public() || c.in(puppet) {
 			t.Fatal("the victim was displaced")
 		}
@@ -240,7 +238,7 @@ func TestPromotionOfARepeatedKey(t *testing.T) {
 	c, creator, _, junior, client := court(t)
 	old := *client
 	c.resume(client)
-	old.intro = c.do(junior, c.invite(junior).admit(c.meeting, &old))
+	old.intro = c.do(junior, c.invite(junior).admit(junior, &old))
 	h := c.promote(junior, &old)
 	c.void(t, "the promotion", h, VoidRepeatedKey)
 	check(t, "client is current", c.current(client), true)
@@ -257,14 +255,14 @@ func TestRightTakenAway(t *testing.T) {
 	h := c.set.Heads()
 	c.do(creator, policyOf(DefaultPolicy()))
 	puppet := c.stranger("puppet")
-	c.do(member, l.admit(c.meeting, puppet), h...)
+	c.do(member, l.admit(member, puppet), h...)
 	invite := c.invite(member, h...)
 	check(t, "puppet in", c.in(puppet), false)
 	check(t, "the link is dead", c.set.Roster().DeadInvite(invite.op), true)
 	check(t, "twin", c.inWithout(puppet, protections{withdrawal: true}), true)
 	c.do(creator, policyOf(members()))
 	guest := c.stranger("guest")
-	c.do(member, c.invite(member).admit(c.meeting, guest))
+	c.do(member, c.invite(member).admit(member, guest))
 	check(t, "guest in, when members may again", c.in(guest), true)
 }
 
@@ -300,7 +298,7 @@ func TestLastWordAboutARole(t *testing.T) {
 	works := func(what string, want bool) {
 		t.Helper()
 		guest := c.stranger("guest")
-		c.do(client, c.invite(client).admit(c.meeting, guest))
+		c.do(client, c.invite(client).admit(client, guest))
 		check(t, what+": guest in", c.in(guest), want)
 		check(t, what+": may admit", c.set.Roster().MayAdmit(client.identity.Public()), want)
 		check(t, what+": is viewer", c.role(client) == RoleViewer, !want)
@@ -330,7 +328,7 @@ func TestAccompliceClearsNothing(t *testing.T) {
 	c.invite(forger, h...)
 	again := c.another(forger)
 	c.do(forger, leave())
-	c.do(friend, c.invite(friend).admit(c.meeting, again))
+	c.do(friend, c.invite(friend).admit(friend, again))
 	m := c.set.Roster().Member(forger.identity.Public())
 	check(t, "forger is in and suspended", m != nil && m.Equivocated, true)
 	check(t, "twin", c.set.foldWithout(protections{clearance: true}).Member(forger.identity.Public()).Equivocated, false)
@@ -368,7 +366,7 @@ func TestWhoRemoved(t *testing.T) {
 		t.Error("not the last removal")
 	}
 	back := c.another(client)
-	c.do(creator, c.invite(creator).admit(c.meeting, back))
+	c.do(creator, c.invite(creator).admit(creator, back))
 	c.do(back, leave())
 	check(t, "said to be removed", c.set.Roster().RemovedBy(client.identity.Public()) != nil, false)
 	check(t, "left", c.set.Roster().HasLeft(back.inc.Bundle().Hash()), true)
@@ -380,7 +378,7 @@ func TestCreatorIsNeverOut(t *testing.T) {
 	h := c.set.Heads()
 	c.do(senior, ban(creator), h...)
 	c.do(junior, setRole(creator, RoleViewer), h...)
-	c.do(senior, c.invite(senior).admit(c.meeting, c.another(creator)))
+	c.do(senior, c.invite(senior).admit(senior, c.another(creator)))
 	c.do(creator, leave())
 	c.do(senior, policy(Locked))
 	c.resume(creator)

@@ -191,7 +191,7 @@ type Body struct {
 	End       *End       `cbor:"8,keyasint,omitempty"`
 }
 
-// Invite publishes the key that a link's secret gives; admissions by the link prove knowledge of it (ROS-9).
+// Invite publishes the key that a link's secret gives; who comes by the link signs that key (ROS-9).
 type Invite struct {
 	Key    crypto.InviteKey `cbor:"1,keyasint"`
 	Expiry uint64           `cbor:"2,keyasint,omitempty"` // Unix seconds; 0 is never. The door enforces it, the fold has no clock.
@@ -202,7 +202,7 @@ type Admit struct {
 	Bundle         crypto.Bundle    `cbor:"1,keyasint"`
 	Name           string           `cbor:"2,keyasint"`
 	Invite         crypto.Hash      `cbor:"3,keyasint"`
-	Proof          crypto.Signature `cbor:"4,keyasint"`
+	Signature      crypto.Signature `cbor:"4,keyasint"` // the joiner's, of its knock at the author's door
 	JoinerNonce    crypto.Nonce     `cbor:"5,keyasint"`
 	ResponderNonce crypto.Nonce     `cbor:"6,keyasint"`
 }

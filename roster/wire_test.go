@@ -15,7 +15,7 @@ func TestAdmitSize(t *testing.T) {
 	l := c.invite(creator)
 	c.do(client, Body{Leave: &Leave{}}, l.op) // a second head
 	a := c.stranger("Maître Dupont-Moretti")
-	raw := c.sign(creator, l.admit(c.meeting, a))
+	raw := c.sign(creator, l.admit(creator, a))
 	t.Logf("an Admit is %d bytes", len(raw))
 	if len(raw) >= 540 {
 		t.Errorf("an Admit is %d bytes", len(raw))
@@ -135,21 +135,21 @@ func TestStrangersFillNothing(t *testing.T) {
 	if _, err := twin.Add(forged); err != nil || twin.Roster().Member(client.identity.Public()) != nil {
 		t.Errorf("twin: without signatures the forgery must work: %v", err)
 	}
-	// A proof by another invite's secret.
+	// By another link than its joiner came by.
 	l, other := c.invite(creator), crypto.NewInvite()
 	n = c.set.Len()
 	wrong := link{invite: other, op: l.op}
-	refused("an Admit without the invite's secret", c.sign(creator, wrong.admit(c.meeting, s)))
+	refused("an Admit by another link", c.sign(creator, wrong.admit(creator, s)))
 	// A bundle of another meeting.
 	elsewhere, err := s.identity.NewIncarnation(crypto.MeetingID{7})
 	if err != nil {
 		t.Fatal(err)
 	}
 	moved := &actor{name: "moved", identity: s.identity, inc: elsewhere}
-	refused("a bundle of another meeting", c.sign(creator, l.admit(c.meeting, moved)))
+	refused("a bundle of another meeting", c.sign(creator, l.admit(creator, moved)))
 	// References that aren't in the past.
 	refused("a SetRole of nobody", c.sign(creator, Body{SetRole: &SetRole{Introduction: l.op, Role: RoleHost}}))
-	refused("an Admit by no Invite", c.sign(creator, link{invite: other, op: creator.intro}.admit(c.meeting, s)))
+	refused("an Admit by no Invite", c.sign(creator, link{invite: other, op: creator.intro}.admit(creator, s)))
 	// Skipping a seq.
 	o = Operation{Author: creator.inc.Bundle().Hash(), Seq: 9, Previous: &l.op, Body: Body{Leave: &Leave{}}}
 	skipped, _ := o.sign(c.meeting, creator.inc)
@@ -242,7 +242,7 @@ func TestAuthor(t *testing.T) {
 func FuzzOperation(f *testing.F) {
 	c, creator, senior, _, client := court(f)
 	l := c.invite(creator)
-	for _, b := range []Body{l.admit(c.meeting, c.stranger("x")), remove(client), ban(client), setRole(client, RoleHost),
+	for _, b := range []Body{l.admit(creator, c.stranger("x")), remove(client), ban(client), setRole(client, RoleHost),
 		policy(Locked), {End: &End{}}, {Leave: &Leave{}}} {
 		f.Add(c.sign(senior, b))
 	}

@@ -83,11 +83,12 @@ func (c *cast) invite(by *actor, parents ...crypto.Hash) link {
 	return l
 }
 
-func (l link) admit(meeting crypto.MeetingID, a *actor) Body {
-	b := a.inc.Bundle()
-	j, r := crypto.Nonce{1}, crypto.Nonce{2}
-	return Body{Admit: &Admit{Bundle: b, Name: a.name, Invite: l.op, JoinerNonce: j, ResponderNonce: r,
-		Proof: l.invite.Secret.Prove(meeting, b, j, r)}}
+// admit is what somebody at whose door the actor knocked with this link authors.
+func (l link) admit(by, a *actor) Body { return l.admitWith(by, a, crypto.Nonce{1}) }
+
+func (l link) admitWith(by, a *actor, joiner crypto.Nonce) Body {
+	k := a.inc.SignKnock(crypto.Knock{Name: a.name, Invite: l.invite.Secret.Key(), JoinerNonce: joiner, ResponderNonce: crypto.Nonce{2}}, by.inc.Key())
+	return Body{Admit: &Admit{Bundle: k.Bundle, Name: k.Name, Invite: l.op, JoinerNonce: k.JoinerNonce, ResponderNonce: k.ResponderNonce, Signature: k.Signature}}
 }
 
 // join brings somebody new in, by a fresh invite of the admitter.
@@ -95,7 +96,7 @@ func (c *cast) join(by *actor, name string) *actor {
 	a := c.stranger(name)
 	c.people = append(c.people, a)
 	l := c.invite(by)
-	a.intro = c.do(by, l.admit(c.meeting, a))
+	a.intro = c.do(by, l.admit(by, a))
 	return a
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,7 +87,9 @@ func (p *participant) knocker(ctx context.Context, who string) (person, error) {
 	}
 	var list []person
 	for _, k := range knocks {
-		list = append(list, person{k.Identity, k.Name})
+		if who := (person{k.Identity, k.Name}); !slices.Contains(list, who) { // at two doors
+			list = append(list, who)
+		}
 	}
 	return find(who, list)
 }

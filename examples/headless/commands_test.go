@@ -10,6 +10,34 @@ import (
 	"github.com/huisclos/huisclos/examples/headless/media"
 )
 
+// TestOtherHost has a host decide about those who knock at another's door.
+func TestOtherHost(t *testing.T) {
+	t.Parallel()
+	claire := start(t, "create", "Claire")
+	invite := claire.ready().Invite
+	paul := start(t, "join", "Paul", invite)
+	claire.admits(paul)
+	claire.tell("role Paul host")
+	paul.await("Paul as host", func(e event) bool {
+		return e.Event == "roster" && len(e.Members) == 2 && e.Members[0].Role == e.Members[1].Role
+	})
+	for name, command := range map[string]string{"Emma": "admit", "Léa": "deny"} {
+		guest := start(t, "join", name, invite)
+		if k := paul.await("knock", named("knock", name)); k.Door != "Claire" {
+			t.Errorf("Paul was told %+v", k)
+		}
+		if k := claire.await("knock", named("knock", name)); k.Door != "" {
+			t.Errorf("Claire was told %+v", k)
+		}
+		paul.tell("%s %s", command, name)
+		if command == "deny" {
+			guest.exits(statusDenied)
+		} else {
+			guest.ready()
+		}
+	}
+}
+
 // TestCommands does everything there is on stdin.
 func TestCommands(t *testing.T) {
 	t.Parallel()

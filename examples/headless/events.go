@@ -28,8 +28,16 @@ type personData struct {
 	Verified bool   `json:"verified"`
 }
 
-type personKey struct {
-	Key string `json:"key"`
+// knockData is somebody who knocks, and at whose door if it isn't ours.
+type knockData struct {
+	personData
+	Door    string `json:"door,omitempty"`
+	DoorKey string `json:"door_key,omitempty"`
+}
+
+type knockGoneData struct {
+	Key     string `json:"key"`
+	DoorKey string `json:"door_key,omitempty"`
 }
 
 type memberData struct {

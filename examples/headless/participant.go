@@ -149,7 +149,11 @@ func (p *participant) event(e meet.Event) {
 	case meet.Knocked:
 		p.knock(e.Knock)
 	case meet.KnockGone:
-		p.out.event("knock_gone", personKey{hexKey(e.Identity)}, "%s no longer knocks", e.Identity)
+		d := knockGoneData{Key: hexKey(e.Identity)}
+		if !e.Door.IsZero() {
+			d.DoorKey = hexKey(e.Door)
+		}
+		p.out.event("knock_gone", d, "%s no longer knocks", e.Identity)
 	case meet.MemberJoined:
 		p.member("member_joined", e.Member, "is in")
 	case meet.MemberChanged:
@@ -201,8 +205,13 @@ func (p *participant) snapshot(s meet.Snapshot) {
 }
 
 func (p *participant) knock(k meet.Knock) {
-	d := personData{Name: k.Name, Key: hexKey(k.Identity), Verified: k.Verified}
-	p.out.event("knock", d, "%s knocks (%s): admit or deny?", k.Name, k.Identity)
+	d := knockData{personData: personData{Name: k.Name, Key: hexKey(k.Identity), Verified: k.Verified}}
+	if k.Door.IsZero() {
+		p.out.event("knock", d, "%s knocks (%s): admit or deny?", k.Name, k.Identity)
+		return
+	}
+	d.Door, d.DoorKey = p.nameOf(k.Door), hexKey(k.Door)
+	p.out.event("knock", d, "%s knocks at the door of %s (%s): admit or deny?", k.Name, d.Door, k.Identity)
 }
 
 func (p *participant) member(event string, m meet.Member, what string) {

@@ -50,6 +50,7 @@ const patience = 60 * time.Second
 type event struct {
 	Time      time.Time
 	Event     string
+	Door      string
 	Name      string
 	Key       string
 	Invite    string
