@@ -31,6 +31,10 @@ const (
 	StreamPrivate = 2
 	// StreamReaction is the stream of reactions.
 	StreamReaction = 3
+	// StreamFile is the stream of announcements of files for everybody.
+	StreamFile = 4
+	// StreamPrivateFile is the kind of those for one person. They are never sealed for all (FIL-2).
+	StreamPrivateFile = 5
 	// FirstMediaStream is the first of those for media; each encoding has its own.
 	FirstMediaStream = 16
 )

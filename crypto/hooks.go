@@ -26,6 +26,7 @@ type hooks struct {
 	noBufferLimit  bool // KEY-8: keep every packet of an unknown key
 	sourceReplay   bool // MED-3: seal a source packet again
 	messageSigned  bool // MSG-1: don't verify the author's signature
-	sealedPrivate  bool // MSG-4: open private messages that were sealed for all
+	sealedPrivate  bool // MSG-4, FIL-2: open what is for one person though it was sealed for all
 	opening        bool // VER-4: don't open the asker's commitment
+	fileContext    bool // FIL-5: don't authenticate a chunk's transfer, place and end
 }

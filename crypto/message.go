@@ -15,6 +15,8 @@ const (
 	MaxPrivateBody = 32 + MaxChatBody
 	// MaxReactionBody is that of a reaction.
 	MaxReactionBody = 32
+	// MaxFileBody is that of an announcement of a file.
+	MaxFileBody = 400
 )
 
 // MessageID names a message of one author.
@@ -54,13 +56,18 @@ func maxBody(stream uint8) int {
 		return MaxPrivateBody
 	case StreamReaction:
 		return MaxReactionBody
+	case StreamFile, StreamPrivateFile:
+		return MaxFileBody
 	default:
 		return -1
 	}
 }
 
-// maySeal says whether a kind is sealed for all readers. Private messages aren't: each of them has the key (MSG-4).
-func maySeal(stream uint8) bool { return maxBody(stream) >= 0 && stream != StreamPrivate }
+// maySeal says whether a kind is sealed for all readers. What is for one person isn't: each of them has the key (MSG-4,
+// FIL-2).
+func maySeal(stream uint8) bool {
+	return maxBody(stream) >= 0 && stream != StreamPrivate && stream != StreamPrivateFile
+}
 
 // SignMessage returns the signed message, which SealMessage seals for all, or a pair
 // session carries to who missed it (MSG-3). The errors are ErrStream and ErrTooLarge.
@@ -149,7 +156,7 @@ func (r *ReaderKeys) OpenMessage(now time.Time, packet []byte) (Message, error) 
 	if err != nil {
 		return Message{}, err
 	}
-	if !maySeal(h.Stream) && !(r.off.sealedPrivate && h.Stream == StreamPrivate) {
+	if !maySeal(h.Stream) && (maxBody(h.Stream) < 0 || !r.off.sealedPrivate) {
 		return Message{}, ErrStream
 	}
 	signedMessage, err := r.open(now, nil, packet, h)

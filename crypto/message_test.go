@@ -112,7 +112,7 @@ func TestMessageSizes(t *testing.T) {
 	w := newWorld(t)
 	r := w.reader()
 	w.rotate(r)
-	for stream, limit := range map[uint8]int{StreamChat: 4096, StreamData: 8192, StreamReaction: 32} {
+	for stream, limit := range map[uint8]int{StreamChat: 4096, StreamData: 8192, StreamReaction: 32, StreamFile: 400} {
 		sig := must(SignMessage(w.sender, stream, MessageID{}, epoch0, make([]byte, limit)))
 		_, packet, err := ParseSealedMessage(must(w.keys.Stream(stream).SealMessage(sig)))
 		if err != nil {
@@ -136,7 +136,7 @@ func TestMessageSizes(t *testing.T) {
 	if _, err := SignMessage(w.sender, StreamPrivate, MessageID{}, epoch0, make([]byte, MaxPrivateBody+1)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("private, a byte too many: %v", err)
 	}
-	for _, stream := range []uint8{4, 15, 16, 255} {
+	for _, stream := range []uint8{6, 15, 16, 255} {
 		if _, err := SignMessage(w.sender, stream, MessageID{}, epoch0, nil); !errors.Is(err, ErrStream) {
 			t.Errorf("sign on stream %d: %v", stream, err)
 		}

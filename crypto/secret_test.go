@@ -24,7 +24,7 @@ var publicTypes = []string{
 	"Hash", "MeetingID", "IdentityKey", "MeetingKey", "StaticKey", "Signature", "Nonce",
 	"InviteID", "InviteKey", "Bundle", "Door", "Knock", "PairEvent", "Epoch", "KeyView",
 	"KeyStatement", "KeyAnnounce", "EquivocationError", "MediaFlags", "MediaHeader",
-	"MediaPacket", "MessageID", "Message", "Language", "Verification", "Person",
+	"MediaPacket", "FileID", "MessageID", "Message", "Language", "Verification", "Person",
 	"Invite", // its two fields hide themselves: see below
 	"Link",   // its text is its purpose: TestLinkIsNotLogged
 }
@@ -63,6 +63,8 @@ func secretValues(t *testing.T) map[string]struct {
 	a, b := pairOf(t)
 	connect(t, a, b)
 	comparison, _ := StartComparison(epoch0, inc, member(2).Bundle())
+	fileKey := NewFileKey()
+	fileCipher := must(fileKey.Cipher(testMeeting, inc.Key(), member(2).Key(), FileID{}))
 	return map[string]entry{
 		"Identity":      {id, [][]byte{id.seed}},
 		"Incarnation":   {inc, [][]byte{inc.key[:32], inc.static}},
@@ -75,6 +77,8 @@ func secretValues(t *testing.T) map[string]struct {
 		"SenderKeys":    {w.keys, [][]byte{w.keys.current.key}},
 		"SenderStream":  {w.keys.Stream(16), [][]byte{w.keys.current.key}},
 		"ReaderKeys":    {r, [][]byte{w.keys.current.key}},
+		"FileKey":       {fileKey, [][]byte{fileKey.key[:]}},
+		"FileCipher":    {fileCipher, [][]byte{fileKey.key[:]}},
 		"Comparison":    {comparison, [][]byte{comparison.nonce[:]}},
 	}
 }

@@ -23,6 +23,9 @@ const (
 	labelWords            = "words"
 	labelPairCommitment   = "pair commitment"
 	labelPairWords        = "pair words"
+	labelFileID           = "file id"
+	labelFileChunks       = "file chunks"
+	labelFileTransfer     = "file transfer"
 
 	// Prologues and HKDF info, in full.
 	doorPrologue = protocol + "door\x00"

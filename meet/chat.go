@@ -97,7 +97,12 @@ func (m *Meeting) sayAny(ctx context.Context, stream uint8, body []byte, to *cry
 }
 
 // messagePermission is what a member needs in order to send a kind of message (ROS-22).
-func messagePermission(uint8) Permissions { return roster.Chat }
+func messagePermission(stream uint8) Permissions {
+	if isFileStream(stream) {
+		return roster.Files
+	}
+	return roster.Chat
+}
 
 // mayMessage says whether this member may send a kind of message at present.
 func (m *Meeting) mayMessage(stream uint8) error {
@@ -208,6 +213,9 @@ func (m *Meeting) show(p *peer, msg crypto.Message, now time.Time) {
 	if !ok || m.roster.Policy.Allows(from.Role)&messagePermission(msg.Stream) == 0 && !m.config.hooks.allPermitted {
 		return
 	}
+	if isFileStream(msg.Stream) && !m.takesAnnouncement(p, msg) {
+		return
+	}
 	if msg.Stream == crypto.StreamReaction {
 		m.reacted(p, from, msg, now)
 		return
@@ -220,6 +228,10 @@ func (m *Meeting) show(p *peer, msg crypto.Message, now time.Time) {
 	}
 	m.send(p, pairMessage{Received: []crypto.MessageID{msg.ID}})
 	if !m.chats.first(p.key, msg.ID) {
+		return
+	}
+	if isFileStream(msg.Stream) {
+		m.fileAnnounced(p, from, msg)
 		return
 	}
 	if msg.Stream == crypto.StreamChat || private {

@@ -34,6 +34,9 @@ type Config struct {
 	// tests that prove what others can see.
 	Tap func(at transport.TapPoint, from transport.PeerKey, data []byte)
 
+	// MaxFileSize is the largest file to offer or to receive, in bytes. 0 is 4 GiB, a negative one none.
+	MaxFileSize int64
+
 	hooks hooks
 }
 
@@ -43,11 +46,12 @@ type hooks struct {
 	pair    func(from crypto.MeetingKey, msg pairMessage) // every pair message it took
 
 	// What a hostile member's client does.
-	extra        func() []crypto.MeetingKey // KEY-4: announces these as readers too
-	silent       func() bool                // says nothing
-	unpermitted  bool                       // ROS-22: sends whatever the policy says
-	ignoreEnding bool                       // goes on when it is put out
-	noGossip     bool                       // GOS-2: forwards nothing
+	extra        func() []crypto.MeetingKey              // KEY-4: announces these as readers too
+	silent       func() bool                             // says nothing
+	unpermitted  bool                                    // ROS-22: sends whatever the policy says
+	ignoreEnding bool                                    // goes on when it is put out
+	noGossip     bool                                    // GOS-2: forwards nothing
+	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
 
 	// Twins: without the protection.
 	keepKeys      bool // KEY-6: no fresh key when readers go
@@ -73,6 +77,11 @@ type hooks struct {
 	anyConsent    bool // REC-2: takes a consent to any recording as one to this
 	trustRecorder bool // REC-3: believes whoever records
 	anyRecipient  bool // MSG-5: shows what is for somebody else
+	anyFileReader bool // FIL-2: takes announcements for others
+	anyReader     bool // FIL-3: sends a file to whoever asks
+	keepUploads   bool // FIL-7: goes on sending to who is out
+	noPacing      bool // FIL-9: sends as fast as it can
+	anyContent    bool // FIL-6: takes content whatever its hash
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).
@@ -119,6 +128,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.MaxFileSize == 0 {
+		c.MaxFileSize = defaultFileSize
 	}
 	if c.Policy == (Policy{}) {
 		c.Policy = DefaultPolicy()

@@ -44,6 +44,20 @@ var (
 	ErrNoRecording = errors.New("this person neither records nor asks to")
 	// ErrTooManyRecordings: a member consents to at most 8 recordings at a time (STA-1).
 	ErrTooManyRecordings = errors.New("you have consented to eight recordings: withdraw one first")
+	// ErrFileGone: the file isn't offered to this member, or not any more: its sender withdrew it, left, or began anew.
+	ErrFileGone = errors.New("this file is no longer offered: ask for it to be sent again")
+	// ErrFileContent: what came isn't what was announced, or the sender's copy has changed. Discard what was received.
+	ErrFileContent = errors.New("the file that came is not the one that was announced: discard it")
+	// ErrFileUnreadable: the sender couldn't read its file.
+	ErrFileUnreadable = errors.New("the sender can't read this file")
+	// ErrFileCancelled: the receiver, perhaps oneself, cancelled the transfer.
+	ErrFileCancelled = errors.New("the transfer was cancelled")
+	// ErrFileTooLarge: a file is larger than Config.MaxFileSize.
+	ErrFileTooLarge = errors.New("the file is too large")
+	// ErrFileName: a file's name is empty, over 255 bytes, or not UTF-8.
+	ErrFileName = errors.New("a file's name is 1 to 255 bytes of UTF-8")
+	// ErrFileBusy: this file is being received, or MaxFileOffers files are offered: withdraw some.
+	ErrFileBusy = errors.New("this file is being received, or too many are offered")
 	// ErrIsolated: a host hasn't shown for 100 s that it hears us, so nothing is sent (PRE-5).
 	ErrIsolated = errors.New("no host has heard us for 100 s: sending has stopped")
 )

@@ -49,6 +49,7 @@ type Snapshot struct {
 	Generation uint64
 	// Recordings are those that members make or ask to make.
 	Recordings []Recording
+	Files      []FileOffer // live ones, this member's own too, oldest first
 }
 
 // Lagged says that this reader was more than EventBuffer events behind; a Snapshot follows.
@@ -165,6 +166,41 @@ type Data struct {
 // consent or lacks it. This member's own is among them: write only while it runs.
 type RecordingChanged struct{ Recording Recording }
 
+// FileOffered says that a member offers a file: see Meeting.ReceiveFile.
+type FileOffered struct{ Offer FileOffer }
+
+// FileWithdrawn says that a file can't be had any more: its sender, perhaps oneself, withdrew it, is gone or began anew, or
+// may not send files. What was not received by then fails.
+type FileWithdrawn struct{ Offer FileOffer }
+
+// FileState is what a transfer does at present.
+type FileState uint8
+
+// The states.
+const (
+	FileRunning FileState = 1 // it goes on
+	FilePaused  FileState = 2 // the receiver paused it
+	FileWaiting FileState = 3 // for the other side: the link is lost, or too much is under way; it goes on by itself
+)
+
+// FileProgress says how far a transfer is, at most four times a second for each.
+type FileProgress struct {
+	Offer FileOffer
+	// Peer is the other side: the receiver if Sending, else the sender.
+	Peer    Member
+	Sending bool
+	Done    int64 // bytes; for a sender, those the receiver says it has
+	State   FileState
+}
+
+// FileDone says that a transfer is over, for a receiver with the error that FileTransfer.Wait returns.
+type FileDone struct {
+	Offer   FileOffer
+	Peer    Member // the other side
+	Sending bool
+	Err     error // nil: all of it arrived
+}
+
 // VerifyRequested says that a member compares words with us alone; show them, and call MarkVerified if they match.
 type VerifyRequested struct {
 	From         Member
@@ -221,3 +257,7 @@ func (MuteRequested) isEvent()    {}
 func (VerifyRequested) isEvent()  {}
 func (Warning) isEvent()          {}
 func (Ended) isEvent()            {}
+func (FileOffered) isEvent()      {}
+func (FileWithdrawn) isEvent()    {}
+func (FileProgress) isEvent()     {}
+func (FileDone) isEvent()         {}

@@ -3,6 +3,7 @@ package meet
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -42,6 +43,8 @@ func With(c Config, names ...string) Config {
 		"anyRecipient": &h.anyRecipient, "repeatedState": &h.repeatedState, "anyReaction": &h.anyReaction, "anyAsker": &h.anyAsker, "recordAnyway": &h.recordAnyway, "anyConsent": &h.anyConsent, "trustRecorder": &h.trustRecorder,
 		"noLimits": &h.noLimits, "anyTime": &h.anyTime, "keepLobby": &h.keepLobby, "keepPeers": &h.keepPeers,
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
+		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
+		"anyContent": &h.anyContent,
 	}
 	for _, n := range names {
 		*all[n] = true
@@ -206,5 +209,61 @@ func (m *Meeting) InjectAltered(ctx context.Context, to crypto.MeetingKey) error
 		a.Hand = 1
 		m.sendTo(to, pairMessage{State: &a})
 		return nil
+	})
+}
+
+// What tests of files need.
+type (
+	FileAnnounce = fileAnnounce
+	FileDown     = fileDown
+)
+
+// SafeFileName is FileOffer.SafeName's.
+var SafeFileName = safeFileName
+
+// ChangeFile has a member change what it sends of a file, by chunk.
+func ChangeFile(c Config, f func(chunk uint64, d FileDown) FileDown) Config {
+	c.hooks.fileDown = f
+	return c
+}
+
+// Announce has a member send any announcement of a file to somebody, as if to a person if to isn't zero.
+func (m *Meeting) Announce(ctx context.Context, peer crypto.MeetingKey, a FileAnnounce, to crypto.IdentityKey) (crypto.MessageID, error) {
+	id, stream, body := crypto.NewMessageID(), uint8(crypto.StreamFile), encode(a)
+	if !to.IsZero() {
+		stream, body = crypto.StreamPrivateFile, append(to[:], body...)
+	}
+	signed, err := crypto.SignMessage(m.self, stream, id, time.Now(), body)
+	if err != nil {
+		return id, err
+	}
+	return id, m.InjectMessage(ctx, peer, PairMessage{Resend: &ResentMessage{Stream: stream, Signed: signed}})
+}
+
+// KnowFile has a member know of a file that it wasn't offered, as if another had told it.
+func (m *Meeting) KnowFile(ctx context.Context, o FileOffer) error {
+	return command(ctx, m, func() error {
+		m.files.offers[o.ID] = &offeredFile{FileOffer: o}
+		return nil
+	})
+}
+
+// AskRaw opens a file stream and sends any first frame; it returns what comes back.
+func (m *Meeting) AskRaw(ctx context.Context, to crypto.MeetingKey, frame []byte) ([]byte, error) {
+	s, err := m.host.OpenFile(ctx, peerKey(to))
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	if err := s.Send(frame, time.Second); err != nil {
+		return nil, err
+	}
+	return s.Receive(5 * time.Second)
+}
+
+// SealAsk seals a request for a file, with a fresh key.
+func (m *Meeting) SealAsk(ctx context.Context, o FileOffer) ([]byte, error) {
+	return call(ctx, m, func() ([]byte, error) {
+		return m.askFile(&FileTransfer{m: m, offer: o}, crypto.NewFileKey())
 	})
 }

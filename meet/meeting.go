@@ -63,6 +63,7 @@ type Meeting struct {
 	started    bool         // past the first fold
 	ending     bool
 	reason     error // why, when ending
+	files      files
 }
 
 // newMeeting prepares a meeting whose set is complete. The caller starts it.
@@ -82,6 +83,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	m.door = newDoor()
 	m.keys = distribution{keys: keys, readers: map[crypto.MeetingKey]bool{}, unacked: map[crypto.MeetingKey]bool{}}
 	m.chats = newChats()
+	m.files = newFiles()
 	m.watch = watch{warned: map[warningKey]Member{}, heardAt: time.Now()}
 	m.plane = newPlane(m.id, self, keys, suiteOf(set), host, planeHooks{
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
@@ -115,6 +117,8 @@ func (m *Meeting) run() {
 			m.transported(e)
 		case d := <-m.host.Doors():
 			m.spawn(func() { m.answerDoor(d) })
+		case s := <-m.host.Files():
+			m.spawn(func() { m.serveFile(s) })
 		case <-m.signals.wake:
 			m.signalled()
 		case <-tick.C:
@@ -331,6 +335,7 @@ func (m *Meeting) tick(now time.Time) {
 	m.observeRecordings(now)
 	m.keysTick(now)
 	m.chatsTick(now)
+	m.filesTick(now)
 	m.doorTick(now)
 	m.askAtDoors(now)
 }

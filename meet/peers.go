@@ -62,7 +62,7 @@ type peer struct {
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
@@ -72,6 +72,8 @@ const (
 	offerBurst, offerRate           = 4, 1   // each makes a media session
 	comparisonBurst, comparisonRate = 4, 0.2 // each shows the user something (VER-4)
 	contradictBurst, contradictRate = 8, 1   // each is a signature to verify (PRE-7)
+	fileBurst, fileRate             = 64, 1  // announcements of files, each of which shows the user something (FIL-8)
+	askBurst, askRate               = 16, 4  // requests for files (FIL-8)
 )
 
 // addPeer begins with a member who is new on the roster.
@@ -245,10 +247,17 @@ func (m *Meeting) deliver(p *peer, packet []byte) {
 // packet takes one pair packet.
 func (m *Meeting) packet(p *peer, data []byte) {
 	now := time.Now()
+	if content := m.unseal(p, data, now); content != nil {
+		m.message(p, content, now)
+	}
+}
+
+// unseal opens a pair packet, does what its handshake needs, and returns its content, or nil if it has none.
+func (m *Meeting) unseal(p *peer, data []byte, now time.Time) []byte {
 	ev, err := p.session.Receive(now, data)
 	if err != nil {
 		m.log.Debug("pair packet refused", "error", err)
-		return
+		return nil
 	}
 	m.deliver(p, ev.Reply)
 	if ev.Respond {
@@ -268,8 +277,8 @@ func (m *Meeting) packet(p *peer, data []byte) {
 	if ev.Data != nil {
 		m.watch.heardAt, p.heardAt = now, now
 		m.presence.Alive(p.key, now)
-		m.message(p, ev.Data, now)
 	}
+	return ev.Data
 }
 
 // respond answers an initiation. A replayed offer is stale and does nothing (PAI-2).
@@ -329,6 +338,7 @@ func (m *Meeting) greet(p *peer) {
 	if raw := m.presenceBeat(); raw != nil {
 		m.send(p, pairMessage{Heartbeat: raw})
 	}
+	m.files.wake(p.key)
 }
 
 // tend does for a peer what time brings: dialling, handshakes, media offers.

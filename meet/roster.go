@@ -108,6 +108,7 @@ func (m *Meeting) follow() {
 	}
 	if self == nil {
 		m.emit(events...)
+		m.filesFollow()
 		m.selfGone(before)
 		return
 	}
@@ -135,6 +136,7 @@ func (m *Meeting) follow() {
 	m.readersChanged(removal)
 	m.emit(events...)
 	m.observeStates()
+	m.filesFollow()
 	if before.Hash != now.Hash {
 		m.beatSoon()
 		m.emit(RosterChanged{Hash: now.Hash, Generation: m.keys.generation(), Members: m.members(), Policy: now.Policy})
@@ -245,7 +247,7 @@ func (m *Meeting) memberByKey(k crypto.MeetingKey) (Member, bool) {
 func (m *Meeting) snapshot() Snapshot {
 	return Snapshot{
 		Members: m.members(), Knocks: m.knocks(), Tracks: m.plane.tracks(), Policy: m.roster.Policy,
-		RosterHash: m.roster.Hash, Generation: m.keys.generation(), Recordings: m.recordingsNow(),
+		RosterHash: m.roster.Hash, Generation: m.keys.generation(), Recordings: m.recordingsNow(), Files: m.files.live(),
 	}
 }
 

@@ -22,6 +22,8 @@ const (
 	maxRecordSize   = 1_024
 	maxRecords      = 64
 	maxSharedInvite = 64
+	maxFileFrame    = crypto.FileChunk + 64
+	maxFileReply    = 32
 )
 
 // pairMessage is what a pair session carries: a map with exactly one field (SPEC §9.1).
@@ -50,6 +52,7 @@ type pairMessage struct {
 
 	Contradiction *memberHeartbeat `cbor:"25,keyasint,omitempty"` // PRE-7
 	Mute          *muteRequest     `cbor:"22,keyasint,omitempty"`
+	FileAsk       *fileAsk         `cbor:"23,keyasint,omitempty"` // on a file stream alone
 }
 
 // keyAck acknowledges a wrap (KEY-6).
@@ -186,6 +189,52 @@ type doorWelcome struct {
 type earlyData struct {
 	Media []byte `cbor:"1,keyasint,omitempty"` // an offer in message 1, an answer in message 2
 }
+
+// fileAnnounce is the body of a message about a file: an offer, or the withdrawal of an earlier one (FIL-1). In a message
+// to one person it follows that person's identity.
+type fileAnnounce struct {
+	Name      string            `cbor:"1,keyasint,omitempty"`
+	Size      uint64            `cbor:"2,keyasint,omitempty"`
+	Hash      *crypto.Hash      `cbor:"3,keyasint,omitempty"` // SHA-256 of the content
+	Withdrawn *crypto.MessageID `cbor:"4,keyasint,omitempty"` // the offer's
+}
+
+// fileAsk is the first frame of a file stream, in a packet of the pair session: what is wanted, from which chunk, and
+// under which fresh key (FIL-4).
+type fileAsk struct {
+	File crypto.FileID  `cbor:"1,keyasint"`
+	From uint64         `cbor:"2,keyasint,omitempty"`
+	Key  crypto.FileKey `cbor:"3,keyasint"`
+}
+
+// fileDown is what the sender of a file says on its stream: a map with exactly one field (SPEC §9.5).
+type fileDown struct {
+	Chunk   []byte      `cbor:"1,keyasint,omitempty"` // sealed
+	Refused fileRefusal `cbor:"2,keyasint,omitempty"`
+}
+
+// fileUp is what the receiver says after its first frame: a map with exactly one field (SPEC §9.5).
+type fileUp struct {
+	Taken uint64  `cbor:"1,keyasint,omitempty"` // how many chunks it has, from the file's first
+	Ended fileEnd `cbor:"2,keyasint,omitempty"`
+}
+
+type fileRefusal uint8
+
+const (
+	refusedUnknown    fileRefusal = 1 // it isn't offered to you, or no longer
+	refusedBusy       fileRefusal = 2 // too much is under way: ask again
+	refusedUnreadable fileRefusal = 3 // the content can't be read, or has changed
+)
+
+type fileEnd uint8
+
+const (
+	endedComplete  fileEnd = 1 // all of it came, and its hash is right
+	endedPaused    fileEnd = 2
+	endedCancelled fileEnd = 3
+	endedWrong     fileEnd = 4 // it isn't what was announced
+)
 
 // decodeOne decodes a map with exactly one field, which is what every message here is (SPEC §9): so each has one meaning.
 func decodeOne(raw []byte, limit int, v any) error {

@@ -31,8 +31,10 @@ func (h *Host) Dismiss(key PeerKey, last [][]byte) {
 		p.inbound.cancel()
 		p.inbound = nil
 	}
+	files := h.stopFilesLocked(p)
 	sender.replace(last)
 	h.mu.Unlock()
+	files.reset()
 	if link != nil {
 		link.close(ErrNotAllowed)
 	}

@@ -32,7 +32,8 @@
 //
 // Pair channel: a reliable, ordered stream of frames per connected member pair. Room:
 // GossipSub among members, for what everybody must see. Door: streams of frames with
-// anybody, while SetDoorOpen(true). Media link: two unreliable packet streams (audio and
+// anybody, while SetDoorOpen(true). File streams: of frames, between members, as many as there are transfers, so that
+// what is long never stands before what is urgent. Media link: two unreliable packet streams (audio and
 // video) per member pair; the sealed payload names its own stream, so nothing is
 // negotiated when tracks come and go, and no SDP exists.
 //

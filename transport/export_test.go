@@ -7,11 +7,11 @@ import (
 )
 
 // Unsafe turns protections off.
-type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers bool }
+type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles bool }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers}
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles}
 	return c
 }
 

@@ -103,6 +103,7 @@ type unsafeSwitches struct {
 	resendPlain    bool // retransmissions under the old sequence number
 	anyFingerprint bool // any DTLS certificate
 	replayOffers   bool // old offers are answered
+	keepFiles      bool // file streams outlive their peer's membership
 }
 
 // TapPoint is where Config.Tap saw something.
@@ -113,6 +114,7 @@ const (
 	TapStream TapPoint = "stream" // raw bytes of any libp2p stream
 	TapDoor   TapPoint = "door"   // a frame
 	TapPair   TapPoint = "pair"   // a frame
+	TapFile   TapPoint = "file"   // a frame
 	TapGossip TapPoint = "gossip" // a message of the room
 	TapMedia  TapPoint = "media"  // a media payload
 )
@@ -155,6 +157,7 @@ type Host struct {
 	libp2p  *libp2pHost
 	room    *room
 	doors   chan *DoorStream
+	files   chan *FileStream
 	media   *mediaConfig
 	streams sync.WaitGroup // every goroutine of ours
 
@@ -174,6 +177,7 @@ type peerState struct {
 	doors   int // open door streams, ours and theirs
 	pair    *pairSender
 	inbound *pairReceiver
+	files   map[*FileStream]struct{} // ours and theirs
 	link    *Link
 	expiry  *time.Timer    // closes a stranger's connections
 	sees    netip.AddrPort // where this peer says it sees our UDP socket
@@ -206,6 +210,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		log:      config.Logger,
 		filter:   &addressFilter{network: config.Network, any: config.unsafe.anyAddress},
 		doors:    make(chan *DoorStream, config.MaxDoors),
+		files:    make(chan *FileStream, maxFileStreams),
 		doorRate: newRateLimiter(),
 		peers:    make(map[peer.ID]*peerState),
 	}

@@ -75,10 +75,12 @@ func (h *Host) Revoke(key PeerKey) {
 	link, connected := p.link, p.conns > 0
 	p.link = nil
 	h.stopPairLocked(p)
+	files := h.stopFilesLocked(p)
 	if connected {
 		h.events.post(PeerDisconnected{key})
 	}
 	h.mu.Unlock()
+	files.reset()
 	if link != nil {
 		link.close(ErrNotAllowed)
 	}
@@ -154,6 +156,7 @@ func (h *Host) disconnected(_ network.Network, c network.Conn) {
 	if p.conns == 0 {
 		p.sees = netip.AddrPort{}
 		h.stopPairLocked(p)
+		h.stopFilesLocked(p) // dead with the connection: no reset
 		if p.allowed && !h.closed {
 			h.events.post(PeerDisconnected{p.key})
 		}

@@ -20,9 +20,10 @@ const (
 	protocolDoor = "/huisclos/door/1"
 	protocolPair = "/huisclos/pair/1"
 	protocolRoom = "/huisclos/room/1"
+	protocolFile = "/huisclos/file/1"
 )
 
-// MaxFrame is the longest message on a door or pair stream and in the room, in bytes.
+// MaxFrame is the longest message on a door, pair or file stream and in the room, in bytes.
 const MaxFrame = 65535
 
 // Errors of the wire formats.

@@ -26,6 +26,13 @@ func (p *participant) command(line string) {
 		p.wordsAsked.Store(true)
 		p.askWords()
 		return
+	case "send": // reads all of it first
+		p.spawn(func() {
+			if err := p.send(p.m.Context(), argument); err != nil && p.m.Context().Err() == nil {
+				p.refuse(name, err)
+			}
+		})
+		return
 	case "verify":
 		p.spawn(func() { p.do(name, argument, p.verifyWith) })
 		return
@@ -48,9 +55,13 @@ func (p *participant) command(line string) {
 		"members": bare(p.showMembers),
 		"stats":   bare(p.showStats),
 		"end":     bare(p.m.End),
+		"accept":  p.accept,
+		"pause":   p.onTransfer((*meet.FileTransfer).Pause),
+		"resume":  p.onTransfer((*meet.FileTransfer).Resume),
+		"cancel":  p.onTransfer((*meet.FileTransfer).Cancel),
 	}[name]
 	if !known {
-		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, say, tell, react, hand, askmute, record, members, words, stats, leave and end"))
+		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, say, tell, react, hand, askmute, record, send, accept, pause, resume, cancel, members, words, stats, leave and end"))
 		return
 	}
 	p.do(name, argument, do)

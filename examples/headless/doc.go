@@ -8,6 +8,6 @@
 //	                                                ├── meeting ◀──┤
 //	stdin ──▶ commands: admit, remove, say, … ──────┘              └──▶ tracks ──▶ --record DIR
 //
-// It contacts nobody but members, and writes nothing to disk but the identity and the recordings it was told to. It
+// It contacts nobody but members, and writes nothing to disk but the identity, the recordings and the files it was told to. It
 // never decodes or encodes media. README.md beside this file lists flags, commands, events and exit statuses.
 package main

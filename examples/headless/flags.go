@@ -29,13 +29,16 @@ flags:
   --admit auto|ask   create: let in whoever has a link, or ask for each (default ask)
   --listen ADDR      IP:PORT to listen on; one IPv4 and one IPv6 at most (default 127.0.0.1:0: this machine only)
   --duration D       leave after this time in the meeting, such as 90s or 1h
+  --files DIR        where accepted files go; nothing there is overwritten
+  --accept-files     accept every file that is offered, up to 4 GiB each
   --json             events as one JSON object a line
 
 commands on stdin:
   admit WHO | deny WHO | remove WHO | ban WHO | lock | unlock | role WHO host|member|viewer | invite
   verify WHO | say TEXT | tell WHO TEXT | react TEXT | hand up|down | askmute WHO
   record ask|consent WHO|withdraw WHO|stop | members | words | stats | leave | end
-  WHO is a name, or 8 or more digits of the beginning of a key
+  send FILE [WHO] | accept FILE-ID [PATH] | pause FILE-ID | resume FILE-ID | cancel FILE-ID
+  WHO is a name, or 8 or more digits of the beginning of a key; so of FILE-ID
 
 exit status: 0 left or ended, 2 bad usage, invite, identity or media file, 3 removed, 4 denied, 5 network
 `
@@ -60,6 +63,9 @@ type options struct {
 	duration time.Duration
 	json     bool
 	invite   string
+	files    string
+	// acceptFiles has every offered file received into files.
+	acceptFiles bool
 }
 
 // inputError is something that the user gave and that can't be used: exit status 2.
@@ -106,6 +112,8 @@ func (o *options) define(set *flag.FlagSet) {
 	set.Func("listen", "", o.addListen)
 	set.DurationVar(&o.duration, "duration", 0, "")
 	set.BoolVar(&o.json, "json", false, "")
+	set.StringVar(&o.files, "files", "", "")
+	set.BoolVar(&o.acceptFiles, "accept-files", false, "")
 	if o.mode == modeCreate {
 		set.Func("admit", "", func(s string) error {
 			o.open = s == "auto"
@@ -145,6 +153,9 @@ func (o *options) rest(args []string) error {
 	}
 	if err := crypto.CheckName(o.name); err != nil {
 		return badInput("--name: %w", err)
+	}
+	if o.acceptFiles && o.files == "" {
+		return badInput("--accept-files: say where to, with --files DIR")
 	}
 	if o.duration < 0 {
 		return badInput("--duration: %v is not a time to stay", o.duration)

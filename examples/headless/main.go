@@ -79,6 +79,11 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 			return err
 		}
 	}
+	shared, err := newFiles(o)
+	if err != nil {
+		return err
+	}
+	defer shared.close()
 	var link meet.Invite
 	if o.mode == modeJoin {
 		if link, err = readInvite(ctx, o.invite, lines); err != nil {
@@ -98,7 +103,9 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 	if err := ready(ctx, m, o, config.Identity, out); err != nil {
 		return errors.Join(err, m.Close())
 	}
-	return newParticipant(m, out, r).run(ctx, lines, o.duration, files, o.loop)
+	p := newParticipant(m, out, r)
+	p.files = shared
+	return p.run(ctx, lines, o.duration, files, o.loop)
 }
 
 func readInvite(ctx context.Context, text string, lines <-chan string) (meet.Invite, error) {

@@ -20,6 +20,7 @@ type participant struct {
 	out        *output
 	recordings *recordings // nil: nothing is recorded
 	tracks     tracks
+	files      *files
 	wantWords  chan struct{} // has room for one
 	wordsAsked atomic.Bool   // by a command, so that a refusal is reported
 	tasks      sync.WaitGroup
@@ -187,6 +188,8 @@ func (p *participant) event(e meet.Event) {
 		p.verify(e.From.Name, e.From.Identity, e.Verification)
 	case meet.Warning:
 		p.warning(e)
+	case meet.FileOffered, meet.FileWithdrawn, meet.FileProgress, meet.FileDone:
+		p.fileEvent(e)
 	}
 }
 

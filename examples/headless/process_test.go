@@ -84,6 +84,11 @@ type event struct {
 	Words     struct{ Fr, En []string }
 	Members   []memberData
 	Tracks    []trackStats
+
+	ID, SHA256 string
+	SafeName   string `json:"safe_name"`
+	Done, Size int64
+	Sending    bool
 }
 
 // process is one running headless.

@@ -257,6 +257,7 @@ type Host struct {
 	crashed atomic.Bool
 	tap     atomic.Pointer[func(Datagram)]
 	tapMu   sync.Mutex
+	uplink  uplink
 }
 
 var _ transport.Network = (*Host)(nil)
@@ -336,7 +337,7 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 		(*tap)(Datagram{At: time.Now(), From: addrPort(s.LocalAddr()), To: addrPort(to), Data: b})
 		s.host.tapMu.Unlock()
 	}
-	return s.PacketConn.WriteTo(b, to)
+	return s.writeVia(b, to)
 }
 
 type loggers struct{}
