@@ -36,6 +36,8 @@ type Config struct {
 
 	// MaxFileSize is the largest file to offer or to receive, in bytes. 0 is 4 GiB, a negative one none.
 	MaxFileSize int64
+	// Contacts are whom this member knows, by earlier meetings: at most MaxContacts, each identity once. See Contact.
+	Contacts []Contact
 
 	hooks hooks
 }
@@ -82,6 +84,7 @@ type hooks struct {
 	keepUploads   bool // FIL-7: goes on sending to who is out
 	noPacing      bool // FIL-9: sends as fast as it can
 	anyContent    bool // FIL-6: takes content whatever its hash
+	byName        bool // CON-1, CON-2: a name says who somebody is
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).
@@ -131,6 +134,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxFileSize == 0 {
 		c.MaxFileSize = defaultFileSize
+	}
+	if err := checkContacts(c.Contacts); err != nil {
+		return c, err
 	}
 	if c.Policy == (Policy{}) {
 		c.Policy = DefaultPolicy()

@@ -216,7 +216,7 @@ func (m *Meeting) knocked(v *visitor) (waiting bool) {
 	}
 	m.door.lobby[id] = v
 	m.door.version++
-	m.emit(Knocked{Knock{Identity: id, Name: v.knock.Name, Verified: m.verified[id], At: v.at}})
+	m.emit(Knocked{m.knock(v)})
 	return true
 }
 

@@ -28,13 +28,20 @@ type Member struct {
 	Connected bool
 	// Suspended: proven to have signed two histories; nothing is sealed to them (ROS-19).
 	Suspended bool
-	// Verified: words were compared with this identity.
+	// Verified: words were compared with this identity, in this meeting or one before (CON-1).
 	Verified bool
 	// Sends is what they send, as they announced it: what isn't here, such as the camera, is off. It is the reader's to
 	// keep, not to change.
 	Sends []SentStream
 	// HandRaised is since when they have had their hand up, by their own clock; zero if it is down.
 	HandRaised time.Time
+	// Known: they were a contact when they came in this time.
+	Known bool
+	// KnownAs is that contact's name then. If it isn't Name, show both.
+	KnownAs string
+	// Namesake is somebody else whose name reads like this one's, unless this person is verified. If Namesake.Verified,
+	// somebody may be pretending to be them (CON-2).
+	Namesake Namesake
 }
 
 // Snapshot is the first event of every reader, and follows every Lagged: who is in and what there is.
@@ -50,6 +57,8 @@ type Snapshot struct {
 	// Recordings are those that members make or ask to make.
 	Recordings []Recording
 	Files      []FileOffer // live ones, this member's own too, oldest first
+	// ActiveSpeaker is the key of the member who speaks, zero if nobody does.
+	ActiveSpeaker crypto.MeetingKey
 }
 
 // Lagged says that this reader was more than EventBuffer events behind; a Snapshot follows.
@@ -62,8 +71,14 @@ type Lagged struct {
 type Knock struct {
 	Identity crypto.IdentityKey // whom Admit and Deny are about
 	Name     string             // what they call themselves; it proves nothing
-	// Verified: words were once compared with this identity.
+	// Verified: words were once compared with this identity (CON-1).
 	Verified bool
+	// Known: they are a contact. KnownAs is that contact's name: if it isn't Name, show both.
+	Known   bool
+	KnownAs string
+	// Namesake is somebody else whose name reads like this one's: a contact, or somebody in the meeting. If
+	// Namesake.Verified, somebody may be pretending to be them (CON-2).
+	Namesake Namesake
 	At       time.Time // when they knocked, by this member's clock
 	// Door is whose door it is; zero for this member's own. Another's word for it that somebody waits is worth this: the
 	// owner of Identity knocked there, with this name, in this meeting. Whether they still wait only that one knows.
@@ -130,6 +145,14 @@ type TrackRemoved struct{ Track *RemoteTrack }
 
 // TrackChanged says that a track was muted or unmuted by its sender.
 type TrackChanged struct{ Track *RemoteTrack }
+
+// ActiveSpeaker says that another member speaks, perhaps this one, or that nobody does any more. It goes by the levels
+// that senders claim for their microphones: it is good for arranging pictures, and proves nothing. Who sends none is
+// never the active speaker (LEV-2).
+type ActiveSpeaker struct {
+	Member Member
+	OK     bool // false: nobody speaks
+}
 
 // Chat is a chat message, signed by From, and sealed for all or for this member alone.
 type Chat struct {
@@ -207,6 +230,10 @@ type VerifyRequested struct {
 	Verification crypto.Verification // its Words and Digits are what both see
 }
 
+// ContactChanged says that there is something to remember, if the user wants that: somebody was met, verified, or isn't
+// verified any more. Those met before a reader began are in Meeting.Contacts.
+type ContactChanged struct{ Contact Contact }
+
 // WarningKind is what a Warning is about.
 type WarningKind string
 
@@ -261,3 +288,5 @@ func (FileOffered) isEvent()      {}
 func (FileWithdrawn) isEvent()    {}
 func (FileProgress) isEvent()     {}
 func (FileDone) isEvent()         {}
+func (ContactChanged) isEvent()   {}
+func (ActiveSpeaker) isEvent()    {}

@@ -45,6 +45,7 @@ func With(c Config, names ...string) Config {
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent,
+		"byName":     &h.byName,
 	}
 	for _, n := range names {
 		*all[n] = true
@@ -266,4 +267,15 @@ func (m *Meeting) SealAsk(ctx context.Context, o FileOffer) ([]byte, error) {
 	return call(ctx, m, func() ([]byte, error) {
 		return m.askFile(&FileTransfer{m: m, offer: o}, crypto.NewFileKey())
 	})
+}
+
+// OperationsAfterEnd are all operations a member had at the end.
+func (m *Meeting) OperationsAfterEnd(ctx context.Context) (all [][]byte, err error) {
+	select {
+	case <-m.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	m.set.All(func(_ crypto.Hash, raw []byte) bool { all = append(all, raw); return true })
+	return all, nil
 }

@@ -125,13 +125,15 @@ func (m *Meeting) hideWaiting(p *peer) {
 
 func (m *Meeting) knockAt(p *peer, w *waiting) Knock {
 	id := w.knock.Bundle.Identity
-	return Knock{Identity: id, Name: w.knock.Name, Verified: m.verified[id], At: w.at, Door: p.session.Peer().Identity}
+	k := m.knockOf(id, w.knock.Name, w.at)
+	k.Door = p.session.Peer().Identity
+	return k
 }
 
 func (m *Meeting) knocks() []Knock {
 	all := make([]Knock, 0, len(m.door.lobby))
-	for id, v := range m.door.lobby {
-		all = append(all, Knock{Identity: id, Name: v.knock.Name, Verified: m.verified[id], At: v.at})
+	for _, v := range m.door.lobby {
+		all = append(all, m.knock(v))
 	}
 	for _, p := range m.peers {
 		for _, w := range p.waiting {

@@ -56,7 +56,6 @@ type Meeting struct {
 	own        *addressRecord                   // this member's, signed anew when its addresses change
 	records    map[crypto.MeetingKey]*knownRecord
 	history    []formerRoster // for ghosts
-	verified   map[crypto.IdentityKey]bool
 	watch      watch
 	link       *crypto.Link // by which this member came, nil for the creator
 	happened   []Event      // not published yet
@@ -64,6 +63,10 @@ type Meeting struct {
 	ending     bool
 	reason     error // why, when ending
 	files      files
+	contacts   contacts
+	voices     listening
+
+	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }
 
 // newMeeting prepares a meeting whose set is complete. The caller starts it.
@@ -77,7 +80,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		config: config, log: config.Logger, id: set.Meeting(), self: self, host: host,
 		events: newBroadcaster(), commands: make(chan func(), 64), ctx: ctx, cancel: cancel, done: make(chan struct{}),
 		set: set, roster: emptyRoster(set), presence: roster.NewPresence(self), peers: map[crypto.MeetingKey]*peer{},
-		records: map[crypto.MeetingKey]*knownRecord{}, verified: map[crypto.IdentityKey]bool{}, signals: newSignals(),
+		records: map[crypto.MeetingKey]*knownRecord{}, contacts: newContacts(config.Contacts, self.Identity()), signals: newSignals(),
 		shown: map[crypto.MeetingKey]shownState{}, recordings: map[crypto.MeetingKey]Recording{},
 	}
 	m.door = newDoor()
@@ -221,6 +224,22 @@ func call[T any](ctx context.Context, m *Meeting, f func() (T, error)) (T, error
 	}
 }
 
+// callAnyTime is call that also answers after the end. f changes nothing and doesn't fail.
+func callAnyTime[T any](ctx context.Context, m *Meeting, f func() T) (T, error) {
+	v, err := call(ctx, m, func() (T, error) { return f(), nil })
+	if err == nil || m.ctx.Err() == nil {
+		return v, err
+	}
+	select {
+	case <-m.done: // nobody else has the state any more
+		m.afterEnd.Lock()
+		defer m.afterEnd.Unlock()
+		return f(), nil
+	case <-ctx.Done():
+		return v, context.Cause(ctx)
+	}
+}
+
 func command(ctx context.Context, m *Meeting, f func() error) error {
 	_, err := call(ctx, m, func() (struct{}, error) { return struct{}{}, f() })
 	return err
@@ -338,4 +357,5 @@ func (m *Meeting) tick(now time.Time) {
 	m.filesTick(now)
 	m.doorTick(now)
 	m.askAtDoors(now)
+	m.listen(now)
 }

@@ -75,6 +75,7 @@ type planeOff struct {
 	keyFrames   bool // STR-5: ask the source however often members ask
 	mutedGuard  bool // STR-6: send what was recorded while muted
 	numbering   bool // STR-7: send the sources' own sequence numbers
+	levels      bool // LEV-1: take each packet's level at its word
 }
 
 // sender is another member's incarnation, as far as its media goes.

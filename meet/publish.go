@@ -74,6 +74,7 @@ type Publication struct {
 	source Source
 	kind   webrtc.RTPCodecType
 	muted  atomic.Bool // written with mu held, so that no packet is under way when Mute returns
+	level  levelMeter  // noted with mu held
 
 	change sync.Mutex // one Replace or Close at a time; held while the track's Bind and Unbind run
 	track  webrtc.TrackLocal
@@ -201,6 +202,7 @@ func (pub *Publication) Muted() bool { return pub.muted.Load() }
 func (pub *Publication) Mute(muted bool) {
 	pub.mu.Lock()
 	was := pub.muted.Swap(muted)
+	pub.level.forget()
 	if was && !muted {
 		pub.wantLocked(pub.plane.now()) // what came last is too old to go on from
 	}
@@ -292,6 +294,9 @@ func (pub *Publication) write(b *binding, h *rtp.Header, payload []byte) (int, e
 		pub.stats.Muted++
 		return size, nil
 	}
+	if level := pub.audioLevel(h); len(level) == 1 {
+		pub.level.note(level[0], pub.plane.now(), pub.plane.off.levels)
+	}
 	peers := pub.plane.recipients.Load()
 	if peers == nil || len(*peers) == 0 {
 		pub.stats.Unsent++
@@ -316,10 +321,8 @@ func (pub *Publication) send(h *rtp.Header, payload []byte, peers []transport.Pe
 		Flags: pub.frames.flags(h.Timestamp, payload), Marker: h.Marker,
 		SequenceNumber: h.SequenceNumber + n.sequenceOffset, Timestamp: h.Timestamp + n.timestampOffset, Payload: payload,
 	}
-	if pub.kind == webrtc.RTPCodecTypeAudio {
-		if level := h.GetExtension(AudioLevelExtension); len(level) == 1 {
-			m.HasLevel, m.AudioLevel = true, level[0]
-		}
+	if level := pub.audioLevel(h); len(level) == 1 {
+		m.HasLevel, m.AudioLevel = true, level[0]
 	}
 	sealed, err := pub.out.sealer.SealMedia(pub.buffer[:0], m)
 	m.Payload = nil
@@ -340,6 +343,14 @@ func (pub *Publication) send(h *rtp.Header, payload []byte, peers []transport.Pe
 	pub.plane.host.Fanout(pub.transportKind(), sealed, peers)
 	pub.count(m, len(payload), now)
 	return nil
+}
+
+// audioLevel is what the source says of its loudness, or nothing.
+func (pub *Publication) audioLevel(h *rtp.Header) []byte {
+	if pub.kind != webrtc.RTPCodecTypeAudio {
+		return nil
+	}
+	return h.GetExtension(AudioLevelExtension)
 }
 
 func (pub *Publication) transportKind() transport.Kind {

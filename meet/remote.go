@@ -44,6 +44,7 @@ type RemoteTrack struct {
 	codec  webrtc.RTPCodecParameters
 	ssrc   uint32
 	muted  atomic.Bool
+	level  levelMeter
 	plane  *plane
 
 	queue packetQueue
@@ -196,6 +197,9 @@ func (t *RemoteTrack) Read(b []byte) (n int, _ interceptor.Attributes, err error
 
 // deliver takes an opened packet of the track. It returns whether a key frame should be asked for, if it may.
 func (t *RemoteTrack) deliver(p *crypto.MediaPacket, now time.Time, may bool) (ask bool) {
+	if p.HasLevel && t.Kind() == webrtc.RTPCodecTypeAudio {
+		t.level.note(p.AudioLevel, now, t.plane.off.levels)
+	}
 	t.mu.Lock()
 	t.count(p)
 	if may && t.Kind() == webrtc.RTPCodecTypeVideo && !t.keySeen {

@@ -123,6 +123,9 @@ func (m *Meeting) follow() {
 		if key := member.Bundle.MeetingKey; key != m.self.Key() {
 			m.trackEvents(m.plane.setPermissions(key, now.Policy.Allows(member.Role)))
 		}
+		if r := member; r.Identity() != m.self.Identity() && (old == nil || old.Name != r.Name) {
+			events = append(events, m.meets(r, at)...)
+		}
 		switch {
 		case old == nil:
 			events = append(events, MemberJoined{m.memberOf(member)})
@@ -214,8 +217,9 @@ func (m *Meeting) memberOf(r *roster.Member) Member {
 	key := r.Bundle.MeetingKey
 	v := Member{
 		Identity: r.Identity(), Key: key, Name: r.Name, Role: r.Role, Creator: r.Creator, Suspended: r.Equivocated,
-		Self: key == m.self.Key(), Verified: m.verified[r.Identity()],
+		Self: key == m.self.Key(),
 	}
+	m.knownMember(&v)
 	if p := m.peers[key]; p != nil {
 		v.Away, v.Connected = p.away, p.connected && p.installed
 	}
@@ -248,6 +252,7 @@ func (m *Meeting) snapshot() Snapshot {
 	return Snapshot{
 		Members: m.members(), Knocks: m.knocks(), Tracks: m.plane.tracks(), Policy: m.roster.Policy,
 		RosterHash: m.roster.Hash, Generation: m.keys.generation(), Recordings: m.recordingsNow(), Files: m.files.live(),
+		ActiveSpeaker: m.voices.speaker.current,
 	}
 }
 

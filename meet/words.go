@@ -102,19 +102,6 @@ func (m *Meeting) giveUp(reply chan compared) {
 	}
 }
 
-// MarkVerified remembers, for this meeting, that words were compared with a person and matched.
-func (m *Meeting) MarkVerified(ctx context.Context, who crypto.IdentityKey) error {
-	return command(ctx, m, func() error {
-		r := m.roster.Member(who)
-		if r == nil {
-			return ErrNoSuchMember
-		}
-		m.verified[who] = true
-		m.emit(MemberChanged{m.memberOf(r)})
-		return nil
-	})
-}
-
 // comparing handles the three messages of a comparison (VER-4). Where both ask at once, the smaller meeting key's goes on
 // and the other's caller gets the same words.
 func (m *Meeting) comparing(p *peer, msg pairMessage, now time.Time) {

@@ -78,6 +78,7 @@ type protections struct {
 	headOrder  bool // ROS-1: an author names the heads with the lowest hashes
 	knocks     bool // IDN-7: an Admit needs no signature by whom it brings in
 	statics    bool // ROS-5: a repeated static counts as a repeated key
+	recordText bool // ATT-2: a record's readable part may say anything
 }
 
 func newFold(s *Set) *fold {

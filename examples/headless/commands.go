@@ -59,9 +59,14 @@ func (p *participant) command(line string) {
 		"pause":   p.onTransfer((*meet.FileTransfer).Pause),
 		"resume":  p.onTransfer((*meet.FileTransfer).Resume),
 		"cancel":  p.onTransfer((*meet.FileTransfer).Cancel),
+
+		"attendance": p.attendance,
+		"mark":       p.mark,
+		"unmark":     p.unmark,
+		"contacts":   bare(p.showContacts),
 	}[name]
 	if !known {
-		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, say, tell, react, hand, askmute, record, send, accept, pause, resume, cancel, members, words, stats, leave and end"))
+		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, pause, resume, cancel, members, words, stats, attendance, leave and end"))
 		return
 	}
 	p.do(name, argument, do)

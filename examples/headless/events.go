@@ -21,11 +21,47 @@ type inviteData struct {
 	Invite string `json:"invite"` // a secret
 }
 
-// personData names somebody.
+// personData names somebody. Namesake is somebody else whose name reads the same.
 type personData struct {
+	Name     string        `json:"name"`
+	Key      string        `json:"key"`
+	Verified bool          `json:"verified"`
+	Known    bool          `json:"known"`
+	KnownAs  string        `json:"known_as,omitempty"`
+	Namesake *namesakeData `json:"namesake,omitempty"`
+}
+
+type namesakeData struct {
 	Name     string `json:"name"`
 	Key      string `json:"key"`
 	Verified bool   `json:"verified"`
+}
+
+func (d *personData) familiar(known bool, knownAs string, n meet.Namesake) {
+	d.Known, d.KnownAs = known, knownAs
+	if !n.Identity.IsZero() {
+		d.Namesake = &namesakeData{n.Name, hexKey(n.Identity), n.Verified}
+	}
+}
+
+// about is what there is to say of somebody's identity, or empty.
+func (d *personData) about() string {
+	var words []string
+	if d.Verified {
+		words = append(words, "verified")
+	}
+	if d.Known && d.KnownAs != d.Name {
+		words = append(words, fmt.Sprintf("known as %s", d.KnownAs))
+	}
+	if n := d.Namesake; n != nil && n.Verified {
+		words = append(words, fmt.Sprintf("NOT the %s you verified (%.16s)", n.Name, n.Key))
+	} else if n != nil {
+		words = append(words, fmt.Sprintf("not %s (%.16s), whose name reads the same", n.Name, n.Key))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return ", " + strings.Join(words, ", ")
 }
 
 // knockData is somebody who knocks, and at whose door if it isn't ours.
@@ -107,6 +143,12 @@ type warningData struct {
 	Over   bool   `json:"over"`
 }
 
+// speakerData is empty when nobody speaks.
+type speakerData struct {
+	Name string `json:"name,omitempty"`
+	Key  string `json:"key,omitempty"`
+}
+
 type absentData struct {
 	Absent bool `json:"absent"`
 }
@@ -171,11 +213,13 @@ func memberOf(m meet.Member) memberData {
 	for i, s := range m.Sends {
 		sends[i] = sendsData{s.Source.String(), s.Muted}
 	}
-	return memberData{
+	d := memberData{
 		personData: personData{Name: m.Name, Key: hexKey(m.Identity), Verified: m.Verified},
 		Role:       roleName(m.Role), Creator: m.Creator, Self: m.Self, Away: m.Away, Connected: m.Connected, Suspended: m.Suspended,
 		Sends: sends, Hand: stamp(m.HandRaised),
 	}
+	d.familiar(m.Known, m.KnownAs, m.Namesake)
+	return d
 }
 
 func membersOf(all []meet.Member) []memberData {
@@ -192,12 +236,12 @@ func describe(m memberData) string {
 	for _, w := range []struct {
 		holds bool
 		word  string
-	}{{m.Creator, "creator"}, {m.Self, "you"}, {m.Away, "away"}, {!m.Connected && !m.Self, "not connected"}, {m.Suspended, "suspended"}, {m.Verified, "verified"}} {
+	}{{m.Creator, "creator"}, {m.Self, "you"}, {m.Away, "away"}, {!m.Connected && !m.Self, "not connected"}, {m.Suspended, "suspended"}} {
 		if w.holds {
 			words = append(words, w.word)
 		}
 	}
-	return fmt.Sprintf("%s (%s, %.16s)", m.Name, strings.Join(words, ", "), m.Key)
+	return fmt.Sprintf("%s (%s, %.16s%s)", m.Name, strings.Join(words, ", "), m.Key, m.about())
 }
 
 func describeAll(all []memberData) string {

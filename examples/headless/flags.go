@@ -19,6 +19,7 @@ const usage = `headless: a participant in encrypted meetings, without a screen
   headless demo                    three members in one run, on bundled media; ends in about 20 s
   headless create [flags]          begins a meeting, prints an invite link and stays
   headless join [flags] INVITE     INVITE may be -: it is then the first line of stdin, where ps doesn't show it
+  headless verify FILE             checks an attendance record, offline, and shows it
 
 flags:
   --name S           what the others are shown (default Anonymous)
@@ -26,7 +27,9 @@ flags:
   --loop             play the files again and again
   --record DIR       write a file for each remote track
   --identity FILE    who you are; made if missing (default: somebody new each time)
+  --contacts FILE    whom you know; made if missing, and rewritten whenever somebody is met or verified
   --admit auto|ask   create: let in whoever has a link, or ask for each (default ask)
+  --attendance FILE  write the attendance record when it is over
   --listen ADDR      IP:PORT to listen on; one IPv4 and one IPv6 at most (default 127.0.0.1:0: this machine only)
   --duration D       leave after this time in the meeting, such as 90s or 1h
   --files DIR        where accepted files go; nothing there is overwritten
@@ -35,12 +38,12 @@ flags:
 
 commands on stdin:
   admit WHO | deny WHO | remove WHO | ban WHO | lock | unlock | role WHO host|member|viewer | invite
-  verify WHO | say TEXT | tell WHO TEXT | react TEXT | hand up|down | askmute WHO
-  record ask|consent WHO|withdraw WHO|stop | members | words | stats | leave | end
+  verify WHO | mark WHO | unmark WHO | contacts | say TEXT | tell WHO TEXT | react TEXT | hand up|down | askmute WHO
+  record ask|consent WHO|withdraw WHO|stop | members | words | stats | attendance FILE | leave | end
   send FILE [WHO] | accept FILE-ID [PATH] | pause FILE-ID | resume FILE-ID | cancel FILE-ID
   WHO is a name, or 8 or more digits of the beginning of a key; so of FILE-ID
 
-exit status: 0 left or ended, 2 bad usage, invite, identity or media file, 3 removed, 4 denied, 5 network
+exit status: 0 left or ended, 2 bad usage, invite, identity, contacts, record or media file, 3 removed, 4 denied, 5 network
 `
 
 // The modes.
@@ -48,6 +51,7 @@ const (
 	modeDemo   = "demo"
 	modeCreate = "create"
 	modeJoin   = "join"
+	modeVerify = "verify"
 )
 
 // options are the command line, checked as far as it can be without looking at files.
@@ -66,6 +70,10 @@ type options struct {
 	files    string
 	// acceptFiles has every offered file received into files.
 	acceptFiles bool
+
+	contacts   string // file of
+	attendance string // where to write the record at the end
+	file       string // to verify
 }
 
 // inputError is something that the user gave and that can't be used: exit status 2.
@@ -79,19 +87,19 @@ func badInput(format string, args ...any) error { return &inputError{fmt.Errorf(
 // parse reads the command line, without the program's name. The errors are flag.ErrHelp and *inputError.
 func parse(args []string) (options, error) {
 	if len(args) == 0 {
-		return options{}, badInput("say what to do: demo, create or join (headless -h explains)")
+		return options{}, badInput("say what to do: demo, create, join or verify (headless -h explains)")
 	}
 	o := options{mode: args[0]}
 	switch o.mode {
 	case "-h", "-help", "--help", "help":
 		return o, flag.ErrHelp
-	case modeDemo, modeCreate, modeJoin:
+	case modeDemo, modeCreate, modeJoin, modeVerify:
 	default:
-		return o, badInput("%q is none of demo, create and join (headless -h explains)", o.mode)
+		return o, badInput("%q is none of demo, create, join and verify (headless -h explains)", o.mode)
 	}
 	set := flag.NewFlagSet(o.mode, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	if o.mode != modeDemo {
+	if o.takesPart() {
 		o.define(set)
 	}
 	if err := set.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
@@ -109,6 +117,8 @@ func (o *options) define(set *flag.FlagSet) {
 	set.BoolVar(&o.loop, "loop", false, "")
 	set.StringVar(&o.record, "record", "", "")
 	set.StringVar(&o.identity, "identity", "", "")
+	set.StringVar(&o.contacts, "contacts", "", "")
+	set.StringVar(&o.attendance, "attendance", "", "")
 	set.Func("listen", "", o.addListen)
 	set.DurationVar(&o.duration, "duration", 0, "")
 	set.BoolVar(&o.json, "json", false, "")
@@ -145,10 +155,14 @@ func (o *options) rest(args []string) error {
 		return badInput("join needs an invite link")
 	case o.mode == modeJoin && len(args) == 1:
 		o.invite = args[0]
+	case o.mode == modeVerify && len(args) != 1:
+		return badInput("verify needs one file: an attendance record")
+	case o.mode == modeVerify:
+		o.file = args[0]
 	case len(args) > 0:
 		return badInput("%q is one argument too many (flags go before the invite)", args[len(args)-1])
 	}
-	if o.mode == modeDemo {
+	if !o.takesPart() {
 		return nil
 	}
 	if err := crypto.CheckName(o.name); err != nil {
@@ -168,6 +182,9 @@ func (o *options) rest(args []string) error {
 	}
 	return nil
 }
+
+// takesPart says whether the mode is one of those that enter a meeting with the user's flags.
+func (o *options) takesPart() bool { return o.mode == modeCreate || o.mode == modeJoin }
 
 // local reports whether nobody on another machine can reach us.
 func (o *options) local() bool {

@@ -87,6 +87,9 @@ func TestBadInput(t *testing.T) {
 		"unknown mode":        {[]string{"host"}, `"host" is none of`},
 		"unknown flag":        {[]string{"create", "--colour", "red"}, "-colour"},
 		"demo with a flag":    {[]string{"demo", "--json"}, "-json"},
+		"verify nothing":      {[]string{"verify"}, "needs one file"},
+		"verify no file":      {[]string{"verify", filepath.Join(t.TempDir(), "none")}, "none"},
+		"verify no record":    {[]string{"verify", writeFile(t, "r", []byte("{}"), private)}, "no genuine attendance record"},
 		"no invite":           {[]string{"join"}, "needs an invite link"},
 		"two invites":         {[]string{"join", good, good}, "one argument too many"},
 		"create with invite":  {[]string{"create", good}, "one argument too many"},
@@ -124,6 +127,12 @@ func TestBadInput(t *testing.T) {
 		"truncated identity":    {[]string{"create", "--identity", writeFile(t, "i", []byte(identity[:40]), private)}, "cut short"},
 		"identity others read":  {[]string{"create", "--identity", writeFile(t, "i", []byte(identity), public)}, "chmod 600"},
 		"identity in no folder": {[]string{"create", "--identity", filepath.Join(t.TempDir(), "missing", "i")}, "--identity"},
+		"contacts of no kind":   {[]string{"create", "--contacts", writeFile(t, "c", random, private)}, "--contacts"},
+		"contacts others read":  {[]string{"create", "--contacts", writeFile(t, "c", []byte("{}"), public)}, "chmod 600"},
+		"contacts in no folder": {[]string{"create", "--contacts", filepath.Join(t.TempDir(), "missing", "c")}, "--contacts"},
+		"folder for contacts":   {[]string{"create", "--contacts", t.TempDir()}, "not a file"},
+		"a contact of nobody":   {[]string{"create", "--contacts", writeFile(t, "c", []byte(`{"contacts":[{"identity":"ab"}]}`), private)}, "64 hexadecimal"},
+		"a contact twice":       {[]string{"create", "--contacts", writeFile(t, "c", []byte(`{"contacts":[{"identity":"`+strings.Repeat("ab", 32)+`"},{"identity":"`+strings.Repeat("ab", 32)+`"}]}`), private)}, "there twice"},
 		"folder for identity":   {[]string{"create", "--identity", t.TempDir()}, "not a file"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,8 +40,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	if o.mode == modeDemo {
+	switch o.mode {
+	case modeDemo:
 		return demo(ctx, stdout, language(os.Getenv))
+	case modeVerify:
+		return verifyFile(o.file, stdout, stderr, language(os.Getenv))
 	}
 	out := newOutput(stdout, o.json)
 	err = takePart(ctx, o, readLines(stdin), out)
@@ -96,6 +99,12 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 			return err
 		}
 	}
+	var known *contactFile
+	if o.contacts != "" {
+		if known, config.Contacts, err = loadContacts(o.contacts); err != nil {
+			return err
+		}
+	}
 	m, err := enter(ctx, o, link, config, lines, out)
 	if err != nil {
 		return err
@@ -105,7 +114,14 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 	}
 	p := newParticipant(m, out, r)
 	p.files = shared
-	return p.run(ctx, lines, o.duration, files, o.loop)
+	p.contacts = known
+	err = p.run(ctx, lines, o.duration, files, o.loop)
+	if o.attendance != "" {
+		if err := p.attendance(context.Background(), o.attendance); err != nil {
+			p.refuse("attendance", err)
+		}
+	}
+	return err
 }
 
 func readInvite(ctx context.Context, text string, lines <-chan string) (meet.Invite, error) {
@@ -187,7 +203,7 @@ func ending(err error) endedData {
 	var denied *meet.DeniedError
 	var expired *meet.InviteExpiredError
 	switch {
-	case errors.As(err, &input), errors.As(err, &expired):
+	case errors.As(err, &input), errors.As(err, &expired), errors.Is(err, meet.ErrContact):
 		d.Reason, d.Status = "input", statusInput
 	case errors.As(err, &removed):
 		d.Reason, d.Status = "removed", statusRemoved

@@ -18,7 +18,8 @@ const commandTimeout = 30 * time.Second
 type participant struct {
 	m          *meet.Meeting
 	out        *output
-	recordings *recordings // nil: nothing is recorded
+	recordings *recordings  // nil: nothing is recorded
+	contacts   *contactFile // nil: nobody is remembered
 	tracks     tracks
 	files      *files
 	wantWords  chan struct{} // has room for one
@@ -176,6 +177,8 @@ func (p *participant) event(e meet.Event) {
 	case meet.TrackChanged:
 		d := p.trackData(e.Track)
 		p.out.event("track_changed", d, "%s's %s: muted is %v", d.Member, d.Kind, d.Muted)
+	case meet.ActiveSpeaker:
+		p.activeSpeaker(e)
 	case meet.Chat:
 		p.chat(e)
 	case meet.Reaction:
@@ -184,6 +187,8 @@ func (p *participant) event(e meet.Event) {
 		p.muteRequested(e)
 	case meet.RecordingChanged:
 		p.recording(e.Recording)
+	case meet.ContactChanged:
+		p.contactChanged(e.Contact)
 	case meet.VerifyRequested:
 		p.verify(e.From.Name, e.From.Identity, e.Verification)
 	case meet.Warning:
@@ -196,6 +201,7 @@ func (p *participant) event(e meet.Event) {
 // snapshot is the beginning, or follows lost events: what was reported before isn't again.
 func (p *participant) snapshot(s meet.Snapshot) {
 	p.roster(s.RosterHash, s.Generation, s.Policy, s.Members)
+	p.saveContacts() // of those who were there before us, nobody tells
 	for _, k := range s.Knocks {
 		p.knock(k)
 	}
@@ -209,12 +215,13 @@ func (p *participant) snapshot(s meet.Snapshot) {
 
 func (p *participant) knock(k meet.Knock) {
 	d := knockData{personData: personData{Name: k.Name, Key: hexKey(k.Identity), Verified: k.Verified}}
+	d.familiar(k.Known, k.KnownAs, k.Namesake)
 	if k.Door.IsZero() {
-		p.out.event("knock", d, "%s knocks (%s): admit or deny?", k.Name, k.Identity)
+		p.out.event("knock", d, "%s knocks (%s)%s: admit or deny?", k.Name, k.Identity, d.about())
 		return
 	}
 	d.Door, d.DoorKey = p.nameOf(k.Door), hexKey(k.Door)
-	p.out.event("knock", d, "%s knocks at the door of %s (%s): admit or deny?", k.Name, d.Door, k.Identity)
+	p.out.event("knock", d, "%s knocks at the door of %s (%s)%s: admit or deny?", k.Name, d.Door, k.Identity, d.about())
 }
 
 func (p *participant) member(event string, m meet.Member, what string) {
@@ -251,6 +258,14 @@ func (p *participant) roster(hash crypto.Hash, generation uint64, policy meet.Po
 	}
 	d := rosterData{Hash: hexBytes(hash[:]), Generation: generation, Entry: entryName(policy.Entry), Members: membersOf(members)}
 	p.out.event("roster", d, "in the meeting (entry %s): %s", d.Entry, describeAll(d.Members))
+}
+
+func (p *participant) activeSpeaker(e meet.ActiveSpeaker) {
+	if !e.OK {
+		p.out.event("active_speaker", speakerData{}, "nobody speaks")
+		return
+	}
+	p.out.event("active_speaker", speakerData{e.Member.Name, hexKey(e.Member.Identity)}, "%s speaks", e.Member.Name)
 }
 
 func (p *participant) hostsAbsent(absent bool) {

@@ -89,6 +89,10 @@ type event struct {
 	SafeName   string `json:"safe_name"`
 	Done, Size int64
 	Sending    bool
+	Verified   any // a bool, of contacts a time
+	Known      bool
+	KnownAs    string `json:"known_as"`
+	Namesake   *namesakeData
 }
 
 // process is one running headless.

@@ -126,6 +126,18 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+// TestSpeakerEvent: who speaks is told, and that nobody does.
+func TestSpeakerEvent(t *testing.T) {
+	var b bytes.Buffer
+	p := &participant{out: newOutput(&b, true)}
+	p.event(meet.ActiveSpeaker{Member: meet.Member{Name: "Paul", Identity: crypto.IdentityKey{0xab}}, OK: true})
+	p.event(meet.ActiveSpeaker{})
+	lines := strings.Split(b.String(), "\n")
+	if !strings.Contains(lines[0], `"event":"active_speaker","name":"Paul","key":"ab00`) || !strings.HasSuffix(lines[1], `"event":"active_speaker"}`) {
+		t.Errorf("%s", b.String())
+	}
+}
+
 func TestEnding(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
