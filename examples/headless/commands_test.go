@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/huisclos/huisclos/examples/headless/media"
+	"github.com/huisclos/huisclos/examples/internal/media"
 )
 
 // TestOtherHost has a host decide about those who knock at another's door.

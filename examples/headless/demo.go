@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
-	"github.com/huisclos/huisclos/examples/headless/internal/mediafile"
-	"github.com/huisclos/huisclos/examples/headless/media"
+	"github.com/huisclos/huisclos/examples/internal/media"
+	"github.com/huisclos/huisclos/examples/internal/mediafile"
 	"github.com/huisclos/huisclos/meet"
 	"github.com/pion/webrtc/v4"
 )

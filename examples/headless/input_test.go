@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
-	"github.com/huisclos/huisclos/examples/headless/media"
+	"github.com/huisclos/huisclos/examples/internal/media"
 )
 
 // runOnce runs headless to its end.

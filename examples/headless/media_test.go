@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/huisclos/huisclos/examples/headless/internal/mediafile"
+	"github.com/huisclos/huisclos/examples/internal/mediafile"
 )
 
 // freshMedia makes a sound and a picture that never were before, in a folder of their own that only their owner may

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/huisclos/huisclos/examples/headless/internal/mediafile"
+	"github.com/huisclos/huisclos/examples/internal/mediafile"
 	"github.com/huisclos/huisclos/meet"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/huisclos/huisclos/examples/headless/internal/mediafile"
+	"github.com/huisclos/huisclos/examples/internal/mediafile"
 	"github.com/huisclos/huisclos/meet"
 	"github.com/pion/webrtc/v4"
 )

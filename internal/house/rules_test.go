@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"roster":    {"crypto"},
 	"transport": {"crypto"},
 	"meet":      {"crypto", "roster", "transport"},
-	"examples":  {"meet", "crypto", "transport/transporttest"},
+	"examples":  {"meet", "crypto", "transport/transporttest", "examples/internal"},
 	"internal":  {},
 }
 

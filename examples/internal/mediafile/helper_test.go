@@ -15,7 +15,7 @@ import (
 
 	"github.com/pion/rtp"
 
-	"github.com/huisclos/huisclos/examples/headless/media"
+	"github.com/huisclos/huisclos/examples/internal/media"
 )
 
 // bundled writes a bundled file to disk and returns its path.

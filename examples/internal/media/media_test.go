@@ -10,8 +10,8 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"github.com/huisclos/huisclos/examples/headless/internal/mediafile"
-	"github.com/huisclos/huisclos/examples/headless/media"
+	"github.com/huisclos/huisclos/examples/internal/media"
+	"github.com/huisclos/huisclos/examples/internal/mediafile"
 )
 
 func TestListsNameEveryFile(t *testing.T) {

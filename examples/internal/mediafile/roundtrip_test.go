@@ -16,7 +16,7 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/pion/webrtc/v4/pkg/media/ivfwriter"
 
-	"github.com/huisclos/huisclos/examples/headless/media"
+	"github.com/huisclos/huisclos/examples/internal/media"
 )
 
 // eachMedia runs a test with every bundled file and with files that ffmpeg

@@ -12,7 +12,7 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/huisclos/huisclos/examples/headless/media"
+	"github.com/huisclos/huisclos/examples/internal/media"
 )
 
 // openBytes opens a file of these bytes.

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/examples/desktop/internal/bridge"
+	"github.com/huisclos/huisclos/examples/desktop/internal/localport"
+	"github.com/huisclos/huisclos/meet"
+)
+
+// The agent's limits.
+const (
+	requestTimeout = 50 * time.Second // longer than a comparison takes that somebody else has to answer
+	maxRequests    = 32               // under way at a time
+	keptMessages   = 500
+)
+
+// options are what the program is started with.
+type options struct {
+	language string
+	listen   []netip.AddrPort
+	grace    time.Duration // how long a meeting outlives its page
+	idle     time.Duration // how long the program outlives its page when there is no meeting; 0 for ever
+	data     string        // directory of the store
+	link     string
+	network  func(meet.Config) meet.Config // for tests: another network
+	factor   int                           // for tests: the store's scrypt work
+}
+
+// agent is the state that the page shows, and everything that changes it. mu guards the state; whatever takes long is
+// done without it.
+type agent struct {
+	options options
+	port    *localport.Server
+	bridge  *bridge.Bridge
+	context context.Context // until the agent ends
+	end     context.CancelCauseFunc
+	tasks   sync.WaitGroup
+	queue   *queue
+	over    chan struct{} // closed when no meeting is left
+
+	mu       sync.Mutex
+	state    state
+	page     *localport.Socket // the one page that is shown, nil if none
+	alone    *time.Timer       // runs while no page is there
+	session  *session          // the meeting, nil outside
+	identity *crypto.Identity
+	keep     *keeper
+	stats    bool // the page wants them
+}
+
+// errQuit ends the agent.
+var errQuit = errors.New("quit")
+
+func newAgent(ctx context.Context, o options) (*agent, error) {
+	a := &agent{options: o, identity: crypto.GenerateIdentity(), queue: newQueue(), over: make(chan struct{})}
+	a.context, a.end = context.WithCancelCause(ctx)
+	a.state = firstState(o)
+	a.keep = newKeeper(o.data, o.factor)
+	a.showStore()
+	a.bridge = bridge.New(bridge.Config{
+		OnSource: a.sourceCame, OnSlots: a.slotsChanged, OnGrow: a.grow, OnConnection: a.mediaConnection,
+	})
+	var err error
+	if a.port, err = localport.Listen(localport.Config{Page: pageFiles(), Serve: a.serve}); err != nil {
+		return nil, errors.Join(err, a.bridge.Close())
+	}
+	a.tasks.Go(func() { a.queue.run(a.over) })
+	a.tasks.Go(a.everySecond)
+	a.tasks.Go(a.everyLevel)
+	a.mu.Lock()
+	a.pageGone()
+	a.mu.Unlock()
+	return a, nil
+}
+
+// wait waits for the end, leaves politely, tells the page, and ends everything.
+func (a *agent) wait() error {
+	<-a.context.Done()
+	a.mu.Lock()
+	s := a.session
+	if a.alone != nil {
+		a.alone.Stop()
+	}
+	a.mu.Unlock()
+	if s != nil {
+		s.leave(nil)
+	}
+	a.send(plainEvent{Event: "bye", Reason: "quit"})
+	err := a.port.Close()
+	close(a.over)
+	a.tasks.Wait()
+	a.save() // what was to be remembered last
+	return errors.Join(err, a.bridge.Close())
+}
+
+// serve is one page's connection, from its beginning to its end.
+func (a *agent) serve(socket *localport.Socket) {
+	a.mu.Lock()
+	if old := a.page; old != nil {
+		old.Send(encode(plainEvent{Event: "superseded"}))
+		old.Close(localport.CloseSuperseded)
+	}
+	a.page = socket
+	if a.alone != nil {
+		a.alone.Stop()
+	}
+	a.stats = false
+	socket.Send(encode(stateEvent{"state", &a.state}))
+	a.mu.Unlock()
+
+	places := make(chan struct{}, maxRequests)
+	var requests sync.WaitGroup
+	for {
+		raw, err := socket.Receive()
+		if err != nil {
+			break
+		}
+		select {
+		case places <- struct{}{}:
+			requests.Go(func() {
+				defer func() { <-places }()
+				a.answer(socket, raw)
+			})
+		default:
+			var r request
+			_ = json.Unmarshal(raw, &r)
+			socket.Send(encode(reply{Re: r.ID, Error: &failure{Code: rateLimited, Seconds: 1}}))
+		}
+	}
+	a.mu.Lock()
+	if a.page == socket {
+		a.page = nil
+		a.pageGone()
+	}
+	a.mu.Unlock()
+	requests.Wait()
+}
+
+// answer does what a page asks for.
+func (a *agent) answer(socket *localport.Socket, raw []byte) {
+	var r request
+	if json.Unmarshal(raw, &r) != nil || r.ID <= 0 {
+		socket.Send(encode(reply{Re: r.ID, Error: &failure{Code: badRequest}}))
+		return
+	}
+	out := reply{Re: r.ID}
+	handle, ok := handlers[r.Do]
+	if !ok {
+		out.Error = &failure{Code: badRequest}
+	} else {
+		ctx, cancel := context.WithTimeout(a.context, requestTimeout)
+		result, err := handle(a, ctx, raw)
+		cancel()
+		out.Result, out.Error = result, failureOf(err)
+		if out.Error != nil {
+			out.Result = nil
+		}
+	}
+	socket.Send(encode(out))
+}
+
+// pageGone begins the time after which a meeting without a page ends, and then the program. a.mu is held.
+func (a *agent) pageGone() {
+	if a.alone != nil {
+		a.alone.Stop()
+	}
+	wait := a.options.grace
+	if a.session == nil {
+		if wait = a.options.idle; wait == 0 {
+			return
+		}
+	}
+	a.alone = time.AfterFunc(wait, func() {
+		a.mu.Lock()
+		s, still := a.session, a.page == nil && a.context.Err() == nil
+		a.mu.Unlock()
+		switch {
+		case !still:
+		case s != nil:
+			s.leave(fail(pageGone))
+			a.mu.Lock()
+			if a.page == nil {
+				a.pageGone()
+			}
+			a.mu.Unlock()
+		default:
+			a.end(errQuit)
+		}
+	})
+}
+
+// later does something soon, in order, for those who must not wait.
+func (a *agent) later(f func()) { a.queue.add(f) }
+
+func encode(v any) []byte {
+	raw, err := json.Marshal(v)
+	if err != nil { // types of ours, without cycles or channels
+		panic(err)
+	}
+	return raw
+}
+
+// send sends an event to the page, if there is one.
+func (a *agent) send(event any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sendLocked(event)
+}
+
+func (a *agent) sendLocked(event any) {
+	if a.page != nil {
+		a.page.Send(encode(event))
+	}
+}
+
+// parts are the fields of the state by name.
+var parts = func() map[string]int {
+	all := map[string]int{}
+	t := reflect.TypeFor[state]()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		all[name] = i
+	}
+	return all
+}()
+
+// changed tells the page of parts that are different now. a.mu is held.
+func (a *agent) changed(names ...string) {
+	if a.page == nil {
+		return
+	}
+	for _, name := range names {
+		a.sendLocked(changedEvent{"changed", name, reflect.ValueOf(&a.state).Elem().Field(parts[name]).Interface()})
+	}
+}
+
+// update changes the state and tells the page of the parts named.
+func (a *agent) update(change func(*state), names ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.state)
+	a.changed(names...)
+}
+
+// inMeeting returns the session, or why there is none.
+func (a *agent) inMeeting() (*session, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.session == nil || a.session.meeting == nil {
+		return nil, fail(notInMeeting)
+	}
+	return a.session, nil
+}
+
+func now() int64 { return time.Now().UnixMilli() }
+
+func milliseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/meet"
+)
+
+var entries = map[string]meet.Entry{"": meet.EntryAsk, "ask": meet.EntryAsk, "open": meet.EntryOpen, "locked": meet.EntryLocked}
+
+// config is how this person takes part.
+func (a *agent) config() meet.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := meet.Config{
+		Identity: a.identity, Name: a.state.Settings.Name, Listen: a.options.listen, EstimateBandwidth: true,
+	}
+	if a.options.network != nil {
+		c = a.options.network(c)
+	}
+	return c
+}
+
+func (a *agent) create(ctx context.Context, r create) (any, error) {
+	entry, ok := entries[r.Entry]
+	if !ok {
+		return nil, fail(badRequest)
+	}
+	s, err := a.begin("creating", false)
+	if err != nil {
+		return nil, err
+	}
+	c := a.config()
+	c.Policy = meet.DefaultPolicy()
+	c.Policy.Entry = entry
+	a.tasks.Go(func() {
+		m, err := meet.Create(s.context, c)
+		s.entered(m, err)
+		if err == nil && r.Entry != "locked" {
+			_, _ = s.invite(s.context, invite{}) // the part stays null if it failed, and the page offers to try again
+		}
+	})
+	return nil, nil
+}
+
+func (a *agent) join(_ context.Context, r join) (any, error) {
+	link, err := meet.ParseInvite(r.Link)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.begin("joining", false)
+	if err != nil {
+		return nil, err
+	}
+	c := a.config()
+	c.OnWaiting = func() {
+		a.update(func(st *state) {
+			if a.session == s {
+				st.Phase = phase{Name: "waiting", Since: now()}
+			}
+		}, "phase")
+	}
+	a.tasks.Go(func() { s.entered(meet.Join(s.context, link, c)) })
+	return nil, nil
+}
+
+// begin makes the session of a meeting to come.
+func (a *agent) begin(name string, alone bool) (*session, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.session != nil:
+		return nil, fail(alreadyInMeeting)
+	case crypto.CheckName(a.state.Settings.Name) != nil:
+		return nil, failAbout(badName, maxName)
+	case a.context.Err() != nil:
+		return nil, fail(canceled)
+	}
+	a.session = newSession(a, alone)
+	a.state.outside()
+	a.state.Link = ""
+	a.state.Phase = phase{Name: name, Since: now(), Alone: alone}
+	a.changed(meetingParts...)
+	a.changed("phase", "link")
+	return a.session, nil
+}
+
+// entered is called when entering has succeeded or failed.
+func (s *session) entered(m *meet.Meeting, err error) {
+	a := s.agent
+	a.mu.Lock()
+	if err != nil {
+		a.session = nil
+		a.state.Phase = phase{Name: "start", Since: now(), Error: failureOf(err)}
+		if why := context.Cause(s.context); why != nil {
+			a.state.Phase.Error = failureOf(why)
+			if a.state.Phase.Error.Code == canceled {
+				a.state.Phase.Error = nil // the person knows
+			}
+		}
+		s.end(nil)
+		a.changed("phase")
+		if a.page == nil {
+			a.pageGone()
+		}
+		a.mu.Unlock()
+		return
+	}
+	s.meeting, s.began = m, now()
+	a.state.Phase = phase{Name: "meeting", Since: s.began, Alone: s.alone}
+	id := m.ID()
+	a.state.Meeting = &meeting{ID: hexOf(id[:]), Self: s.self, Began: s.began, Can: rights{Send: []string{}}}
+	a.changed("meeting", "phase") // the phase last, so that a page that follows it has what it shows
+	canceledMeanwhile := s.context.Err() != nil
+	a.mu.Unlock()
+	a.tasks.Go(s.watch)
+	if canceledMeanwhile {
+		s.leave(nil)
+	}
+}
+
+func (a *agent) cancelEntering(context.Context, cancel) (any, error) {
+	a.mu.Lock()
+	s := a.session
+	entered := s != nil && s.meeting != nil
+	a.mu.Unlock()
+	switch {
+	case s == nil:
+		return nil, fail(notInMeeting)
+	case entered:
+		return nil, fail(alreadyInMeeting)
+	}
+	s.end(fail(canceled))
+	return nil, nil
+}
+
+func (a *agent) leaveMeeting(context.Context, leave) (any, error) {
+	s, err := a.inMeeting()
+	if err != nil {
+		return nil, err
+	}
+	s.leave(nil)
+	return nil, nil
+}
+
+// done forgets the meeting that is over.
+func (a *agent) done(context.Context, done) (any, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.session != nil {
+		return nil, fail(alreadyInMeeting)
+	}
+	a.state.outside()
+	a.state.Phase = phase{Name: "start", Since: now()}
+	a.changed(meetingParts...)
+	a.changed("phase")
+	return nil, nil
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package localport
+
+import "os/exec"
+
+func otherUser(*exec.Cmd) {}

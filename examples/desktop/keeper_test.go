@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const testPassphrase = "six words that nobody guesses"
+
+// TestNothingKept: a whole meeting leaves nothing on the disk, unless the person wants it.
+func TestNothingKept(t *testing.T) {
+	var dirs []string
+	host, guest := meetTwo(t, func(o *options) { dirs = append(dirs, o.data) })
+	host.must("say", map[string]any{"text": "privileged"})
+	event[chattedEvent](guest, "chatted")
+	host.must("end", nil)
+	guest.untilPhase("ended")
+	host.untilPhase("ended")
+	for _, dir := range dirs {
+		if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+			t.Error(files, err)
+		}
+	}
+}
+
+// TestRemembered: what the person has remembered is there at the next start, with the passphrase; it can be deleted,
+// exported, saved and restored.
+func TestRemembered(t *testing.T) {
+	dir := t.TempDir()
+	first := true
+	host, guest := meetTwo(t, func(o *options) {
+		if first {
+			o.data = dir
+		}
+		first = false
+	})
+	host.must("store-create", map[string]any{"passphrase": testPassphrase})
+	if _, refused := host.ask("store-create", map[string]any{"passphrase": testPassphrase}); refused != storeExists {
+		t.Error(refused)
+	}
+	host.must("store-history", map[string]any{"on": true, "retentionDays": 30})
+	host.must("verified", map[string]any{"member": other(host).ID, "match": true})
+	guest.must("say", map[string]any{"text": "privileged"})
+	event[chattedEvent](host, "chatted")
+	ada := other(host).ID
+	self := get[*meeting](host, "meeting").Self
+	host.must("end", nil)
+	guest.untilPhase("ended")
+	host.untilPhase("ended")
+	if !get[phase](host, "phase").Ended.Kept || get[phase](guest, "phase").Ended.Kept {
+		t.Error("the ends don't say what was kept")
+	}
+	host.until("history", func() bool { return len(part[store](host, "store").Kept) == 1 })
+	host.must("quit", nil)
+	<-host.agent.over
+	host.agent.tasks.Wait()
+	raw, err := os.ReadFile(filepath.Join(dir, "huisclos.age"))
+	if err != nil || bytes.Contains(raw, []byte("privileged")) {
+		t.Fatal(err)
+	}
+
+	p := openPage(t, startAgent(t, func(o *options) { o.data = dir }))
+	if s := get[store](p, "store"); !s.Exists || s.Unlocked || len(s.Kept) != 0 || len(get[[]contact](p, "contacts")) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if _, refused := p.ask("store-unlock", map[string]any{"passphrase": "another passphrase"}); refused != wrongPassphrase {
+		t.Error(refused)
+	}
+	p.must("store-unlock", map[string]any{"passphrase": testPassphrase})
+	s := get[store](p, "store")
+	c := get[[]contact](p, "contacts")
+	if !s.Unlocked || !s.History || len(s.Kept) != 1 || s.Kept[0].DeleteAt == 0 || len(c) != 1 || c[0].ID != ada || !c[0].Verified || get[settings](p, "settings").Name != "Maître Dupont" {
+		t.Fatalf("%+v, %+v", s, c)
+	}
+	p.must("create", nil)
+	p.untilPhase("meeting")
+	if get[*meeting](p, "meeting").Self != self {
+		t.Error("the identity is another")
+	}
+	p.must("leave", nil)
+	p.untilPhase("ended")
+	var chat []message
+	if err := json.Unmarshal(p.must("history-show", map[string]any{"meeting": s.Kept[0].ID})["chat"], &chat); err != nil || len(chat) != 1 || chat[0].Text != "privileged" {
+		t.Error(chat, err)
+	}
+	if export := p.download(p.must("store-export", nil)["url"]); !strings.Contains(string(export), "privileged") || strings.Contains(string(export), "SECRET") {
+		t.Error(string(export))
+	}
+	backup := p.download(p.must("backup", nil)["url"])
+	p.must("store-history", map[string]any{"on": false})
+	p.until("no history", func() bool { s := part[store](p, "store"); return len(s.Kept) == 0 && !s.History })
+	p.must("store-erase", nil)
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+		t.Error("erased, and still there:", files, err)
+	}
+	if status, refused := p.upload(p.must("restore", map[string]any{"passphrase": "another passphrase"})["url"], backup); refused != wrongPassphrase {
+		t.Error(status, refused)
+	}
+	if status, refused := p.upload(p.must("restore", map[string]any{"passphrase": testPassphrase})["url"], backup); status != 204 {
+		t.Error(status, refused)
+	}
+	p.until("everything back", func() bool {
+		s := part[store](p, "store")
+		return s.Unlocked && len(s.Kept) == 2 && len(part[[]contact](p, "contacts")) == 1
+	})
+}

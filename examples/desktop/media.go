@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/huisclos/huisclos/examples/desktop/internal/bridge"
+	"github.com/huisclos/huisclos/meet"
+)
+
+var sources = map[string]meet.Source{
+	"microphone": meet.SourceMicrophone, "camera": meet.SourceCamera, "screen": meet.SourceScreen, "screenAudio": meet.SourceScreenAudio,
+}
+
+var sourceNames = inverse(sources)
+
+func (a *agent) mediaOffer(ctx context.Context, r mediaOffer) (any, error) {
+	sdp, err := a.bridge.Offer(ctx, r.SDP, r.Sources, r.Restart)
+	if err != nil {
+		return nil, err
+	}
+	return mediaAnswer{SDP: sdp}, nil
+}
+
+// The bridge calls what follows from goroutines that must not wait: the work is done in others.
+
+func (a *agent) sourceCame(b *bridge.Source) {
+	a.later(func() {
+		if s, err := a.inMeeting(); err == nil {
+			_ = s.publish(b.Name()) // a refusal shows in media.own
+		}
+	})
+}
+
+func (a *agent) slotsChanged() {
+	a.later(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.session != nil {
+			a.session.showTracks()
+		}
+	})
+}
+
+func (a *agent) grow(audio, video int) {
+	a.later(func() { a.send(mediaGrowEvent{"media-grow", audio, video}) })
+}
+
+func (a *agent) mediaConnection(to string) {
+	a.later(func() { a.update(func(s *state) { s.Media.Connection = to }, "media") })
+}
+
+// mediaSend changes what this member sends.
+func (s *session) mediaSend(_ context.Context, r mediaSend) (any, error) {
+	for name, wanted := range r.Own {
+		if _, ok := sources[name]; !ok || wanted != "on" && wanted != "muted" && wanted != "off" {
+			return nil, fail(badRequest)
+		}
+	}
+	var failed error
+	for name, wanted := range r.Own {
+		s.agent.mu.Lock()
+		s.wanted[name] = wanted
+		s.agent.mu.Unlock()
+		if err := s.publish(name); err != nil {
+			failed = err
+		}
+	}
+	return nil, failed
+}
+
+// publish makes one source what is wanted of it: published, muted, or not there. What the page doesn't send yet is
+// published when it comes.
+func (s *session) publish(name string) error {
+	a := s.agent
+	b := a.bridge.Source(name)
+	s.publishing.Lock() // one at a time, so that no source is published twice
+	defer s.publishing.Unlock()
+	a.mu.Lock()
+	pub, wanted := s.publications[name], s.wanted[name]
+	a.mu.Unlock()
+	var err error
+	switch {
+	case wanted == "off" || wanted == "":
+		if pub != nil {
+			err = pub.Close()
+			pub = nil
+		}
+	case pub == nil && b != nil:
+		pub, err = s.meeting.Publish(s.context, b, meet.PublishOptions{Source: sources[name], Muted: wanted == "muted"})
+	case pub != nil:
+		pub.Mute(wanted == "muted")
+		if b != nil && !strings.EqualFold(pub.Codec().MimeType, b.MimeType()) {
+			err = pub.Replace(b)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	shown := wanted
+	if wanted == "" || err != nil && pub == nil {
+		shown = "off"
+		s.wanted[name] = "off"
+	}
+	if pub == nil {
+		delete(s.publications, name)
+	} else {
+		s.publications[name] = pub
+	}
+	own := map[string]string{}
+	for k, v := range a.state.Media.Own {
+		own[k] = v
+	}
+	own[name] = shown
+	a.state.Media.Own = own
+	a.changed("media")
+	s.showMembers()
+	return err
+}
+
+func (s *session) keyFrame(_ context.Context, r keyFrame) (any, error) {
+	s.agent.mu.Lock()
+	t := s.tracks[r.Track]
+	s.agent.mu.Unlock()
+	if t != nil {
+		t.RequestKeyFrame()
+	}
+	return nil, nil
+}
+
+// addTrack takes what another member sends. agent.mu is held.
+func (s *session) addTrack(t *meet.RemoteTrack) {
+	if _, ok := s.tracks[t.ID()]; ok {
+		return
+	}
+	s.tracks[t.ID()] = t
+	a := s.agent
+	a.later(func() { a.bridge.Add(t) }) // which calls slotsChanged
+}
+
+// showTracks shows the tracks as they are now. agent.mu is held.
+func (s *session) showTracks() {
+	a := s.agent
+	slots := a.bridge.Slots()
+	all := make([]track, 0, len(s.tracks))
+	for id, t := range s.tracks {
+		who := ""
+		for _, m := range s.members {
+			if m.Key == t.MemberKey() {
+				who = hexKey(m.Identity)
+			}
+		}
+		all = append(all, track{
+			ID: id, Member: who, Kind: t.Kind().String(), Source: sourceNames[t.Source()], Codec: t.Codec().MimeType, Muted: t.Muted(),
+			Mid: slots[id],
+		})
+	}
+	slices.SortFunc(all, func(x, y track) int { return strings.Compare(x.ID, y.ID) })
+	if !slices.Equal(all, a.state.Tracks) {
+		a.state.Tracks = all
+		a.changed("tracks")
+		s.showMembers()
+	}
+}

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/meet"
+)
+
+// leaveTimeout is how long leaving politely may take.
+const leaveTimeout = 5 * time.Second
+
+// session is this person's part in one meeting. What it holds is guarded by agent.mu.
+type session struct {
+	agent   *agent
+	context context.Context // while entering; canceled to give up
+	end     context.CancelCauseFunc
+	self    string
+	alone   bool
+
+	meeting      *meet.Meeting // nil while entering
+	began        int64
+	why          error // the reason to show when it ends, if it isn't the meeting's own
+	members      []meet.Member
+	seen         map[crypto.IdentityKey]int64 // who ever was in: since when
+	tracks       map[string]*meet.RemoteTrack
+	publications map[string]*meet.Publication  // by source
+	wanted       map[string]string             // by source: on, muted, off
+	names        map[crypto.IdentityKey]string // of everybody in seen
+	messages     int
+	publishing   sync.Mutex
+	wordsWanted  chan struct{}
+	last         lastStats
+}
+
+func newSession(a *agent, alone bool) *session {
+	s := &session{
+		agent: a, alone: alone, self: hexKey(a.identity.Public()), seen: map[crypto.IdentityKey]int64{}, names: map[crypto.IdentityKey]string{},
+		tracks: map[string]*meet.RemoteTrack{}, publications: map[string]*meet.Publication{}, wanted: map[string]string{},
+		wordsWanted: make(chan struct{}, 1),
+	}
+	s.context, s.end = context.WithCancelCause(a.context)
+	return s
+}
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
+
+func hexKey(k crypto.IdentityKey) string { return hexOf(k[:]) }
+
+// leave leaves politely, or gives up entering. Why is shown instead of the meeting's own reason, if it isn't nil.
+func (s *session) leave(why error) {
+	s.agent.mu.Lock()
+	m := s.meeting
+	if s.why == nil {
+		s.why = why
+	}
+	s.agent.mu.Unlock()
+	if m == nil {
+		if why == nil {
+			why = fail(canceled)
+		}
+		s.end(why)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if m.Leave(ctx) != nil {
+		_ = m.Close()
+	}
+}
+
+// watch follows the meeting until it is over.
+func (s *session) watch() {
+	a := s.agent
+	a.tasks.Go(s.showWords)
+	for e := range s.meeting.Events() {
+		s.event(e)
+	}
+	why := context.Cause(s.meeting.Context())
+	a.mu.Lock()
+	if s.why != nil {
+		why = s.why
+	}
+	for id := range s.tracks {
+		a.bridge.Remove(id)
+	}
+	s.end(nil)
+	a.session = nil
+	a.state.Knocks, a.state.Tracks, a.state.Verifications, a.state.Warnings = []knock{}, []track{}, []verification{}, []warning{}
+	a.state.Words, a.state.Invite = nil, nil
+	a.state.Media.Own = map[string]string{"microphone": "off", "camera": "off", "screen": "off", "screenAudio": "off"}
+	sum := &summary{Began: s.began, Ended: now(), People: len(s.seen), Messages: s.messages}
+	sum.Kept = a.keepMeeting(s, sum)
+	a.state.Phase = phase{Name: "ended", Since: now(), Error: failureOf(why), Alone: s.alone, Ended: sum}
+	a.changed("knocks", "tracks", "verifications", "warnings", "words", "invite", "media", "phase")
+	if a.page == nil {
+		a.pageGone()
+	}
+	a.mu.Unlock()
+}
+
+// event takes one event of the meeting's.
+func (s *session) event(e meet.Event) {
+	a := s.agent
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	st := &a.state
+	switch e := e.(type) {
+	case meet.Snapshot:
+		s.snapshot(e)
+	case meet.Lagged:
+		s.warn(warning{Kind: "lagged", Since: now()}, false)
+	case meet.Knocked:
+		st.Knocks = append(st.Knocks, a.knockOf(e.Knock, s.members))
+		a.changed("knocks")
+	case meet.KnockGone:
+		id := hexKey(e.Identity)
+		st.Knocks = slices.DeleteFunc(st.Knocks, func(k knock) bool { return k.ID == id })
+		a.changed("knocks")
+	case meet.MemberJoined:
+		s.put(e.Member)
+		if !e.Member.Self {
+			a.sendLocked(joinedEvent{"joined", s.memberOf(e.Member)})
+		}
+	case meet.MemberChanged:
+		s.put(e.Member)
+	case meet.MemberLeft:
+		s.gone(e)
+	case meet.RosterChanged:
+		s.roster(e.Members, e.Policy, e.Hash)
+	case meet.HostsAbsent:
+		st.Meeting.HostsAbsent = e.Absent
+		a.changed("meeting")
+	case meet.WordsAvailable:
+		s.wantWords()
+	case meet.TrackAdded:
+		s.addTrack(e.Track)
+	case meet.TrackChanged:
+		s.showTracks()
+	case meet.TrackRemoved:
+		delete(s.tracks, e.Track.ID())
+		a.bridge.Remove(e.Track.ID())
+		s.showTracks()
+	case meet.Chat:
+		s.chatted(e)
+	case meet.VerifyRequested:
+		s.compare(e.From.Identity, e.Verification, true)
+	case meet.Warning:
+		s.warned(e)
+	}
+}
+
+// snapshot is the beginning, or follows lost events.
+func (s *session) snapshot(e meet.Snapshot) {
+	a := s.agent
+	a.state.Knocks = []knock{}
+	for _, k := range e.Knocks {
+		a.state.Knocks = append(a.state.Knocks, a.knockOf(k, e.Members))
+	}
+	s.roster(e.Members, e.Policy, e.RosterHash)
+	a.changed("knocks")
+	here := map[string]bool{}
+	for _, t := range e.Tracks {
+		here[t.ID()] = true
+		s.addTrack(t)
+	}
+	for id := range s.tracks {
+		if !here[id] {
+			delete(s.tracks, id)
+			a.bridge.Remove(id)
+		}
+	}
+	s.showTracks()
+	s.wantWords()
+}
+
+// roster takes who is in and what the policy is.
+func (s *session) roster(members []meet.Member, p meet.Policy, hash crypto.Hash) {
+	a := s.agent
+	same := slices.EqualFunc(members, s.members, func(x, y meet.Member) bool { return x.Identity == y.Identity && x.Key == y.Key })
+	if !same {
+		a.state.Words = nil // they are those of other people
+		a.changed("words")
+	}
+	s.members = slices.Clone(members)
+	for _, m := range members {
+		s.see(m)
+	}
+	shown := policyOf(p)
+	a.state.Policy = &shown
+	a.state.Meeting.RosterHash = hexOf(hash[:])
+	s.showMembers()
+	a.changed("policy", "meeting")
+}
+
+// put takes what is new about a member.
+func (s *session) put(m meet.Member) {
+	if i := slices.IndexFunc(s.members, func(o meet.Member) bool { return o.Identity == m.Identity }); i >= 0 {
+		s.members[i] = m
+	} else {
+		s.members = append(s.members, m)
+	}
+	s.see(m)
+	s.showMembers()
+}
+
+// see remembers that somebody was in.
+func (s *session) see(m meet.Member) {
+	if _, ok := s.seen[m.Identity]; !ok {
+		s.seen[m.Identity] = now()
+	}
+	s.names[m.Identity] = cleanName(m.Name)
+}
+
+func (s *session) gone(e meet.MemberLeft) {
+	a := s.agent
+	shown := s.memberOf(e.Member)
+	s.members = slices.DeleteFunc(s.members, func(o meet.Member) bool { return o.Identity == e.Member.Identity })
+	reason := map[meet.LeaveReason]string{meet.Left: "left", meet.Removed: "removed", meet.Banned: "banned", meet.Refolded: "admission-void"}[e.Reason]
+	if e.Reason != meet.Left && a.state.Invite != nil && !a.state.Invite.Dead {
+		a.state.Invite.Dead = true // every removal kills the links before it
+		a.changed("invite")
+	}
+	a.state.Verifications = slices.DeleteFunc(a.state.Verifications, func(v verification) bool { return v.Member == shown.ID })
+	a.state.Words = nil
+	a.sendLocked(leftEvent{"left", shown, reason, s.nameOf(e.By)})
+	s.showMembers()
+	a.changed("verifications", "words")
+}
+
+// showMembers shows the members as they are now, and what this one may do.
+func (s *session) showMembers() {
+	st := &s.agent.state
+	st.Members = make([]member, 0, len(s.members))
+	for _, m := range s.members {
+		st.Members = append(st.Members, s.memberOf(m))
+	}
+	st.Meeting.Can = s.rights()
+	s.agent.changed("members", "meeting")
+}
+
+func (s *session) nameOf(id crypto.IdentityKey) string {
+	for _, m := range s.members {
+		if m.Identity == id {
+			return cleanName(m.Name)
+		}
+	}
+	return ""
+}
+
+func (s *session) warned(e meet.Warning) {
+	w := warning{Kind: warningKinds[e.Kind], Since: now(), Name: cleanName(e.Member.Name)}
+	if !e.Member.Identity.IsZero() {
+		w.Member = hexKey(e.Member.Identity)
+	}
+	s.warn(w, e.Over)
+}
+
+var warningKinds = map[meet.WarningKind]string{
+	meet.Ghost: "ghost", meet.Equivocation: "equivocation", meet.Isolation: "isolation", meet.Unresolved: "unresolved",
+	meet.SendingStopped: "sending-stopped",
+}
+
+func (s *session) warn(w warning, over bool) {
+	st := &s.agent.state
+	st.Warnings = slices.DeleteFunc(st.Warnings, func(o warning) bool { return o.Kind == w.Kind && o.Member == w.Member })
+	if !over {
+		st.Warnings = append(st.Warnings, w)
+	}
+	s.agent.changed("warnings")
+}
+
+func (s *session) remove(ctx context.Context, who crypto.IdentityKey, ban bool) error {
+	return s.meeting.Remove(ctx, who, ban)
+}
+
+func (s *session) say(ctx context.Context, r say) (any, error) {
+	if r.To != "" {
+		return nil, fail(unavailable)
+	}
+	if len(r.Text) > maxChat {
+		return nil, failAbout(tooLong, maxChat)
+	}
+	if err := s.meeting.Say(ctx, r.Text); err != nil {
+		return nil, err
+	}
+	a := s.agent
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	// The author gets no event, and needs no ID of the meeting's.
+	m := message{
+		ID: crypto.NewMessageID().String(), From: s.self, Name: a.state.Settings.Name, Time: now(), Text: cleanText(r.Text),
+		Self: true, State: "sent",
+	}
+	s.showMessage(m)
+	return said{m.ID}, nil
+}
+
+func (s *session) chatted(e meet.Chat) {
+	s.showMessage(message{
+		ID: hexKey(e.From.Identity)[:16] + "-" + e.ID.String(), From: hexKey(e.From.Identity), Name: cleanName(e.From.Name),
+		Time: milliseconds(e.Time), Text: cleanText(e.Text),
+	})
+}
+
+func (s *session) showMessage(m message) {
+	a := s.agent
+	s.messages++
+	a.state.Chat = append(a.state.Chat, m)
+	if over := len(a.state.Chat) - keptMessages; over > 0 {
+		a.state.Chat = slices.Delete(a.state.Chat, 0, over)
+	}
+	a.sendLocked(chattedEvent{"chatted", m})
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/meet"
+)
+
+// lastStats is what the counters were a second ago.
+type lastStats struct {
+	at     time.Time
+	links  map[crypto.IdentityKey]meet.LinkStats
+	tracks map[string]meet.TrackStats
+	sent   map[string]meet.PublicationStats
+	limits map[string]uint64
+	level  map[string]float64 // smoothed, by member
+	who    string             // the active speaker
+}
+
+// everySecond adapts the browser's encoder and sends statistics.
+func (a *agent) everySecond() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for seconds := 0; ; seconds++ {
+		select {
+		case <-tick.C:
+		case <-a.context.Done():
+			return
+		}
+		if seconds%3600 == 0 {
+			a.mu.Lock()
+			a.expire(time.Now())
+			a.mu.Unlock()
+		}
+		s, err := a.inMeeting()
+		if err != nil {
+			continue
+		}
+		raw, err := s.meeting.Stats(a.context)
+		if err != nil {
+			continue
+		}
+		a.mu.Lock()
+		s.adapt(raw)
+		shown := s.statistics(raw, time.Now())
+		if a.stats {
+			a.sendLocked(statsEvent{"stats", shown})
+		}
+		a.mu.Unlock()
+	}
+}
+
+// statistics makes rates of counters. agent.mu is held.
+func (s *session) statistics(raw meet.Stats, at time.Time) stats {
+	before := s.last
+	passed := at.Sub(before.at).Seconds()
+	s.last.at, s.last.links, s.last.tracks, s.last.sent = at, map[crypto.IdentityKey]meet.LinkStats{}, map[string]meet.TrackStats{}, map[string]meet.PublicationStats{}
+	rate := func(now, then uint64) float64 {
+		if before.at.IsZero() || now < then || passed <= 0 {
+			return 0
+		}
+		return float64(now-then) / passed
+	}
+	out := stats{At: at.UnixMilli(), Links: []linkStats{}, Tracks: []trackStats{}, Sent: []sentStats{}}
+	for _, l := range raw.Links {
+		was := before.links[l.Member.Identity]
+		s.last.links[l.Member.Identity] = l
+		shown := linkStats{
+			Member: hexKey(l.Member.Identity), Path: "none", RTT: inMilliseconds(l.RTT), Target: int64(l.TargetBitrate),
+			BitrateIn: int64(8 * rate(l.BytesReceived, was.BytesReceived)), BitrateOut: int64(8 * rate(l.BytesSent, was.BytesSent)),
+			Loss: share(rate(l.Retransmitted, was.Retransmitted), rate(l.PacketsSent, was.PacketsSent)),
+		}
+		if l.Up {
+			shown.Path = "direct"
+		}
+		for _, id := range l.Hears {
+			shown.Others = append(shown.Others, hexKey(id))
+		}
+		out.Links = append(out.Links, shown)
+	}
+	for _, t := range raw.Tracks {
+		was := before.tracks[t.Track.ID()]
+		s.last.tracks[t.Track.ID()] = t.TrackStats
+		lost := rate(t.Lost, was.Lost)
+		out.Tracks = append(out.Tracks, trackStats{
+			Track: t.Track.ID(), Bitrate: int64(8 * rate(t.Bytes, was.Bytes)), Frames: rate(t.Frames, was.Frames),
+			Loss: share(lost, lost+rate(t.Packets, was.Packets)), Undecryptable: t.Undecryptable, RTT: inMilliseconds(t.RTT),
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.publications)) {
+		now := s.publications[name].Stats()
+		was := before.sent[name]
+		s.last.sent[name] = now
+		out.Sent = append(out.Sent, sentStats{
+			Source: name, Bitrate: int64(8 * rate(now.Bytes, was.Bytes)), Frames: rate(now.Frames, was.Frames), Limit: int64(s.last.limits[name]),
+		})
+	}
+	return out
+}
+
+func inMilliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func share(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return math.Min(1, part/whole)
+}
+
+// The limits of what the browser's encoders may make, in bit/s.
+const (
+	leastVideo  = 100_000
+	mostVideo   = 2_500_000
+	mostUplink  = 8_000_000 // of all copies together, while nothing is known of the uplink
+	startVideo  = 1_200_000
+	soundBudget = 64_000 // taken off before pictures get theirs
+	safety      = 0.9    // of what is estimated
+)
+
+// encoderLimits says how much the browser may make of each picture: what the slowest present member can receive,
+// shared among our pictures, the screen first. Targets are the estimates by member, 0 where there is none.
+func encoderLimits(targets []int, pictures []string) map[string]uint64 {
+	if len(pictures) == 0 {
+		return nil
+	}
+	total := float64(startVideo * len(pictures))
+	if n := len(targets); n > 0 {
+		total = math.Min(total, mostUplink/float64(n))
+	}
+	least := math.Inf(1)
+	for _, t := range targets {
+		if t > 0 {
+			least = math.Min(least, float64(t))
+		}
+	}
+	if !math.IsInf(least, 1) {
+		total = least*safety - soundBudget
+	}
+	out := map[string]uint64{}
+	parts := float64(len(pictures))
+	if slices.Contains(pictures, "screen") {
+		parts++ // what is shared counts twice
+	}
+	for _, name := range pictures {
+		part := total / parts
+		if name == "screen" {
+			part *= 2
+		}
+		out[name] = uint64(math.Max(leastVideo, math.Min(mostVideo, part)))
+	}
+	return out
+}
+
+// adapt limits the browser's encoders to what members can receive. agent.mu is held.
+func (s *session) adapt(raw meet.Stats) {
+	var targets []int
+	for _, l := range raw.Links {
+		if l.Up && !l.Member.Away {
+			targets = append(targets, l.TargetBitrate)
+		}
+	}
+	var pictures []string
+	for _, name := range []string{"camera", "screen"} {
+		if s.wanted[name] == "on" {
+			pictures = append(pictures, name)
+		}
+	}
+	limits := encoderLimits(targets, pictures)
+	for name, limit := range limits {
+		before := s.last.limits[name]
+		s.agent.bridge.Limit(name, limit)
+		if before == 0 || limit > before+before/10 || limit < before-before/10 {
+			s.agent.sendLocked(encoderEvent{Event: "encoder", Source: name, MaxBitrate: int(limit), MaxHeight: heightFor(limit)})
+		} else {
+			limits[name] = before
+		}
+	}
+	s.last.limits = limits
+}
+
+// heightFor is how high a camera's picture can be for it to look well.
+func heightFor(limit uint64) int {
+	switch {
+	case limit < 250_000:
+		return 240
+	case limit < 600_000:
+		return 360
+	case limit < 1_500_000:
+		return 720
+	}
+	return 1080
+}
+
+// levelEvery is how often levels are sent.
+const levelEvery = 100 * time.Millisecond
+
+// everyLevel tells who is heard, and how loud.
+func (a *agent) everyLevel() {
+	tick := time.NewTicker(levelEvery)
+	defer tick.Stop()
+	silent := true
+	for {
+		select {
+		case <-tick.C:
+		case <-a.context.Done():
+			return
+		}
+		a.mu.Lock()
+		if a.session != nil && a.session.meeting != nil && a.page != nil {
+			levels := a.session.levels()
+			if len(levels) > 0 || !silent {
+				a.sendLocked(levelsEvent{"levels", levels, a.session.last.who})
+			}
+			silent = len(levels) == 0
+		}
+		a.mu.Unlock()
+	}
+}
+
+const (
+	levelFloor   = 0.05 // below is silence
+	speakerFloor = 0.2
+	speakerLead  = 1.25 // how much louder than the speaker before somebody has to be
+	smoothing    = 0.3
+)
+
+// levels are the smoothed levels of those who are heard. agent.mu is held.
+func (s *session) levels() map[string]float64 {
+	newest := map[string]float64{}
+	for id, t := range s.tracks {
+		if t.Source() != meet.SourceMicrophone || t.Muted() {
+			continue
+		}
+		for _, m := range s.members {
+			if m.Key == t.MemberKey() {
+				newest[hexKey(m.Identity)] = s.agent.bridge.Level(id)
+			}
+		}
+	}
+	if b := s.agent.bridge.Source("microphone"); b != nil && s.wanted["microphone"] == "on" {
+		newest[s.self] = b.Level()
+	}
+	out := map[string]float64{}
+	for id, level := range newest {
+		smooth := s.last.level[id] + smoothing*(level-s.last.level[id])
+		newest[id] = smooth
+		if smooth >= levelFloor {
+			out[id] = math.Round(100*smooth) / 100
+		}
+	}
+	s.last.level = newest
+	s.last.who = activeSpeaker(newest, s.last.who)
+	return out
+}
+
+// activeSpeaker is whoever is clearly the loudest, else who it was before.
+func activeSpeaker(levels map[string]float64, before string) string {
+	loudest := before
+	for _, id := range slices.Sorted(maps.Keys(levels)) {
+		if level := levels[id]; level >= speakerFloor && level > levels[loudest]*speakerLead {
+			loudest = id
+		}
+	}
+	return loudest
+}
