@@ -153,7 +153,7 @@ func BenchmarkRotate(b *testing.B) {
 	w := newWorld(b)
 	readers := make([]MeetingKey, 32)
 	for b.Loop() {
-		must(w.keys.Rotate(w.now, w.roster, readers))
+		must(w.keys.Rotate(w.now, w.roster, readers, nil))
 		must(w.keys.Wrap())
 	}
 }

@@ -92,10 +92,31 @@ func RecipientsHash(readers []MeetingKey) Hash {
 	return HashOf(labelRecipients, parts...)
 }
 
-func keyView(roster, recipients Hash) KeyView {
-	h := HashOf(labelKeyView, roster[:], recipients[:])
+// MaxOmitted is how many members of a roster a KeyAnnounce may name as no readers.
+const MaxOmitted = 2048
+
+// omittedOf names members as KeyAnnounce.Omitted does.
+func omittedOf(members []MeetingKey) [][8]byte {
+	var all [][8]byte
+	for _, k := range slices.SortedFunc(slices.Values(members), MeetingKey.Compare) {
+		if short := [8]byte(k[:8]); len(all) == 0 || all[len(all)-1] != short {
+			all = append(all, short)
+		}
+	}
+	return all
+}
+
+func keyView(roster, recipients Hash, omitted [][8]byte) KeyView {
+	parts := [][]byte{roster[:], recipients[:]}
+	for i := range omitted {
+		parts = append(parts, omitted[i][:])
+	}
+	h := HashOf(labelKeyView, parts...)
 	return KeyView(h[:16])
 }
+
+// Omits reports whether the announcement names this member of the roster as no reader.
+func (a KeyAnnounce) Omits(k MeetingKey) bool { return slices.Contains(a.Omitted, [8]byte(k[:8])) }
 
 func keyCommitment(meeting MeetingID, author MeetingKey, e Epoch, key []byte) Hash {
 	return HashOf(labelSenderKey, meeting[:], author[:], e.bytes(), key)
@@ -135,7 +156,7 @@ func (s KeyStatement) same(o KeyStatement) bool {
 func (a KeyAnnounce) Statement() KeyStatement {
 	return KeyStatement{
 		Epoch:      Epoch{Generation: a.Generation, Step: a.Step},
-		View:       keyView(a.Roster, a.Recipients),
+		View:       keyView(a.Roster, a.Recipients, a.Omitted),
 		Commitment: a.Commitment,
 		Signature:  a.Signature,
 	}
@@ -145,8 +166,13 @@ func (a KeyAnnounce) Statement() KeyStatement {
 // ErrMalformed and ErrSignature.
 func (a KeyAnnounce) Verify(meeting MeetingID) error {
 	s := a.Statement()
-	if !s.Epoch.valid() {
+	if !s.Epoch.valid() || len(a.Omitted) > MaxOmitted {
 		return ErrMalformed
+	}
+	for i := 1; i < len(a.Omitted); i++ {
+		if bytes.Compare(a.Omitted[i-1][:], a.Omitted[i][:]) >= 0 {
+			return ErrMalformed
+		}
 	}
 	if !s.Verify(meeting, a.Author) {
 		return ErrSignature

@@ -100,7 +100,7 @@ func (w *world) reader() *ReaderKeys {
 // it returns.
 func (w *world) rotate(readers ...*ReaderKeys) Epoch {
 	w.t.Helper()
-	e := must(w.keys.Rotate(w.now, w.roster, []MeetingKey{member(2).Key()}))
+	e := must(w.keys.Rotate(w.now, w.roster, []MeetingKey{member(2).Key()}, nil))
 	w.give(readers...)
 	w.keys.Switch()
 	return e
@@ -108,7 +108,7 @@ func (w *world) rotate(readers ...*ReaderKeys) Epoch {
 
 func (w *world) ratchet() Epoch {
 	w.t.Helper()
-	return must(w.keys.Ratchet(w.now, w.roster, []MeetingKey{member(2).Key()}))
+	return must(w.keys.Ratchet(w.now, w.roster, []MeetingKey{member(2).Key()}, nil))
 }
 
 func (w *world) give(readers ...*ReaderKeys) {

@@ -289,9 +289,9 @@ func TestRotatedKeysAreWiped(t *testing.T) {
 	}
 	w.now = w.now.Add(eraseAfter)
 	r.Expire(w.now)
-	must(w.keys.Rotate(w.now, w.roster, nil)) // and one replaced before it was used
+	must(w.keys.Rotate(w.now, w.roster, nil, nil)) // and one replaced before it was used
 	unused := w.keys.next.key
-	must(w.keys.Rotate(w.now, w.roster, nil))
+	must(w.keys.Rotate(w.now, w.roster, nil, nil))
 	for i, b := range [][]byte{old, oldRead, unused} {
 		if bytes.Count(b, []byte{0}) != len(b) {
 			t.Errorf("%d: not wiped", i)

@@ -110,7 +110,7 @@ func TestRotation(t *testing.T) {
 	if _, err := w.keys.Announce(); !errors.Is(err, ErrNoKey) {
 		t.Errorf("Announce: %v", err)
 	}
-	if _, err := w.keys.Ratchet(w.now, w.roster, nil); !errors.Is(err, ErrNoKey) {
+	if _, err := w.keys.Ratchet(w.now, w.roster, nil, nil); !errors.Is(err, ErrNoKey) {
 		t.Errorf("Ratchet: %v", err)
 	}
 	if _, err := w.keys.Stream(16).SealMedia(nil, &MediaPacket{}); !errors.Is(err, ErrNoKey) {
@@ -118,7 +118,7 @@ func TestRotation(t *testing.T) {
 	}
 	w.rotate()
 	for i := range uint64(3) {
-		if e := must(w.keys.Rotate(w.now, w.roster, nil)); e != (Epoch{2 + i, 0}) || w.keys.Rotating() != e {
+		if e := must(w.keys.Rotate(w.now, w.roster, nil, nil)); e != (Epoch{2 + i, 0}) || w.keys.Rotating() != e {
 			t.Errorf("rotation %d is %v", i, e)
 		}
 	}
@@ -149,7 +149,7 @@ func TestRotation(t *testing.T) {
 	if e := w.rotate(); e.Generation != MaxGeneration {
 		t.Errorf("last generation: %v", e)
 	}
-	if _, err := w.keys.Rotate(w.now, w.roster, nil); !errors.Is(err, ErrKeyLimit) {
+	if _, err := w.keys.Rotate(w.now, w.roster, nil, nil); !errors.Is(err, ErrKeyLimit) {
 		t.Errorf("generation after the last: %v", err)
 	}
 }
@@ -206,7 +206,7 @@ func TestJoinDuringRotation(t *testing.T) {
 	w := newWorld(t)
 	old, joiner := w.reader(), w.reader()
 	w.rotate(old)
-	must(w.keys.Rotate(w.now, w.roster, nil))
+	must(w.keys.Rotate(w.now, w.roster, nil, nil))
 	w.give(old)
 	if e := w.ratchet(); e != (Epoch{2, 1}) || w.keys.Current() != (Epoch{1, 0}) {
 		t.Fatalf("ratchet during a rotation: %v", e)
@@ -278,7 +278,7 @@ func TestSuites(t *testing.T) {
 	for _, suite := range []sframe.CipherSuite{sframe.AES128GCM, sframe.AES256GCM} {
 		keys := must(NewSenderKeys(member(1), suite))
 		r := must(NewReaderKeys(testMeeting, member(1).Key(), suite))
-		must(keys.Rotate(epoch0, Hash{}, nil))
+		must(keys.Rotate(epoch0, Hash{}, nil, nil))
 		keys.Switch()
 		for range 3 {
 			must(r.AcceptWrap(epoch0, must(keys.Wrap())))
@@ -286,7 +286,7 @@ func TestSuites(t *testing.T) {
 			if _, p, err := r.OpenMedia(epoch0, nil, packet); err != nil || string(p.Payload) != "x" {
 				t.Errorf("%v: %v", suite, err)
 			}
-			must(keys.Ratchet(epoch0, Hash{}, nil))
+			must(keys.Ratchet(epoch0, Hash{}, nil, nil))
 			keys.Stream(20).sealed = sourceWindow{}
 		}
 	}

@@ -3,6 +3,7 @@ package crypto
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func TestWrap(t *testing.T) {
 // made is what a sender that lies can sign about a key.
 func made(author *Incarnation, e Epoch, key []byte, roster Hash) (wrapped []byte, a KeyAnnounce) {
 	lying := &SenderKeys{inc: author, suite: sframe.AES128GCM}
-	lying.current = lying.newKey(e, epoch0, key, roster, nil)
+	lying.current = lying.newKey(e, epoch0, key, roster, nil, nil)
 	return must(lying.Wrap()), must(lying.Announce())
 }
 
@@ -147,12 +148,21 @@ func TestEquivocation(t *testing.T) {
 func TestAnnounce(t *testing.T) {
 	w := newWorld(t)
 	w.rotate()
+	must(w.keys.Ratchet(w.now, w.roster, []MeetingKey{member(2).Key()}, []MeetingKey{member(4).Key(), member(3).Key()}))
 	a := must(w.keys.Announce())
+	if !a.Omits(member(3).Key()) || !a.Omits(member(4).Key()) || a.Omits(member(2).Key()) {
+		t.Error("omits others")
+	}
+	if unsorted := a; len(a.Omitted) != 2 {
+		t.Fatal("not two omitted")
+	} else if unsorted.Omitted = [][8]byte{a.Omitted[1], a.Omitted[0]}; !errors.Is(unsorted.Verify(testMeeting), ErrMalformed) {
+		t.Error("takes them in any order")
+	}
 	if a.Recipients != RecipientsHash([]MeetingKey{member(2).Key()}) || a.Roster != w.roster {
 		t.Error("announces other readers")
 	}
 	data := a.Encode()
-	if back, err := ParseKeyAnnounce(data); err != nil || back != a || back.Verify(testMeeting) != nil {
+	if back, err := ParseKeyAnnounce(data); err != nil || !reflect.DeepEqual(back, a) || back.Verify(testMeeting) != nil {
 		t.Fatal("not the same announcement")
 	}
 	eachFlip(data, func(i int, changed []byte) {
@@ -362,7 +372,7 @@ func TestManyWraps(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 * maxReaderEpochs {
-		must(w.keys.Rotate(w.now, w.roster, nil))
+		must(w.keys.Rotate(w.now, w.roster, nil, nil))
 		w.give(r)
 	}
 	if len(r.epochs) != maxReaderEpochs {

@@ -48,17 +48,17 @@ func NewSenderKeys(inc *Incarnation, suite sframe.CipherSuite) (*SenderKeys, err
 }
 
 // Rotate makes a fresh random generation for these readers, as seen with this roster
-// (its hash), and returns its epoch: with each reader that goes (KEY-6), and after
+// (its hash), of whose members it leaves out those omitted, at most MaxOmitted, and returns its epoch: with each reader that goes (KEY-6), and after
 // KeyLifetime. It replaces a rotation under way (KEY-7). Sealing
 // goes on with the key before until Switch. The error is ErrKeyLimit after
 // MaxGeneration.
-func (k *SenderKeys) Rotate(now time.Time, roster Hash, readers []MeetingKey) (Epoch, error) {
+func (k *SenderKeys) Rotate(now time.Time, roster Hash, readers, omitted []MeetingKey) (Epoch, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.rotate(now, roster, readers)
+	return k.rotate(now, roster, readers, omitted)
 }
 
-func (k *SenderKeys) rotate(now time.Time, roster Hash, readers []MeetingKey) (Epoch, error) {
+func (k *SenderKeys) rotate(now time.Time, roster Hash, readers, omitted []MeetingKey) (Epoch, error) {
 	if k.last >= MaxGeneration { // KEY-7: never wrap
 		return Epoch{}, ErrKeyLimit
 	}
@@ -66,7 +66,7 @@ func (k *SenderKeys) rotate(now time.Time, roster Hash, readers []MeetingKey) (E
 	key := make([]byte, k.suite.HashSize())
 	fill(k.random, key)
 	k.next.wipe()
-	k.next = k.newKey(Epoch{Generation: k.last}, now, key, roster, readers)
+	k.next = k.newKey(Epoch{Generation: k.last}, now, key, roster, readers, omitted)
 	return k.next.epoch, nil
 }
 
@@ -75,7 +75,7 @@ func (k *SenderKeys) rotate(now time.Time, roster Hash, readers []MeetingKey) (E
 // rotation is under way, with Switch. If the returned Step is 0, the steps were used
 // up and a rotation has begun instead: wrap that to everybody. The errors are ErrNoKey
 // before the first rotation and ErrKeyLimit.
-func (k *SenderKeys) Ratchet(now time.Time, roster Hash, readers []MeetingKey) (Epoch, error) {
+func (k *SenderKeys) Ratchet(now time.Time, roster Hash, readers, omitted []MeetingKey) (Epoch, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	old := k.newest()
@@ -83,14 +83,14 @@ func (k *SenderKeys) Ratchet(now time.Time, roster Hash, readers []MeetingKey) (
 		return Epoch{}, ErrNoKey
 	}
 	if old.epoch.Step == MaxStep {
-		return k.rotate(now, roster, readers)
+		return k.rotate(now, roster, readers, omitted)
 	}
 	key, err := ratchet(k.suite, old.key, 1)
 	if err != nil {
 		return Epoch{}, err
 	}
 	e := Epoch{Generation: old.epoch.Generation, Step: old.epoch.Step + 1}
-	made := k.newKey(e, old.born, key, roster, readers)
+	made := k.newKey(e, old.born, key, roster, readers, omitted)
 	if k.next != nil {
 		k.next.wipe()
 		k.next = made
@@ -169,7 +169,7 @@ func (k *SenderKeys) Wrap() ([]byte, error) {
 		Generation: n.epoch.Generation,
 		Step:       n.epoch.Step,
 		Key:        n.key,
-		View:       keyView(n.announce.Roster, n.announce.Recipients),
+		View:       keyView(n.announce.Roster, n.announce.Recipients, n.announce.Omitted),
 		Signature:  n.announce.Signature,
 	}), nil
 }
@@ -220,7 +220,7 @@ func (k *SenderKeys) use(key *senderKey) {
 	}
 }
 
-func (k *SenderKeys) newKey(e Epoch, born time.Time, key []byte, roster Hash, readers []MeetingKey) *senderKey {
+func (k *SenderKeys) newKey(e Epoch, born time.Time, key []byte, roster Hash, readers, omitted []MeetingKey) *senderKey {
 	meeting, author := k.inc.meeting, k.inc.Key()
 	a := KeyAnnounce{
 		Author:     author,
@@ -229,6 +229,7 @@ func (k *SenderKeys) newKey(e Epoch, born time.Time, key []byte, roster Hash, re
 		Roster:     roster,
 		Recipients: RecipientsHash(readers),
 		Commitment: keyCommitment(meeting, author, e, key),
+		Omitted:    omittedOf(omitted),
 	}
 	s := a.Statement()
 	a.Signature = k.inc.Sign(labelKeyAnnounce, meeting[:], author[:], e.bytes(), s.View[:], s.Commitment[:])

@@ -165,14 +165,14 @@ func keyVector(inc *Incarnation) vector {
 	k1 := must(ratchet(sframe.AES128GCM, k0, 1))
 	readers := []MeetingKey{vectorMember(0x41).Key(), vectorMember(0x81).Key()}
 	s := &SenderKeys{inc: inc, suite: sframe.AES128GCM}
-	s.current = s.newKey(e, epoch0, k1, Hash(number(0xe0, 32)), readers)
+	s.current = s.newKey(e, epoch0, k1, Hash(number(0xe0, 32)), readers, []MeetingKey{vectorMember(0xc1).Key()})
 	announce := must(s.Announce())
 	context := streamContext(vectorMeeting, inc.Key(), 18)
 	p := &MediaPacket{Flags: MediaFlags{StartOfFrame: true, TemporalLayer: 2}, Marker: true, SequenceNumber: 0x1234, Timestamp: 0x89abcdef, HasLevel: true, AudioLevel: 0x85, Payload: []byte("payload")}
 	sealed := must(s.Stream(18).SealMedia(nil, p))
 	return vector{"sender key and media", "7",
 		values{"meeting ID": vectorMeeting, "author": inc.Key(), "meeting key seed": number(0x11, 32), "suite": 4, "generation": e.Generation, "step": e.Step, "K(3,0)": k0, "stream": 18, "counter": 0,
-			"roster hash": number(0xe0, 32), "reader 1": readers[0], "reader 2": readers[1], "clear byte": []byte{p.Flags.encode()}, "inner header": appendInner(nil, p), "payload": p.Payload}.strings(),
+			"roster hash": number(0xe0, 32), "reader 1": readers[0], "reader 2": readers[1], "omitted": vectorMember(0xc1).Key(), "clear byte": []byte{p.Flags.encode()}, "inner header": appendInner(nil, p), "payload": p.Payload}.strings(),
 		values{"K(3,1)": k1, "commitment": announce.Commitment, "recipients hash": announce.Recipients, "view": announce.Statement().View, "signature": announce.Signature, "announce": announce.Encode(), "wrap": must(s.Wrap()),
 			"KID": e.kid(18), "stream AAD": context[:16], "sealed packet": sealed}.strings()}
 }
@@ -191,7 +191,7 @@ func messageVector(inc *Incarnation) vector {
 	id := MessageID(number(0x70, 16))
 	inner := must(SignMessage(inc, StreamChat, id, epoch0, []byte("bonjour")))
 	s := &SenderKeys{inc: inc, suite: sframe.AES128GCM}
-	s.current = s.newKey(Epoch{1, 0}, epoch0, number(0x30, 32), Hash{}, nil)
+	s.current = s.newKey(Epoch{1, 0}, epoch0, number(0x30, 32), Hash{}, nil, nil)
 	return vector{"message", "7.2",
 		values{"meeting ID": vectorMeeting, "author": inc.Key(), "meeting key seed": number(0x11, 32), "stream": StreamChat, "ID": id, "time": uint64(epoch0.UnixMilli()), "body text": "bonjour", "K(1,0)": number(0x30, 32)}.strings(),
 		values{"inner": inner, "sealed message": must(s.Stream(StreamChat).SealMessage(inner))}.strings()}
@@ -270,7 +270,7 @@ func TestVectorsByHand(t *testing.T) {
 	}
 	recipients := h("recipients", x, y)
 	check(key, "recipients hash", recipients)
-	view := h("key view", in(key, "roster hash"), recipients)[:16]
+	view := h("key view", in(key, "roster hash"), recipients, in(key, "omitted")[:8])[:16]
 	check(key, "view", view)
 	statement := sig(in(key, "meeting key seed"), "key announce", meeting, author, gs, view, commitment)
 	check(key, "signature", statement)

@@ -39,7 +39,7 @@ const (
 	maxKnock        = 512
 	maxDoorPayload  = 64
 	maxWrap         = 256
-	maxKeyAnnounce  = 256
+	maxKeyAnnounce  = 256 + 9*MaxOmitted
 	maxInnerMessage = MaxDataBody + 128
 	maxMessage      = maxInnerMessage + 128
 )
@@ -152,6 +152,9 @@ type KeyAnnounce struct {
 	Commitment Hash `cbor:"6,keyasint"`
 	// Signature is the author's; a wrap of this key carries the same.
 	Signature Signature `cbor:"7,keyasint"`
+	// Omitted names those on the roster who are not among the readers, such as who is away, by the first 8 bytes of
+	// their meeting keys, sorted, at most MaxOmitted. So whoever sees the same roster can tell who the readers are.
+	Omitted [][8]byte `cbor:"8,keyasint,omitempty"`
 }
 
 // Bits of the clear byte of a sealed packet (SPEC section 7.1).

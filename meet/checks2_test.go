@@ -28,7 +28,7 @@ func TestForgedGossip(t *testing.T) {
 		key, meeting := a.Incarnation().Key(), host.ID()
 		signed := must[[]byte](t)(crypto.SignMessage(bad.Incarnation(), crypto.StreamChat, crypto.NewMessageID(), time.Now(), []byte("forged")))
 		keys := must[*crypto.SenderKeys](t)(crypto.NewSenderKeys(bad.Incarnation(), 4))
-		must[crypto.Epoch](t)(keys.Rotate(time.Now(), crypto.Hash{}, nil))
+		must[crypto.Epoch](t)(keys.Rotate(time.Now(), crypto.Hash{}, nil, nil))
 		keys.Switch()
 		announce := must[crypto.KeyAnnounce](t)(keys.Announce())
 		announce.Author = key

@@ -150,6 +150,9 @@ func removals(t *testing.T, ctx context.Context, w *meettest.World, n, count int
 	if _, err := creator.PublishTone(ctx, 80); err != nil {
 		t.Fatal(err)
 	}
+	if full() {
+		t.Logf("%d are in", n)
+	}
 	w.Advance(5 * time.Second)
 	w.Network.Crash(others[0].Host) // silently dead
 	w.Advance(2 * time.Second)

@@ -14,8 +14,6 @@ const (
 	// formerGrace is how long a sender may not have heard of a change of the roster.
 	formerGrace = 15 * time.Second
 	maxFormer   = 256
-	// maxGhostTries bounds the work of finding out whom a sender has found away.
-	maxGhostTries = 5000
 )
 
 // formerRoster is who was in, until when.
@@ -35,7 +33,7 @@ type ghostWatch struct {
 	judged   map[judged]bool     // by announcement and roster
 }
 
-type judged struct{ recipients, roster crypto.Hash }
+type judged struct{ announce, roster crypto.Hash }
 
 // rememberRoster keeps who was in, to check announcements against that were made before their sender heard of a change.
 func (m *Meeting) rememberRoster(r *roster.Roster, now time.Time) {
@@ -107,51 +105,18 @@ func (m *Meeting) haunted(p *peer, now time.Time) bool {
 	return true
 }
 
-// plausible says whether the readers a sender announced are a roster's members, less some whom the sender may have
-// found away. More readers than members never fit.
+// plausible says whether the readers a sender announced are a roster's members, less those it says it leaves out.
 func (m *Meeting) plausible(p *peer, f *formerRoster) bool {
-	want := p.ghost.announce.Recipients
-	others := slices.DeleteFunc(slices.Clone(f.members), func(k crypto.MeetingKey) bool { return k == p.key })
-	present := slices.DeleteFunc(slices.Clone(others), func(k crypto.MeetingKey) bool {
-		o := m.peers[k]
-		return o != nil && o.away
-	})
-	if crypto.RecipientsHash(others) == want || crypto.RecipientsHash(present) == want || crypto.RecipientsHash(nil) == want {
-		return true
-	}
-	name := judged{want, f.hash}
+	a := p.ghost.announce
+	name := judged{p.ghost.hash, f.hash}
 	known, ok := p.ghost.judged[name]
 	if !ok {
+		readers := slices.DeleteFunc(slices.Clone(f.members), func(k crypto.MeetingKey) bool { return k == p.key || a.Omits(k) })
+		known = crypto.RecipientsHash(readers) == a.Recipients
 		if p.ghost.judged == nil || len(p.ghost.judged) >= maxFormer {
 			p.ghost.judged = map[judged]bool{}
 		}
-		known = lessSome(others, want)
 		p.ghost.judged[name] = known
 	}
 	return known
-}
-
-// lessSome says whether a recipients hash is that of all these readers but a few: with up to 13, of any of them; with
-// more, as many as maxGhostTries lets it find.
-func lessSome(readers []crypto.MeetingKey, want crypto.Hash) bool {
-	tries := maxGhostTries
-	var without func(rest []crypto.MeetingKey, from, count int) bool
-	without = func(rest []crypto.MeetingKey, from, count int) bool {
-		if count == 0 {
-			tries--
-			return crypto.RecipientsHash(rest) == want
-		}
-		for i := from; i+count <= len(rest) && tries > 0; i++ {
-			if without(slices.Delete(slices.Clone(rest), i, i+1), i, count-1) {
-				return true
-			}
-		}
-		return false
-	}
-	for count := 1; count < len(readers) && tries > 0; count++ {
-		if without(readers, 0, count) {
-			return true
-		}
-	}
-	return false
 }

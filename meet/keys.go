@@ -20,6 +20,7 @@ const (
 type distribution struct {
 	keys    *crypto.SenderKeys
 	readers map[crypto.MeetingKey]bool // whom the newest key is for
+	omitted []crypto.MeetingKey        // whom on the roster it isn't for, as announced
 	unacked map[crypto.MeetingKey]bool // of the rotation under way
 	round   int                        // counts rotations, so that an old deadline switches nothing
 	pending bool                       // a leave is being coalesced
@@ -104,7 +105,8 @@ func (m *Meeting) forgetKeys() {
 	m.keys.round++
 }
 
-// grow ratchets one step for all who are new at once, and wraps it for them only (KEY-5).
+// grow ratchets one step for all who are new at once, and wraps it for them only (KEY-5). It also does where only the
+// members left out are others, so that the announcement says who they are (KEY-4).
 func (m *Meeting) grow() {
 	var joiners []crypto.MeetingKey
 	want := m.desired()
@@ -114,10 +116,13 @@ func (m *Meeting) grow() {
 			m.keys.readers[k] = true
 		}
 	}
-	if len(joiners) == 0 {
+	omitted := m.omitted()
+	unsaid := func(k crypto.MeetingKey) bool { return !slices.Contains(m.keys.omitted, k) }
+	if len(joiners) == 0 && !slices.ContainsFunc(omitted, unsaid) {
 		return
 	}
-	e, err := m.keys.keys.Ratchet(time.Now(), m.roster.Hash, m.readerList())
+	m.keys.omitted = omitted
+	e, err := m.keys.keys.Ratchet(time.Now(), m.roster.Hash, m.readerList(), omitted)
 	if err != nil || e.Step == 0 { // the steps are used up, or there is no key
 		m.rotate(switchLeave)
 		return
@@ -142,6 +147,19 @@ func (m *Meeting) readerList() []crypto.MeetingKey {
 	return list
 }
 
+// omitted are the members who aren't readers, but for those suspended, whom nobody expects to be.
+func (m *Meeting) omitted() []crypto.MeetingKey {
+	var list []crypto.MeetingKey
+	for i := range m.roster.Members {
+		r := &m.roster.Members[i]
+		if k := r.Bundle.MeetingKey; k != m.self.Key() && !r.Equivocated && !m.keys.readers[k] {
+			list = append(list, k)
+		}
+	}
+	slices.SortFunc(list, crypto.MeetingKey.Compare)
+	return list
+}
+
 // rotate makes a fresh generation for the present readers and switches to it when all have acknowledged, at the latest
 // after the deadline; at once if there was no key before (KEY-6).
 func (m *Meeting) rotate(deadline time.Duration) {
@@ -150,7 +168,8 @@ func (m *Meeting) rotate(deadline time.Duration) {
 	d.pending = false
 	d.round++
 	d.readers = m.desired()
-	if _, err := d.keys.Rotate(time.Now(), m.roster.Hash, m.readerList()); err != nil {
+	d.omitted = m.omitted()
+	if _, err := d.keys.Rotate(time.Now(), m.roster.Hash, m.readerList(), d.omitted); err != nil {
 		m.log.Error("no new key", "error", err)
 		m.forgetKeys()
 		return

@@ -98,7 +98,7 @@ func (a *actor) sendTo(readers ...*actor) {
 		r.setPermissions(a.key, roster.AllPermissions)
 		keys, peers = append(keys, r.key), append(peers, transport.PeerKey(r.key))
 	}
-	if _, err := a.keys.Rotate(a.stage.clock(), crypto.Hash{}, keys); err != nil {
+	if _, err := a.keys.Rotate(a.stage.clock(), crypto.Hash{}, keys, nil); err != nil {
 		a.stage.t.Fatal(err)
 	}
 	a.wrap()
@@ -310,7 +310,7 @@ func TestPlaneKeyComesLate(t *testing.T) {
 	a.sendTo(b)
 	track, _, remote := a.show(b, webrtc.MimeTypeOpus)
 	src := &source{t: t, track: track}
-	if _, err := a.keys.Rotate(s.clock(), crypto.Hash{}, []crypto.MeetingKey{b.key}); err != nil {
+	if _, err := a.keys.Rotate(s.clock(), crypto.Hash{}, []crypto.MeetingKey{b.key}, nil); err != nil {
 		t.Fatal(err)
 	}
 	a.keys.Switch()
