@@ -7,7 +7,7 @@ import (
 
 // The files beside each other, not what tools put in folders there.
 //
-//go:embed page/*.*
+//go:embed page/*.html page/*.js page/*.css page/*.svg
 var page embed.FS
 
 // pageFiles are the page's.

@@ -1,0 +1,41 @@
+// Which dialog is open. There is one at a time; being asked to be recorded comes before all others.
+
+import { exposureDialog } from "./exposure.js";
+import { attendanceDialog, quitDialog } from "./ended.js";
+import { helpDialog } from "./help.js";
+import { inviteDialog } from "./invite.js";
+import { leaveDialog, moreDialog } from "./controls.js";
+import { lookDialog } from "./look.js";
+import { state, ui } from "./model.js";
+import { promoteDialog, removeDialog } from "./people.js";
+import { consentDialog, recordingDialog } from "./recording.js";
+import { settingsDialog } from "./settings.js";
+import { eraseDialog, historyDialog } from "./store.js";
+import { differDialog, verifyDialog } from "./words.js";
+
+/** @type {Record<string, () => import("./dom.js").VNode>} */
+const all = {
+  attendance: attendanceDialog,
+  differ: differDialog,
+  erase: eraseDialog,
+  exposure: exposureDialog,
+  help: helpDialog,
+  history: historyDialog,
+  invite: inviteDialog,
+  leave: leaveDialog,
+  look: lookDialog,
+  more: moreDialog,
+  promote: promoteDialog,
+  quit: quitDialog,
+  recording: recordingDialog,
+  remove: removeDialog,
+  settings: settingsDialog,
+  verify: verifyDialog,
+};
+
+/** @returns {import("./dom.js").VNode|null} */
+export function dialogs() {
+  const { recording, phase } = state();
+  if (phase.name === "meeting" && recording.mine === "asked" && recording.state === "asking") return consentDialog();
+  return all[ui.dialog]?.() ?? null;
+}

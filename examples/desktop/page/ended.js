@@ -1,0 +1,92 @@
+// Afterwards: how it ended, how long it took, what was kept, and the attendance record.
+
+import { h } from "./dom.js";
+import { count, dateTime, duration, isolate, number, of, t, time } from "./i18n.js";
+import { icon } from "./icons.js";
+import { ask, closeDialog, download, has, openDialog, sentence, state, submit, ui, update } from "./model.js";
+import { badge, button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
+import { saved } from "./recording.js";
+
+/** @typedef {import("./protocol.js").AttendanceShown} AttendanceShown */
+
+/** @returns {import("./dom.js").VNode} */
+export function endedScreen() {
+  const { phase } = state();
+  const { error, ended } = phase;
+  const code = error?.code ?? "left";
+  const grave = ["removed", "banned", "admission-void", "resumed-elsewhere"].includes(code);
+  return h("div.card-screen.ended", { key: "ended" },
+    h("div.card", null,
+      h("div.center", null, icon("door"), h("h1", null, of("ended.", code)),
+        error === undefined || code === "left" ? h("p", null, t("ended.left-text")) : h("p", { class: grave ? "grave" : "" }, sentence(error))),
+      ended === undefined ? null : h("dl.summary", null,
+        pair(t("ended.duration"), duration(ended.ended - ended.began)),
+        pair(t("ended.people"), number(ended.people)),
+        pair(t("ended.messages"), number(ended.messages)),
+        pair(t("ended.files"), number(ended.files))),
+      saved(),
+      ended === undefined ? null : ended.kept
+        ? note("info", [h("p", null, h("strong", null, t("kept.history"))), h("p", null, t("kept.history-text")), button(t("kept.show"), () => openDialog("settings", "kept"), { kind: "quiet" })])
+        : note("good", [h("p", null, h("strong", null, t("kept.nothing"))), h("p", null, t("kept.nothing-text"))]),
+      h("div.row.center", null,
+        button(t("ended.done"), () => void submit("done", "done", {}), { kind: "primary", busy: ui.busy.has("done") }),
+        ended?.attendance ? button(t("attendance.title"), () => openDialog("attendance"), { icon: "clock" }) : null,
+        button(t("nav.exposure"), () => openDialog("exposure"), { icon: "eye" })),
+      h("p.hint.center", null, t("ended.quit"), " ", button(t("quit"), () => openDialog("quit"), { kind: "quiet" }))));
+}
+
+/** @param {string} name @param {string} value */
+function pair(name, value) {
+  return h("div", null, h("dt", null, name), h("dd", null, value));
+}
+
+/** @returns {import("./dom.js").VNode} */
+export function quitDialog() {
+  return dialog("quit", t("quit.title"), h("p", null, t("quit.text")), {
+    footer: [button(t("cancel"), closeDialog), button(t("quit"), () => void submit("quit", "quit", {}), { kind: "danger", busy: ui.busy.has("quit") })],
+  });
+}
+
+/** @type {AttendanceShown|null} */
+let record = null;
+
+/** loadAttendance reads the record for the dialog. */
+export async function loadAttendance() {
+  record = null;
+  const answer = await submit("attendance", "attendance", { format: "show" });
+  if (answer !== null && "rows" in answer) record = answer;
+  update();
+}
+
+/** @returns {import("./dom.js").VNode} */
+export function attendanceDialog() {
+  return dialog("attendance", t("attendance.title"), h("div", { created: () => void loadAttendance() },
+    h("p", null, t("attendance.text")),
+    note("warning", h("p", null, t("attendance.warning"))),
+    whyNot("attendance"),
+    failureLine(ui.failures["attendance"]),
+    record === null ? (ui.busy.has("attendance") ? h("p", { role: "status" }, spinner(), " ", t("loading")) : null) : table(record)), {
+    wide: true,
+    footer: has("attendance") ? [
+      button(t("print"), () => window.print(), { icon: "print" }),
+      button(t("attendance.csv"), () => void download(ask("attendance", { format: "csv" })), { icon: "save" }),
+      button(t("attendance.json"), () => void download(ask("attendance", { format: "json" })), { kind: "primary", icon: "save" }),
+    ] : null,
+  });
+}
+
+/** @param {AttendanceShown} shown */
+function table(shown) {
+  return h("div", null,
+    h("p.hint", null, t("attendance.began", { when: dateTime(shown.began) }), " ", shown.ended > 0 ? t("attendance.ended", { when: dateTime(shown.ended) }) : t("attendance.goes-on"), " ", count("people.count", shown.rows.length)),
+    h("div.table-wrap", { tabindex: "0", role: "group", "aria-label": t("attendance.title") }, h("table", null,
+      h("caption.unseen", null, t("attendance.title")),
+      h("thead", null, h("tr", null,
+        h("th", { scope: "col" }, t("attendance.name")), h("th", { scope: "col" }, t("role.label")),
+        h("th", { scope: "col" }, t("attendance.in")), h("th", { scope: "col" }, t("attendance.out")), h("th", { scope: "col" }, t("attendance.how")))),
+      h("tbody", null, shown.rows.map((r) => h("tr", null,
+        h("th", { scope: "row" }, person(r.name), " ", h("code.fingerprint", { dir: "ltr", title: r.id }, isolate(r.id.slice(0, 8))), " ", r.signed ? null : badge(t("attendance.unsigned"), "bad", "warning")),
+        h("td", null, of("role.", r.role)), h("td", null, time(r.joined)), h("td", null, r.left > 0 ? time(r.left) : "–"),
+        h("td", null, of("how.", r.how, { by: r.by || t("someone") }))))))),
+    h("p.hint.print-only", null, t("attendance.id"), " ", h("code", { dir: "ltr" }, shown.meeting)));
+}

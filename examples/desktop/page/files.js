@@ -1,0 +1,178 @@
+// Files, to all or to one: offered, accepted or refused, checked at the end.
+
+import { h } from "./dom.js";
+import { isolate, of, percent, rate, short, size, t, time } from "./i18n.js";
+import { icon } from "./icons.js";
+import { announce, ask, conn, download, failureOf, nameOf, sentence, state, submit, ui, update } from "./model.js";
+import { badge, button, choice, failureLine, field, longText, note, whyNot } from "./parts.js";
+
+/** @typedef {import("./protocol.js").SharedFile} SharedFile */
+
+const form = { to: "" };
+/** Rates of the last progress, by file. @type {Map<string, number>} */
+const rates = new Map();
+/** @type {Map<string, AbortController>} uploads to the agent that are under way */
+const uploads = new Map();
+/** @type {Map<string, string>} the state each file had, to say when it changes */
+let states = new Map();
+
+/** @returns {number} how many files wait for an answer */
+export function filesWaiting() {
+  return state().files.filter((f) => !f.self && f.state === "offered").length;
+}
+
+/** @param {import("./protocol.js").FileProgressEvent} event */
+export function progress(event) {
+  const file = state().files.find((f) => f.id === event.file);
+  if (file === undefined) return;
+  if (event.to) {
+    const copy = file.copies?.find((c) => c.member === event.to);
+    if (copy !== undefined) copy.done = event.done;
+  } else file.done = event.done;
+  rates.set(event.file + (event.to ?? ""), event.rate ?? 0);
+  if (ui.panel === "files") update();
+}
+
+/** followFiles says aloud what was offered, and what has arrived. */
+export function followFiles() {
+  /** @type {Map<string, string>} */
+  const now = new Map();
+  for (const f of state().files) {
+    now.set(f.id, f.state);
+    const before = states.get(f.id);
+    if (before === f.state || f.self) continue;
+    const values = { name: nameOf(f.from), file: short(f.name, 80) };
+    if (f.state === "offered") announce(t("news.file", values));
+    else if (before !== undefined && f.state === "complete") announce(t("news.file-complete", values));
+    else if (before !== undefined && f.state === "failed") announce(t("news.file-failed", values), true);
+  }
+  states = now;
+}
+
+/** @returns {import("./dom.js").VChildren} */
+export function filesPanel() {
+  const { files, meeting, features } = state();
+  const may = meeting?.can.send.includes("files") === true && features["files"]?.available === true;
+  return [
+    may ? offering() : features["files"]?.available ? note("info", h("p", null, t("files.not-permitted"))) : whyNot("files"),
+    files.length === 0 ? h("p.empty", null, t("files.empty")) : null,
+    h("ul.files", null, [...files].reverse().map(row)),
+  ];
+}
+
+function offering() {
+  const { members, app } = state();
+  /** @type {[string, string][]} */
+  const options = [["", t("chat.everybody")], ...members.filter((m) => !m.self).map((m) => /** @type {[string, string]} */ ([m.id, isolate(short(m.contactName || m.name, 64))]))];
+  if (!options.some(([id]) => id === form.to)) form.to = "";
+  return h("div.offer", {
+    on: {
+      dragover: (/** @type {DragEvent} */ e) => e.preventDefault(),
+      drop: (/** @type {DragEvent} */ e) => {
+        e.preventDefault();
+        void offerAll(e.dataTransfer?.files ?? null);
+      },
+    },
+  },
+  field("file-to", t("chat.for"), choice(form.to, options, (v) => {
+    form.to = v;
+    update();
+  })),
+  h("input.file-input", {
+    type: "file", id: "file-pick", multiple: true, "aria-describedby": "file-hint",
+    on: {
+      change: async (/** @type {any} */ e) => {
+        await offerAll(e.target.files);
+        e.target.value = "";
+      },
+    },
+  }),
+  h("label.button", { for: "file-pick" }, icon("file"), h("span", null, t("files.choose"))),
+  h("p.hint", { id: "file-hint" }, t("files.hint", { size: size(app.maxFile) })),
+  failureLine(ui.failures["file"]));
+}
+
+/** @param {FileList|null} list */
+async function offerAll(list) {
+  for (const file of [...(list ?? [])].slice(0, 20)) await offer(file);
+}
+
+/** @param {File} file */
+async function offer(file) {
+  const ready = await submit("file", "file-offer", { name: file.name, size: file.size, type: file.type, to: form.to });
+  if (ready === null) return;
+  const stop = new AbortController();
+  uploads.set(ready.file, stop);
+  // The agent reads it while the person goes on.
+  conn().upload(ready.url, file, stop.signal).catch((error) => {
+    if (stop.signal.aborted) return;
+    ui.failures["file"] = failureOf(error);
+    announce(sentence(failureOf(error)), true);
+    update();
+  }).finally(() => uploads.delete(ready.file));
+}
+
+/** @param {SharedFile} f */
+function row(f) {
+  const running = f.state === "receiving" || f.state === "paused" || f.state === "waiting" || f.state === "reading";
+  return h("li.file", { key: `file-${f.id}` },
+    icon("file"),
+    h("div.grow", null,
+      longText(`file-${f.id}`, f.name, 80),
+      h("p.hint", null, size(f.size), " · ", f.self ? t("files.from-you", { when: time(f.time) }) : t("files.from", { name: nameOf(f.from), when: time(f.time) })),
+      f.to ? badge(t("files.private", { name: f.self ? nameOf(f.to) : t("you") }), "accent", "lock") : null,
+      running ? bar(f.id, f.done, f.size, `file-${f.id}`, f.name) : null,
+      h("p.state", { class: f.state }, f.state === "complete" ? icon("check") : null, of("file.", f.self && f.state === "offered" ? "own-offered" : f.state)),
+      failureLine(f.error),
+      f.self && f.copies !== undefined && f.copies.length > 0 ? copies(f) : null,
+      f.sha256 ? h("details.technical", null, h("summary", null, t("files.fingerprint")), h("p", null, t("files.fingerprint-text")), h("code", { dir: "ltr" }, f.sha256)) : null,
+      h("div.row", null, actions(f))));
+}
+
+/** @param {string} id @param {number} done @param {number} of_ @param {string} key @param {string} name */
+function bar(id, done, of_, key, name) {
+  const part = of_ > 0 ? Math.min(1, done / of_) : 0;
+  const speed = rates.get(id) ?? 0;
+  return h("div.progress", { key: `bar-${key}` },
+    h("progress", { max: "100", value: String(Math.round(part * 100)), "aria-label": t("files.progress", { file: short(name, 80) }) }),
+    h("span.hint", null, percent(part), speed > 0 ? ` · ${rate(speed * 8)}` : ""));
+}
+
+/** @param {SharedFile} f */
+function copies(f) {
+  return h("ul.copies", null, (f.copies ?? []).map((c) => h("li", { key: c.member }, h("span.grow", null, nameOf(c.member)), h("span.hint", null, of("copy.", c.state)),
+    c.state === "receiving" || c.state === "paused" || c.state === "waiting" ? bar(f.id + c.member, c.done, f.size, c.member, f.name) : null)));
+}
+
+/** @param {SharedFile} f */
+function actions(f) {
+  const about = isolate(short(f.name, 80));
+  const file = f.id;
+  if (f.self) {
+    return ["withdrawn", "failed", "refused"].includes(f.state) ? null : button(t("files.withdraw"), () => {
+      uploads.get(file)?.abort();
+      void ask("file-withdraw", { file });
+    }, { about });
+  }
+  switch (f.state) {
+    case "offered":
+      return [
+        button(t("files.accept"), () => void ask("file-accept", { file }), { kind: "primary", icon: "save", about }),
+        button(t("files.refuse"), () => void ask("file-refuse", { file }), { about })];
+    case "receiving":
+    case "waiting":
+      return [
+        button(t("files.pause"), () => void ask("file-pause", { file }), { icon: "pause", about }),
+        button(t("files.stop"), () => void ask("file-withdraw", { file }), { icon: "close", about })];
+    case "paused":
+      return [
+        button(t("files.resume"), () => void ask("file-resume", { file }), { icon: "play", about }),
+        button(t("files.stop"), () => void ask("file-withdraw", { file }), { icon: "close", about })];
+    case "complete":
+      return button(t("files.save"), () => void download(ask("file-save", { file })), { kind: "primary", icon: "save", about });
+    case "failed":
+      return button(t("again"), () => void ask("file-accept", { file }), { about });
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,131 @@
+// The invitation: from where its link works, what it reveals, the ready text, and a new link when the old one is dead.
+
+import { h } from "./dom.js";
+import { currentLanguage, dateTime, of, t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { ask, notice, openDialog, state, submit, ui, update } from "./model.js";
+import { button, choice, copy, dialog, failureLine, field, note, spinner } from "./parts.js";
+
+/** @typedef {import("./protocol.js").Invitation} Invitation */
+/** @typedef {import("./protocol.js").Reach} Reach */
+
+const form = { language: "", lasts: "0" };
+
+/** @returns {import("./dom.js").VNode} */
+export function inviteDialog() {
+  const { invite, meeting } = state();
+  const may = meeting?.can.invite === true;
+  return dialog("invite", t("invite.title"), invite === null
+    ? [may ? h("p", null, t("invite.none")) : note("info", h("p", null, t("invite.not-allowed"))), renew(may)]
+    : invite.dead ? [deadLink(), renew(may)] : [reachBox(invite.reach), ready(invite), reveals(invite.reach), renewal(invite, may)]);
+}
+
+function deadLink() {
+  return note("warning", [h("p", null, h("strong", null, t("invite.dead"))), h("p", null, t("invite.dead-text"))]);
+}
+
+/** @param {Invitation} invite */
+function ready(invite) {
+  const language = form.language || currentLanguage();
+  const text = invite.text[language] ?? { subject: "", body: invite.link };
+  const mail = `mailto:?subject=${encodeURIComponent(text.subject)}&body=${encodeURIComponent(text.body)}`;
+  return h("section", { "aria-labelledby": "invite-text-title" },
+    h("div.spread", null, h("h3", { id: "invite-text-title" }, t("invite.text")),
+      h("div.segments", { role: "group", "aria-label": t("invite.language") },
+        segment("fr", "Français", language), segment("en", "English", language))),
+    h("p.hint", null, t("invite.hint")),
+    h("textarea.invitation", { readonly: true, rows: "9", lang: language, "aria-label": t("invite.text"), value: text.body }),
+    h("div.row", null,
+      button(t("invite.copy"), () => void copy(text.body, () => notice(t("invite.copied"))), { kind: "primary", icon: "copy" }),
+      button(t("invite.copy-link"), () => void copy(invite.link, () => notice(t("invite.link-copied"))), { icon: "link" }),
+      h("a.button", { href: mail }, icon("mail"), h("span", null, t("invite.mail")))),
+    invite.expires > 0 ? h("p.hint", null, t("invite.until", { when: dateTime(invite.expires) })) : null);
+}
+
+/** @param {string} code @param {string} label @param {string} now */
+function segment(code, label, now) {
+  return h("button", {
+    type: "button", lang: code, "aria-pressed": String(code === now),
+    on: {
+      click: () => {
+        form.language = code;
+        update();
+      },
+    },
+  }, label);
+}
+
+/** @param {Reach} reach */
+function reachBox(reach) {
+  const everywhere = reach.scope === "everywhere";
+  const picture = everywhere ? "globe" : reach.scope === "network" ? "home" : reach.scope === "machine" ? "computer" : "help";
+  return h("section.reach", { class: everywhere ? "good" : "limited", "aria-labelledby": "reach-title" },
+    icon(picture),
+    h("div", null,
+      h("h3", { id: "reach-title" }, of("reach.", reach.scope)),
+      h("p", null, of("reach-text.", reach.scope)),
+      reach.scope === "network" ? routerPart(reach) : null));
+}
+
+/** @param {Reach} reach */
+function routerPart(reach) {
+  const may = state().meeting?.can.invite === true;
+  return h("div", null,
+    reach.router === "not-asked" ? h("p", null, t("router.offer")) : h("p", null, of("router.", reach.router)),
+    failureLine(ui.failures["router"]),
+    reach.router === "mapped" || !may ? null : ui.busy.has("router")
+      ? h("p", { role: "status" }, spinner(), t("router.asking"))
+      : button(t(reach.router === "not-asked" ? "router.ask" : "router.again"), () => void submit("router", "reach-ask-router", {})));
+}
+
+/** @param {Reach} reach */
+function reveals(reach) {
+  return h("details.reveals", null,
+    h("summary", null, t("reveal.title")),
+    h("p", null, t("reveal.text")),
+    reach.addresses.length === 0 ? null : h("div.table-wrap", null, h("table", null,
+      h("caption.unseen", null, t("reveal.title")),
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, t("reveal.address")), h("th", { scope: "col" }, t("reveal.where")), h("th", { scope: "col" }, t("reveal.via")))),
+      h("tbody", null, reach.addresses.map((a) => h("tr", null,
+        h("td", null, h("code", { dir: "ltr" }, a.address)), h("td", null, of("scope.", a.scope)), h("td", null, of("via.", a.via))))))),
+    h("p", null, t("reveal.secret")));
+}
+
+/** @param {Invitation} invite @param {boolean} may */
+function renewal(invite, may) {
+  if (!may) return null;
+  return h("details", { key: `renew-${invite.created}` }, h("summary", null, t("invite.new")), h("p", null, t("invite.new-text")), renew(may));
+}
+
+/** @param {boolean} may */
+function renew(may) {
+  if (!may) return null;
+  return h("form", { on: { submit: (/** @type {Event} */ e) => void make(e) } },
+    field("invite-lasts", t("invite.lasts"), choice(form.lasts, [["0", t("lasts.end")], ["1", t("lasts.hour")], ["24", t("lasts.day")], ["168", t("lasts.week")]], (v) => {
+      form.lasts = v;
+      update();
+    })),
+    failureLine(ui.failures["invite"]),
+    button(t("invite.make"), () => {}, { kind: "primary", submit: true, busy: ui.busy.has("invite") }));
+}
+
+/** @param {Event} e */
+async function make(e) {
+  e.preventDefault();
+  const hours = Number(form.lasts);
+  await submit("invite", "invite", { expires: hours === 0 ? 0 : Date.now() + hours * 3600e3 });
+}
+
+/** offerNewLink tells that the links are dead since somebody was removed. */
+export function offerNewLink() {
+  if (state().meeting?.can.invite !== true) return;
+  notice(t("invite.dead-text"), {
+    action: {
+      label: t("invite.make"),
+      go: () => {
+        openDialog("invite");
+        void ask("invite", { expires: 0 });
+      },
+    },
+  });
+}

@@ -1,0 +1,443 @@
+// Picture and sound between the page and its agent: the one RTCPeerConnection, always offered from here. What this
+// person sends has a sendonly transceiver for each source that was used; all that is received comes on a pool of
+// recvonly ones, and the state's tracks say by mid what is on which.
+
+import { t } from "./i18n.js";
+import { announce, ask, conn, fail, failureOf, notice, state, ui, update } from "./model.js";
+import { cameraWanted, chosen, entering, listDevices, microphoneWanted, problemOf, stopTrial } from "./devices.js";
+
+/** @typedef {"microphone"|"camera"|"screen"|"screenAudio"} Source */
+
+/** @type {Source[]} */
+const sources = ["microphone", "camera", "screen", "screenAudio"];
+/** @type {Record<Source, "audio"|"video">} */
+const kinds = { microphone: "audio", camera: "video", screen: "video", screenAudio: "audio" };
+
+/** @typedef {{track: MediaStreamTrack|null, transceiver: RTCRtpTransceiver|null, encoder: import("./protocol.js").EncoderEvent|null}} Sending */
+
+/** @type {Record<Source, Sending>} */
+const sending = {
+  microphone: { track: null, transceiver: null, encoder: null },
+  camera: { track: null, transceiver: null, encoder: null },
+  screen: { track: null, transceiver: null, encoder: null },
+  screenAudio: { track: null, transceiver: null, encoder: null },
+};
+
+/** What the views show of it. */
+export const media = {
+  /** @type {Record<Source, boolean>} what is being sent now, as the person wants it */
+  on: { microphone: false, camera: false, screen: false, screenAudio: false },
+  /** The browser wants a click before it plays sound. */
+  blocked: false,
+  /** Nothing can be sent or received: the connection with the agent failed. */
+  failed: false,
+};
+
+/** @type {RTCPeerConnection|null} */
+let pc = null;
+const pool = { audio: 4, video: 4 };
+/** Negotiations run one after another. @type {Promise<void>} */
+let queue = Promise.resolve();
+let inMeeting = false;
+let attempts = 0;
+
+/**
+ * enter begins: a new connection, and what the person wants to enter with. After a reload it is what was on before.
+ *
+ * @param {boolean} again the meeting was under way already
+ */
+export async function enter(again) {
+  if (inMeeting) return;
+  inMeeting = true;
+  attempts = 0;
+  stopTrial();
+  const own = state().media.own;
+  const want = again
+    ? { microphone: own["microphone"] === "on", camera: own["camera"] === "on" }
+    : { ...entering };
+  if (again && own["screen"] === "on") await ask("media-send", { own: { screen: "off", screenAudio: "off" } });
+  await negotiate(true);
+  if (!inMeeting) return;
+  if (want.microphone && maySend("microphone")) await setSource("microphone", true);
+  if (want.camera && maySend("camera")) await setSource("camera", true);
+}
+
+/** leave lets go of everything: no lamp of a camera stays lit. */
+export function leave() {
+  inMeeting = false;
+  for (const source of sources) {
+    stopTrack(source);
+    sending[source].transceiver = null;
+    sending[source].encoder = null;
+  }
+  pc?.close();
+  pc = null;
+  media.failed = false;
+  for (const sound of sounds.values()) sound.remove();
+  sounds.clear();
+  streams.clear();
+}
+
+/** resume follows after the connection with the agent was lost: what it knows may be older than what we do. */
+export async function resume() {
+  if (!inMeeting) return;
+  if (pc === null || state().media.connection !== "connected") await negotiate(true);
+  /** @type {Record<string, string>} */
+  const own = {};
+  for (const source of sources) if (sending[source].transceiver !== null) own[source] = word(source);
+  if (Object.keys(own).length > 0) await ask("media-send", { own });
+}
+
+/** @param {Source} source @returns {string} */
+function word(source) {
+  if (media.on[source]) return "on";
+  return source === "microphone" && sending.microphone.transceiver !== null ? "muted" : "off";
+}
+
+/** @param {Source} source @returns {boolean} */
+export function maySend(source) {
+  const right = source === "microphone" ? "audio" : source === "camera" ? "video" : "screen";
+  return state().meeting?.can.send.includes(right) === true;
+}
+
+/**
+ * negotiate offers what there is, once what is under way is done.
+ *
+ * @param {boolean} restart with a new connection
+ * @returns {Promise<void>}
+ */
+function negotiate(restart) {
+  queue = queue.then(() => offer(restart)).catch(async (error) => {
+    const failure = failureOf(error);
+    if (!inMeeting || failure.code === "canceled") return;
+    attempts++;
+    if (attempts <= 4) {
+      await new Promise((done) => setTimeout(done, 300 * attempts));
+      void negotiate(true);
+      return;
+    }
+    media.failed = true;
+    fail(failure);
+    update();
+  });
+  return queue;
+}
+
+/** @param {boolean} restart */
+async function offer(restart) {
+  if (!inMeeting) return;
+  if (restart || pc === null) build();
+  const c = /** @type {RTCPeerConnection} */ (/** @type {unknown} */ (pc));
+  await c.setLocalDescription();
+  await gathered(c, 2000);
+  /** @type {Record<string, string>} */
+  const named = {};
+  for (const source of sources) {
+    const mid = sending[source].transceiver?.mid;
+    if (mid) named[mid] = source;
+  }
+  const { sdp } = await conn().request("media-offer", { sdp: c.localDescription?.sdp ?? "", sources: named, restart });
+  if (c !== pc) return;
+  await c.setRemoteDescription({ type: "answer", sdp });
+  attempts = 0;
+  media.failed = false;
+  for (const source of sources) await applyEncoder(source);
+  update();
+}
+
+/** build makes a new connection with what was used before. */
+function build() {
+  pc?.close();
+  const c = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+  pc = c;
+  for (const source of sources) {
+    const s = sending[source];
+    if (s.transceiver === null) continue;
+    s.transceiver = c.addTransceiver(kinds[source], { direction: "sendonly" });
+    if (media.on[source]) void s.transceiver.sender.replaceTrack(s.track);
+  }
+  for (let i = 0; i < pool.audio; i++) c.addTransceiver("audio", { direction: "recvonly" });
+  for (let i = 0; i < pool.video; i++) c.addTransceiver("video", { direction: "recvonly" });
+  c.onconnectionstatechange = () => {
+    if (c !== pc) return;
+    if (c.connectionState === "failed") void negotiate(true);
+    update();
+  };
+  streams.clear();
+}
+
+/** @param {RTCPeerConnection} c @param {number} most milliseconds */
+function gathered(c, most) {
+  if (c.iceGatheringState === "complete") return Promise.resolve();
+  return new Promise((done) => {
+    const timer = setTimeout(done, most);
+    c.addEventListener("icegatheringstatechange", () => {
+      if (c.iceGatheringState !== "complete") return;
+      clearTimeout(timer);
+      done(undefined);
+    });
+  });
+}
+
+/** @param {number} audio @param {number} video the agent wants so many more to receive on */
+export function grow(audio, video) {
+  const most = 128;
+  pool.audio = Math.min(most, pool.audio + audio);
+  pool.video = Math.min(most, pool.video + video);
+  for (let i = 0; i < audio && pc !== null; i++) pc.addTransceiver("audio", { direction: "recvonly" });
+  for (let i = 0; i < video && pc !== null; i++) pc.addTransceiver("video", { direction: "recvonly" });
+  void negotiate(false);
+}
+
+/**
+ * setSource sends a source, or stops sending it. Stopping happens here first, whatever the agent says: what is muted
+ * leaves this page no more.
+ *
+ * @param {Source} source
+ * @param {boolean} on
+ */
+export async function setSource(source, on) {
+  if (on === media.on[source] || ui.busy.has(source)) return;
+  if (!on) {
+    media.on[source] = false;
+    const { transceiver, track } = sending[source];
+    // The microphone stays open, but silent, so that speaking again doesn't wait for it; a camera's lamp goes out.
+    if (source === "microphone" && track !== null) track.enabled = false;
+    else stopTrack(source);
+    await transceiver?.sender.replaceTrack(null);
+    update();
+    await ask("media-send", { own: { [source]: word(source) } });
+    if (source === "screen" && media.on.screenAudio) await setSource("screenAudio", false);
+    return;
+  }
+  ui.busy.add(source);
+  update();
+  try {
+    await open(source);
+  } finally {
+    ui.busy.delete(source);
+    update();
+  }
+}
+
+/** @param {Source} source */
+async function open(source) {
+  const s = sending[source];
+  try {
+    if (s.track === null || s.track.readyState === "ended") await capture(source);
+  } catch (error) {
+    // Whoever closes the browser's choice of screens knows that they did.
+    if (source !== "screen") notice(t(`device.${problemOf(error)}`), { bad: true });
+    return;
+  }
+  if (s.track === null || !inMeeting) return stopTrack(source);
+  await send(source);
+  if (source === "screen" && sending.screenAudio.track !== null) await send("screenAudio");
+}
+
+/** @param {Source} source captured already */
+async function send(source) {
+  const s = sending[source];
+  if (s.track === null) return;
+  s.track.enabled = true;
+  media.on[source] = true;
+  if (s.transceiver === null && pc !== null) {
+    s.transceiver = pc.addTransceiver(s.track, { direction: "sendonly" });
+    await negotiate(false);
+  } else await s.transceiver?.sender.replaceTrack(s.track);
+  await applyEncoder(source);
+  try {
+    await conn().request("media-send", { own: { [source]: "on" } });
+  } catch (error) {
+    media.on[source] = false;
+    stopTrack(source);
+    await s.transceiver?.sender.replaceTrack(null);
+    fail(failureOf(error));
+  }
+}
+
+/** @param {Source} source */
+async function capture(source) {
+  if (source === "screen") {
+    const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: true });
+    keep("screen", stream.getVideoTracks()[0]);
+    keep("screenAudio", stream.getAudioTracks()[0]);
+    return;
+  }
+  const microphone = source === "microphone";
+  const stream = await navigator.mediaDevices.getUserMedia(microphone ? { audio: microphoneWanted() } : { video: cameraWanted() });
+  keep(source, microphone ? stream.getAudioTracks()[0] : stream.getVideoTracks()[0]);
+  void listDevices();
+}
+
+/** @param {Source} source @param {MediaStreamTrack|undefined} track */
+function keep(source, track) {
+  const s = sending[source];
+  if (s.track !== track) s.track?.stop();
+  s.track = track ?? null;
+  streams.delete(source);
+  if (track === undefined) return;
+  if (source === "screen") track.contentHint = "detail";
+  track.onended = () => {
+    if (s.track !== track) return;
+    if (source !== "screen" && source !== "screenAudio") notice(t("device.gone"), { bad: true });
+    void setSource(source, false);
+  };
+}
+
+/** @param {Source} source */
+function stopTrack(source) {
+  const s = sending[source];
+  s.track?.stop();
+  s.track = null;
+  media.on[source] = false;
+  streams.delete(source);
+}
+
+/** @param {"microphone"|"camera"|"speaker"} kind the person chose another one */
+export async function switchDevice(kind) {
+  if (!inMeeting) return;
+  if (kind === "speaker") {
+    for (const sound of sounds.values()) void playOn(sound);
+    return;
+  }
+  const s = sending[kind];
+  if (s.track === null) return;
+  try {
+    // Some systems give a camera away only once.
+    if (kind === "camera") s.track.stop();
+    await capture(kind);
+  } catch (error) {
+    notice(t(`device.${problemOf(error)}`), { bad: true });
+    await setSource(kind, false);
+    return;
+  }
+  const now = /** @type {MediaStreamTrack|null} */ (sending[kind].track);
+  if (media.on[kind]) await s.transceiver?.sender.replaceTrack(now);
+  else if (now !== null) now.enabled = false;
+  announce(t("device.changed"));
+  update();
+}
+
+/** @param {import("./protocol.js").EncoderEvent} event */
+export function setEncoder(event) {
+  if (!(event.source in sending)) return;
+  const source = /** @type {Source} */ (event.source);
+  sending[source].encoder = event;
+  void applyEncoder(source);
+}
+
+/** @param {Source} source */
+async function applyEncoder(source) {
+  const { transceiver, encoder, track } = sending[source];
+  if (transceiver === null || encoder === null) return;
+  const parameters = transceiver.sender.getParameters();
+  const [encoding] = parameters.encodings;
+  if (encoding === undefined) return;
+  encoding.maxBitrate = encoder.maxBitrate;
+  if (encoder.maxFrameRate) encoding.maxFramerate = encoder.maxFrameRate;
+  const height = track?.getSettings().height ?? 0;
+  if (kinds[source] === "video") {
+    encoding.scaleResolutionDownBy = encoder.maxHeight && height > encoder.maxHeight ? height / encoder.maxHeight : 1;
+  }
+  await transceiver.sender.setParameters(parameters).catch(() => {});
+}
+
+/** @type {Map<string, MediaStream>} by track id, or by own source */
+const streams = new Map();
+
+/** @param {import("./protocol.js").Track} track @returns {MediaStream|null} what comes on it */
+export function streamOf(track) {
+  if (track.mid === "" || pc === null) return null;
+  const received = pc.getTransceivers().find((x) => x.mid === track.mid && x.direction === "recvonly")?.receiver.track;
+  return received === undefined ? null : streamFor(track.id, received);
+}
+
+/** @param {Source} source @returns {MediaStream|null} what this person sends */
+export function ownStream(source) {
+  const { track } = sending[source];
+  return track === null || !media.on[source] ? null : streamFor(source, track);
+}
+
+/** @param {string} key @param {MediaStreamTrack} track */
+function streamFor(key, track) {
+  const old = streams.get(key);
+  if (old !== undefined && old.getTracks()[0] === track) return old;
+  const stream = new MediaStream([track]);
+  streams.set(key, stream);
+  return stream;
+}
+
+/** @type {Map<string, HTMLAudioElement>} by track id */
+const sounds = new Map();
+
+/** followTracks plays the sound of whoever sends some. */
+export function followTracks() {
+  const all = inMeeting ? state().tracks.filter((x) => x.kind === "audio") : [];
+  for (const [id, sound] of sounds) {
+    if (all.some((x) => x.id === id)) continue;
+    sound.srcObject = null;
+    sound.remove();
+    sounds.delete(id);
+  }
+  for (const track of all) {
+    const stream = streamOf(track);
+    if (stream === null) continue;
+    let sound = sounds.get(track.id);
+    if (sound === undefined) {
+      sound = document.createElement("audio");
+      sounds.set(track.id, sound);
+      document.getElementById("sounds")?.append(sound);
+    }
+    if (sound.srcObject === stream) continue;
+    sound.srcObject = stream;
+    void playOn(sound);
+  }
+}
+
+/** @param {HTMLAudioElement} sound */
+async function playOn(sound) {
+  if ("setSinkId" in sound) await sound.setSinkId(chosen("speaker")).catch(() => {});
+  try {
+    await sound.play();
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+    media.blocked = true;
+    update();
+  }
+}
+
+/** unblock plays what the browser held back, after a click. */
+export function unblock() {
+  media.blocked = false;
+  for (const sound of sounds.values()) void playOn(sound);
+  update();
+}
+
+/** retry begins the connection with the agent anew. */
+export function retry() {
+  attempts = 0;
+  media.failed = false;
+  void negotiate(true);
+}
+
+let watched = "";
+
+/**
+ * watch tells the agent which pictures are on screen and how large, so that nobody sends what nobody sees.
+ *
+ * @param {Record<string, number>} heights track id to device pixels
+ */
+export function watch(heights) {
+  /** @type {Record<string, number>} */
+  const tracks = {};
+  for (const track of state().tracks) {
+    if (track.kind === "video") tracks[track.id] = document.hidden ? 0 : heights[track.id] ?? 0;
+  }
+  const text = JSON.stringify(tracks);
+  if (text === watched) return;
+  watched = text;
+  void conn().request("media-watch", { tracks }).catch(() => {
+    watched = "";
+  });
+}

@@ -1,0 +1,36 @@
+// What participants and viewers may do in this meeting, and who lets people in.
+
+import { h } from "./dom.js";
+import { t } from "./i18n.js";
+import { ask, state } from "./model.js";
+import { choice, field } from "./parts.js";
+
+/** @typedef {import("./protocol.js").Policy} Policy */
+
+/** @type {("audio"|"video"|"screen"|"chat"|"files")[]} */
+const rights = ["audio", "video", "screen", "chat", "files"];
+
+/** @returns {import("./dom.js").VNode|null} */
+export function policyPart() {
+  const { policy } = state();
+  if (policy === null) return null;
+  return h("details.policy", null, h("summary", null, t("policy.title")),
+    policy.entry === "locked" ? null : field("policy-entry", t("create.entry"), choice(policy.entry, [["ask", t("entry.ask")], ["open", t("entry.open")]], (entry) => set(policy, { entry })), { hint: policy.entry === "open" ? t("entry.open-hint") : null }),
+    field("policy-admitters", t("policy.admitters"), choice(policy.admitters, [["hosts", t("policy.hosts")], ["members", t("policy.members")]], (admitters) => set(policy, { admitters }))),
+    group("members", t("policy.participants"), policy),
+    group("viewers", t("policy.viewers"), policy));
+}
+
+/** @param {Policy} policy @param {Partial<Policy>} change */
+function set(policy, change) {
+  void ask("policy-set", { policy: { ...policy, ...change } });
+}
+
+/** @param {"members"|"viewers"} who @param {string} title @param {Policy} policy */
+function group(who, title, policy) {
+  return h("fieldset", null, h("legend", null, title), rights.map((right) => h("label.check", null,
+    h("input", {
+      type: "checkbox", checked: policy[who].includes(right),
+      on: { change: (/** @type {any} */ e) => set(policy, { [who]: e.target.checked ? [...policy[who], right] : policy[who].filter((x) => x !== right) }) },
+    }), t(`right.${right}`))));
+}

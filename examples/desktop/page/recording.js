@@ -1,0 +1,119 @@
+// Recording: asked of everybody, running only when all have agreed, with a sign that nobody can miss.
+
+import { h } from "./dom.js";
+import { clock, of, size, t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { announce, ask, closeDialog, download, nameOf, openDialog, state, submit, ui } from "./model.js";
+import { button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
+
+let before = "none";
+
+/** followRecording says aloud when a recording begins and ends. */
+export function followRecording() {
+  const { recording } = state();
+  const now = recording.state;
+  if (now === before) return;
+  if (now === "running") announce(t("record.runs", { name: nameOf(recording.by ?? "") }), true);
+  else if (before === "running") announce(t("record.over"), true);
+  before = now;
+}
+
+/** @returns {import("./dom.js").VNode|null} */
+export function recordingBar() {
+  const { recording } = state();
+  if (recording.state === "running") {
+    return h("div.bar.recording", { key: "recording" },
+      h("span.dot", { "aria-hidden": "true" }),
+      h("p", null, h("strong", null, t(recording.own ? "record.runs-own" : "record.runs", { name: nameOf(recording.by ?? "") })), " ",
+        h("span.time", { "aria-hidden": "true", own: true, created: tick })),
+      recording.own
+        ? button(t("record.stop"), () => void ask("recording-stop", {}), { kind: "danger" })
+        : button(t("record.withdraw"), () => void ask("recording-consent", { consent: false })));
+  }
+  if (recording.state === "asking" && recording.own) {
+    const waiting = Object.values(recording.consents ?? {}).filter((c) => c === "asked").length;
+    return h("div.bar", { key: "recording" }, spinner(), h("p", null, t("record.waiting", { n: waiting })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
+  }
+  if (recording.save) {
+    return h("div.bar", { key: "recording" }, icon("record"), h("p", null, of("record-ended.", recording.reason ?? "ended", { name: nameOf(recording.member ?? "") })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
+  }
+  return null;
+}
+
+/** @param {HTMLElement} element */
+function tick(element) {
+  const show = () => {
+    element.textContent = clock(Date.now() - (state().recording.since ?? Date.now()));
+    if (element.isConnected) setTimeout(show, 1000);
+  };
+  show();
+}
+
+/** @returns {import("./dom.js").VNode} asks whether one agrees to be recorded; it can't be closed without an answer */
+export function consentDialog() {
+  const name = nameOf(state().recording.by ?? "");
+  return dialog("consent", t("consent.title", { name }), [
+    h("p", null, t("consent.text", { name })),
+    h("ul.points", null,
+      h("li", null, icon("check"), h("span", null, t("consent.all"))),
+      h("li", null, icon("check"), h("span", null, t("consent.withdraw"))),
+      h("li", null, icon("info"), h("span", null, t("consent.kept", { name })))),
+    failureLine(ui.failures["consent"]),
+  ], {
+    stays: true,
+    footer: [
+      button(t("consent.no"), () => void submit("consent", "recording-consent", { consent: false })),
+      button(t("consent.yes"), () => void submit("consent", "recording-consent", { consent: true })),
+    ],
+  });
+}
+
+/** @returns {import("./dom.js").VNode} */
+export function recordingDialog() {
+  const { recording } = state();
+  switch (recording.state) {
+    case "asking":
+    case "running":
+      return dialog("recording", t("record.title"), [
+        h("p", null, t(recording.state === "asking" ? "record.asking" : "record.running")),
+        consents(),
+      ], {
+        footer: recording.own
+          ? button(t(recording.state === "asking" ? "record.give-up" : "record.stop"), () => void submit("recording", "recording-stop", {}), { kind: "danger" })
+          : button(t("record.withdraw"), () => void submit("recording", "recording-consent", { consent: false })),
+      });
+    default:
+      return dialog("recording", t("record.title"), [
+        recording.save ? saved() : null,
+        recording.state === "stopped" && !recording.save ? note("info", h("p", null, of("record-ended.", recording.reason ?? "ended", { name: nameOf(recording.member ?? "") }))) : null,
+        h("p", null, t("record.what")),
+        h("ul.points", null,
+          h("li", null, icon("check"), h("span", null, t("record.rule-all"))),
+          h("li", null, icon("check"), h("span", null, t("record.rule-sign"))),
+          h("li", null, icon("check"), h("span", null, t("record.rule-here")))),
+        whyNot("recording"),
+        failureLine(ui.failures["recording"]),
+      ], {
+        footer: [button(t("close"), closeDialog), button(t("record.ask"), async () => {
+          if (await submit("recording", "recording-ask", {}) !== null) closeDialog();
+        }, { kind: "primary", icon: "record", busy: ui.busy.has("recording"), disabled: state().features["recording"]?.available !== true })],
+      });
+  }
+}
+
+function consents() {
+  const all = Object.entries(state().recording.consents ?? {});
+  return h("ul.pairs", null, all.map(([id, answer]) => h("li", { key: id }, h("span.grow", null, person(nameOf(id))), h("span.hint", null, of("consent-state.", answer)))));
+}
+
+/** @returns {import("./dom.js").VNode|null} what to do with a recording that is over */
+export function saved() {
+  const { recording } = state();
+  if (!recording.save) return null;
+  return h("section.note.info", { "aria-label": t("record.ready") }, icon("record"), h("div", null,
+    h("p", null, h("strong", null, t("record.ready")), recording.bytes ? ` (${size(recording.bytes)})` : ""),
+    h("p", null, t("record.ready-text")),
+    h("div.row", null,
+      button(t("record.save"), () => void download(ask("recording-save", {})), { kind: "primary", icon: "save" }),
+      button(t("record.discard"), () => void ask("recording-discard", {})))));
+}

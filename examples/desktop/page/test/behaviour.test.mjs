@@ -1,0 +1,270 @@
+// What the page does, in a real browser against the mock agent: the ways through it, picture and sound with a real
+// peer, the keyboard, what is announced, and what happens when the agent goes away.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { answerer, open } from "./browser.mjs";
+import { listen } from "./mock-agent.mjs";
+import { id, member } from "./scenes.mjs";
+
+let browser, agent, peer, page, wrong;
+before(async () => {
+  browser = await open();
+  await browser.context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  peer = await answerer(browser.context);
+  agent = await listen(0);
+});
+after(async () => {
+  await agent.close();
+  await browser.close();
+});
+afterEach(async () => {
+  await page?.close();
+  agent.refuse = {};
+  agent.answer = null;
+});
+
+async function visit(scene, language = "en") {
+  agent.requests.length = 0;
+  agent.settings = { language, theme: "light" };
+  wrong = [];
+  page = await browser.context.newPage();
+  page.on("pageerror", (e) => wrong.push(String(e)));
+  page.on("console", (m) => m.type() === "error" && wrong.push(m.text()));
+  await page.goto(`${agent.url}/#${scene}`);
+  await page.waitForSelector("main");
+  return page;
+}
+
+const asked = (what) => agent.requests.filter((r) => r.do === what);
+async function until(check, why) {
+  for (let i = 0; i < 100; i++) {
+    if (await check()) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  assert.fail(`in 5 s: ${why}`);
+}
+const said = (text) => until(async () => (await page.locator("#news, #alerts, .live").allTextContents()).join(" ").includes(text), `announced: ${text}`);
+const options = { timeout: 40000 };
+
+test("the token leaves the address", options, async () => {
+  await visit("start");
+  await until(() => page.url() === `${agent.url}/`, "address without token");
+});
+
+test("a meeting is opened, its invitation copied", options, async () => {
+  await visit("start", "fr");
+  await page.locator("#name").fill("Maître Camille Laurent");
+  await page.locator(".action button.primary").first().click();
+  await page.waitForSelector("dialog[open] .invitation");
+  assert.equal(asked("create").length, 1);
+  assert.equal(asked("settings-set")[0].settings.name, "Maître Camille Laurent");
+  await page.locator("dialog button.primary").first().click();
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /huisclos:/);
+  await page.keyboard.press("Escape");
+  await until(async () => await page.locator("dialog").count() === 0, "dialog closed");
+  assert.deepEqual(wrong, []);
+});
+
+test("no meeting without a name, and the field says why", options, async () => {
+  await visit("start");
+  await page.locator(".action button.primary").first().click();
+  await page.waitForSelector("#name[aria-invalid=true]");
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "name");
+  assert.equal(asked("create").length, 0);
+});
+
+test("a pasted invitation is knocked with; waiting can be given up", options, async () => {
+  await visit("start");
+  await page.locator("#name").fill("Hélène");
+  await page.locator("#join-link").fill("Bonjour,\n2. Collez : huisclos:AbC-123#xyz\n3. Frappez.");
+  await page.locator(".action button.primary").nth(1).click();
+  await until(() => asked("join").length === 1, "join");
+  assert.equal(asked("join")[0].link, "huisclos:AbC-123#xyz");
+  await said("You are at the door");
+  await page.getByRole("button", { name: "Stop waiting" }).click();
+  await until(() => asked("cancel").length === 1, "cancel");
+});
+
+test("a refusal is said in a sentence, in the person's language", options, async () => {
+  agent.refuse = { create: { code: "network", detail: "listen udp: address in use" } };
+  await visit("start", "fr");
+  await page.locator("#name").fill("Hélène");
+  await page.locator(".action button.primary").first().click();
+  await page.getByText("Vérifiez qu’il est relié").first().waitFor();
+  await page.getByRole("button", { name: "English" }).click();
+  await page.getByText("Check that it is connected").first().waitFor();
+});
+
+test("picture and sound go out, stop when muted, and come in", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "camera sent");
+  const count = async (kind) => Object.values(await peer.arriving()).filter((x) => x.kind === kind).reduce((n, x) => n + x.packets, 0);
+  await until(async () => await count("audio") > 20 && await count("video") > 20, "packets arrive");
+  await until(() => page.locator("video[data-track]").evaluate((v) => v.videoWidth > 0 && v.currentTime > 0), "their picture plays");
+  await until(() => asked("media-watch").some((r) => Object.values(r.tracks).some((x) => x > 100)), "how large it is shown");
+  await page.keyboard.press("Alt+s");
+  await until(() => asked("media-send").some((r) => r.own.microphone === "muted"), "muted");
+  await page.waitForTimeout(400);
+  const before = await count("audio");
+  await page.waitForTimeout(800);
+  assert.ok(await count("audio") - before <= 2, "sound goes on though muted");
+  await page.keyboard.press("Alt+s");
+  await until(async () => await count("audio") > before + 10, "sound again");
+  const offers = asked("media-offer").length;
+  await page.locator("#control-camera").click();
+  await until(() => asked("media-send").some((r) => r.own.camera === "off"), "camera off");
+  assert.equal(asked("media-offer").length, offers, "no new offer for turning something off");
+  assert.deepEqual(wrong, []);
+});
+
+test("the screen is shared on a line of its own; growing asks for more to receive on", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "camera sent");
+  await page.locator("#control-screen").click();
+  await until(() => asked("media-send").some((r) => r.own.screen === "on"), "screen sent");
+  // Its sound follows, where the browser gives it.
+  await page.waitForTimeout(700);
+  const last = asked("media-offer").at(-1);
+  assert.deepEqual(Object.values(last.sources).filter((s) => s !== "screenAudio").sort(), ["camera", "microphone", "screen"]);
+  const lines = (sdp) => sdp.split("\r\nm=").length - 1;
+  agent.send({ event: "media-grow", audio: 2, video: 3 });
+  await until(() => asked("media-offer").length > 0 && lines(asked("media-offer").at(-1).sdp) === lines(last.sdp) + 5, "five more lines");
+  agent.send({ event: "encoder", source: "camera", maxBitrate: 200000, maxHeight: 180, maxFrameRate: 10 });
+  const low = async () => (await peer.page.evaluate(async () => {
+    const sizes = [];
+    for (const t of window.pc.getTransceivers()) for (const s of (await t.receiver.getStats()).values()) if (s.type === "inbound-rtp" && s.frameHeight) sizes.push(s.frameHeight);
+    return sizes;
+  })).some((height) => height <= 180);
+  await until(low, "a smaller picture is sent");
+});
+
+test("who knocks, comes, goes and is put out is announced; the door is opened", options, async () => {
+  await visit("two");
+  agent.send({ event: "changed", part: "knocks", value: [{ id: id("7"), name: "Sofia", contact: "stranger", at: Date.now() }] });
+  await said("\u2068Sofia\u2069 is knocking at the door");
+  await page.keyboard.press("Alt+k");
+  await page.keyboard.press("Enter");
+  await until(() => asked("admit").length === 1, "admitted");
+  agent.send({ event: "joined", member: member("7", "Sofia") });
+  await said("Sofia\u2069 has come in");
+  agent.send({ event: "left", member: member("7", "Sofia"), reason: "removed", by: "Camille" });
+  await said("Camille\u2069 has removed \u2068Sofia");
+  agent.send({ event: "changed", part: "warnings", value: [{ kind: "ghost", member: id("b"), name: "Hélène", since: Date.now() }] });
+  await said("somebody you cannot see");
+});
+
+test("removing says what it does and offers a new link", options, async () => {
+  await visit("two");
+  await page.keyboard.press("Alt+p");
+  await page.locator(".panel .member:nth-child(2) summary").click();
+  await page.locator(".panel .member button.danger").click();
+  await page.locator("dialog").getByText("Within a second").waitFor();
+  await page.locator("#ban-yes").check();
+  await page.locator("dialog button.danger").click();
+  await until(() => asked("remove").length === 1, "remove");
+  assert.equal(asked("remove")[0].ban, true);
+  await page.locator(".notice button.quiet").click();
+  await until(() => asked("invite").length === 1, "a new link");
+});
+
+test("a private message goes to one, with the keyboard alone", options, async () => {
+  await visit("two");
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-to").selectOption({ index: 1 });
+  await page.locator("#chat-text").fill("In confidence");
+  await page.keyboard.press("Enter");
+  await until(() => asked("say").length === 1, "said");
+  assert.deepEqual([asked("say")[0].to, asked("say")[0].text], [id("b"), "In confidence"]);
+  await until(async () => await page.locator("#chat-text").inputValue() === "", "emptied");
+  await page.keyboard.press("Alt+c");
+  await until(() => page.evaluate(() => document.activeElement?.id === "control-chat"), "the focus is on its button again");
+});
+
+test("what is typed and focused stays while the state changes", options, async () => {
+  await visit("two");
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-text").fill("half a sen");
+  for (let i = 0; i < 5; i++) {
+    agent.send({ event: "changed", part: "members", value: [member("a", "Me", { self: true, contact: "self" }), ...Array.from({ length: i }, (_, k) => member(String(k + 1), `P${k}`))] });
+    agent.send({ event: "chatted", message: { id: `x${i}`, from: id("1"), name: "P", time: Date.now(), text: "…", self: false } });
+    await page.waitForTimeout(40);
+  }
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "chat-text");
+  assert.equal(await page.locator("#chat-text").inputValue(), "half a sen");
+});
+
+test("consent to a recording is asked, and can't be passed over", options, async () => {
+  await visit("consent");
+  await page.waitForSelector("dialog[open]");
+  await page.keyboard.press("Escape");
+  await page.waitForTimeout(200);
+  assert.equal(await page.locator("dialog[open]").count(), 1);
+  await page.getByRole("button", { name: "I do not agree" }).click();
+  await until(() => asked("recording-consent").length === 1, "answer");
+  assert.equal(asked("recording-consent")[0].consent, false);
+});
+
+test("a lost connection is made again; another page takes over; the end is said", options, async () => {
+  await visit("two");
+  agent.drop(1011);
+  await page.locator(".bar.bad").waitFor();
+  await until(async () => await page.locator(".bar.bad").count() === 0, "connected again");
+  agent.drop(4001);
+  await page.getByText("open in another tab").waitFor();
+  await page.waitForTimeout(1200);
+  assert.equal(agent.sockets.size, 0, "it must not come back by itself");
+  await page.getByRole("button", { name: "Use it here" }).click();
+  await page.waitForSelector(".meeting");
+  agent.drop(4002);
+  await page.getByText("Huis clos is closed").waitFor();
+});
+
+test("an unknown token opens nothing", options, async () => {
+  page = await browser.context.newPage();
+  await page.goto(`${agent.url}/#nothing-of-ours`);
+  await page.getByRole("heading", { name: /Ouvrez Huis clos|Open Huis clos/ }).waitFor();
+});
+
+test("hostile names and texts are text", options, async () => {
+  await visit("hostile");
+  await page.keyboard.press("Alt+c");
+  await page.locator(".log").waitFor();
+  assert.equal(await page.locator("main img").count(), 0);
+  assert.ok((await page.locator("main").innerText()).length < 30000, "cut");
+  assert.ok(!/[\u202A-\u202E]/.test(await page.locator("#page").evaluate((p) => p.textContent ?? "")), "no change of direction");
+  const wide = await page.evaluate(() => [...document.querySelectorAll(".panel *, .meeting-bar *, .bars *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 200)));
+  assert.deepEqual(wide, []);
+  assert.deepEqual(wrong, []);
+});
+
+test("every control can be reached with Tab, in order, and shows that it is", options, async () => {
+  await visit("five");
+  const seen = new Set();
+  for (let i = 0; i < 40; i++) {
+    await page.keyboard.press("Tab");
+    const at = await page.evaluate(() => {
+      const e = document.activeElement;
+      return e === null || e === document.body ? "" : `${e.id || e.className || e.tagName} ${getComputedStyle(e).outlineStyle}`;
+    });
+    if (at === "") break;
+    seen.add(at);
+  }
+  for (const control of ["microphone", "camera", "screen", "hand", "chat", "people", "files", "more", "leave"]) {
+    assert.ok([...seen].some((x) => x.startsWith(`control-${control} `) && !x.endsWith("none")), `${control}: ${[...seen].join(", ")}`);
+  }
+});
+
+test("what is printed is the notice alone, dark on white in every theme", options, async () => {
+  await visit("two");
+  agent.send({ event: "changed", part: "settings", value: { name: "C", language: "fr", theme: "dark", microphone: { id: "", label: "" }, camera: { id: "", label: "" }, speaker: { id: "", label: "" }, page: {} } });
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(2).click();
+  await page.locator(".exposure-table").waitFor();
+  await page.emulateMedia({ media: "print" });
+  const [ink, paper] = await page.locator("dialog").evaluate((d) => [getComputedStyle(d).color, getComputedStyle(d).backgroundColor]);
+  assert.deepEqual([ink, paper], ["rgb(28, 33, 38)", "rgb(255, 255, 255)"]);
+  assert.equal(await page.locator(".controls").isVisible(), false);
+});

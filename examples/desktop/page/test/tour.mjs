@@ -1,0 +1,81 @@
+// A tour of every screen: how to get there from a scene. The tests look at each with axe-core and take its picture.
+
+const press = (name) => async (page) => {
+  await page.locator(name).first().click();
+  await page.waitForTimeout(150);
+};
+const settings = (section) => async (page) => {
+  await page.locator(".top nav button").nth(1).click();
+  await page.locator(".sections button").nth(section).click();
+  await page.waitForTimeout(100);
+};
+const more = (at) => async (page) => {
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(at).click();
+  await page.waitForTimeout(250);
+};
+const panel = (name) => press(`#control-${name}`);
+const all = (...steps) => async (page) => {
+  for (const step of steps) await step(page);
+};
+
+/** @type {{name: string, scene: string, go?: (page: any) => Promise<void>, media?: boolean}[]} */
+export const tour = [
+  { name: "start", scene: "start" },
+  { name: "start-preview", scene: "start", go: all(press(".preview .row button"), (p) => p.waitForTimeout(900)) },
+  { name: "start-failed", scene: "start-failed" },
+  { name: "start-name-missing", scene: "start", go: press(".action button.primary") },
+  { name: "start-locked", scene: "locked" },
+  { name: "creating", scene: "creating" },
+  { name: "joining", scene: "joining" },
+  { name: "waiting", scene: "waiting" },
+  { name: "lonely", scene: "lonely", media: true },
+  { name: "invite-everywhere", scene: "two", go: press(".meeting-bar button[aria-haspopup]") },
+  { name: "invite-network", scene: "invite-network", go: press(".meeting-bar button[aria-haspopup]") },
+  { name: "invite-dead", scene: "invite-dead", go: press(".meeting-bar button[aria-haspopup]") },
+  { name: "meeting-two", scene: "two", media: true },
+  { name: "meeting-five", scene: "five", media: true },
+  { name: "meeting-speaker", scene: "five", media: true, go: press(".meeting-bar .icon-button") },
+  { name: "meeting-sharing", scene: "sharing", media: true },
+  { name: "meeting-crowd", scene: "crowd", media: true },
+  { name: "meeting-viewer", scene: "viewer", media: true, go: panel("chat") },
+  { name: "door", scene: "door", media: true },
+  { name: "chat", scene: "five", media: true, go: panel("chat") },
+  { name: "people", scene: "five", media: true, go: all(panel("people"), press(".panel .member:nth-child(3) summary")) },
+  { name: "policy", scene: "two", go: all(panel("people"), press(".policy summary")) },
+  { name: "remove", scene: "five", go: all(panel("people"), press(".panel .member:nth-child(2) summary"), press(".panel .member:nth-child(2) button.danger")) },
+  { name: "files", scene: "five", media: true, go: panel("files") },
+  { name: "words", scene: "five", media: true, go: press(".padlock") },
+  { name: "words-waiting", scene: "no-words", go: press(".padlock") },
+  { name: "verify", scene: "comparing", go: press(".notice button.quiet") },
+  { name: "differ", scene: "five", go: all(press(".padlock"), press(".panel .row button:nth-child(2)")) },
+  { name: "more", scene: "five", go: panel("more") },
+  { name: "leave", scene: "two", go: panel("leave") },
+  { name: "warnings", scene: "warnings", media: true, go: press(".warning summary") },
+  { name: "recording-ask", scene: "two", go: more(0) },
+  { name: "recording-consent", scene: "consent" },
+  { name: "recording-runs", scene: "recording", media: true },
+  { name: "recording-ready", scene: "recorded", go: more(0) },
+  { name: "look", scene: "five", go: more(1) },
+  { name: "exposure", scene: "five", go: more(2) },
+  { name: "exposure-questions", scene: "kept", go: all(more(2), (p) => p.locator(".dialog > .body").evaluate((b) => b.scrollTo(0, b.scrollHeight))) },
+  { name: "attendance", scene: "five", go: more(3) },
+  { name: "settings-you", scene: "start", go: settings(0) },
+  { name: "settings-devices", scene: "start", go: settings(1) },
+  { name: "settings-contacts-none", scene: "start", go: settings(2) },
+  { name: "settings-contacts", scene: "kept", go: all(more(4), press(".sections li:nth-child(3) button")) },
+  { name: "settings-kept-none", scene: "start", go: settings(3) },
+  { name: "settings-kept", scene: "kept", go: all(more(4), press(".sections li:nth-child(4) button")) },
+  { name: "settings-network", scene: "start", go: settings(4) },
+  { name: "history", scene: "kept", go: all(more(4), press(".sections li:nth-child(4) button"), press(".section .member button")) },
+  { name: "erase", scene: "locked", go: press(".unlock button.quiet") },
+  { name: "help", scene: "start", go: press(".top nav button:nth-child(3)") },
+  { name: "ended", scene: "ended" },
+  { name: "ended-kept", scene: "ended-kept" },
+  { name: "ended-removed", scene: "removed" },
+  { name: "quit", scene: "ended", go: press(".hint button.quiet") },
+  { name: "hostile", scene: "hostile", media: true },
+  { name: "hostile-chat", scene: "hostile", go: panel("chat") },
+  { name: "hostile-people", scene: "hostile", go: all(panel("people"), press(".panel .member:nth-child(4) summary")) },
+  { name: "hostile-files", scene: "hostile", go: panel("files") },
+];
