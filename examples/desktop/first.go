@@ -23,7 +23,7 @@ func firstState(o options) state {
 	}
 	s := state{
 		App: app{
-			Version: version(), Languages: []string{"fr", "en"}, SystemLanguage: systemLanguage(os.Getenv), System: runtime.GOOS,
+			Version: programVersion(), Languages: []string{"fr", "en"}, SystemLanguage: systemLanguage(os.Getenv), System: runtime.GOOS,
 			GraceSeconds: int(o.grace.Seconds()), MaxFile: maxFile, MaxChat: maxChat, MaxName: maxName, Reactions: reactions,
 		},
 		Settings: settings{Name: userName(), Language: language, Theme: "system", Page: map[string]string{}},
@@ -54,7 +54,13 @@ var meetingParts = []string{
 	"meeting", "invite", "policy", "words", "members", "knocks", "tracks", "chat", "files", "verifications", "warnings", "recording", "media",
 }
 
-func version() string {
+// version is set by the linker in releases.
+var version string
+
+func programVersion() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
