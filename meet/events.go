@@ -20,6 +20,8 @@ type Member struct {
 	Role Role
 	// Creator is the host whom nobody can remove.
 	Creator bool
+	// Below: this member may change their role, or remove them (ROS-8).
+	Below bool
 	// Self is this member.
 	Self bool
 	// Away: not heard for 15 s (PRE-3). Still on the roster, but given no new key.

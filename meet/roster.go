@@ -219,6 +219,9 @@ func (m *Meeting) memberOf(r *roster.Member) Member {
 		Identity: r.Identity(), Key: key, Name: r.Name, Role: r.Role, Creator: r.Creator, Suspended: r.Equivocated,
 		Self: key == m.self.Key(),
 	}
+	if self := m.roster.ByMeetingKey(m.self.Key()); self != nil {
+		v.Below = self.Above(r)
+	}
 	m.knownMember(&v)
 	if p := m.peers[key]; p != nil {
 		v.Away, v.Connected = p.away, p.connected && p.installed

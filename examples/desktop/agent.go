@@ -52,6 +52,7 @@ type agent struct {
 	page     *localport.Socket // the one page that is shown, nil if none
 	alone    *time.Timer       // runs while no page is there
 	session  *session          // the meeting, nil outside
+	last     *meet.Meeting     // the one that is over, until the request done
 	identity *crypto.Identity
 	keep     *keeper
 	stats    bool // the page wants them

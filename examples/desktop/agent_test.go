@@ -38,12 +38,22 @@ func connected(all []member) (out []member) {
 }
 
 func other(p *testPage) member {
-	for _, m := range get[[]member](p, "members") {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := otherNow(p)
+	if m.ID == "" {
+		p.t.Fatal("nobody else is in")
+	}
+	return m
+}
+
+// otherNow is other in until.
+func otherNow(p *testPage) member {
+	for _, m := range part[[]member](p, "members") {
 		if !m.Self {
 			return m
 		}
 	}
-	p.t.Fatal("nobody else is in")
 	return member{}
 }
 
@@ -166,7 +176,9 @@ func TestRefusals(t *testing.T) {
 		{"create", nil, badName},
 		{"join", map[string]any{"link": "https://example.org"}, badLink},
 		{"link-check", map[string]any{"link": "huisclos:1-AAAA"}, badLink},
-		{"react", map[string]any{"reaction": "👍"}, unavailable},
+		{"react", map[string]any{"reaction": "👍"}, notInMeeting},
+		{"attendance", map[string]any{"format": "show"}, notInMeeting},
+		{"attendance", map[string]any{"format": "show", "meeting": "x"}, storeLocked},
 		{"settings-set", map[string]any{"settings": map[string]any{"name": "x\u202ey", "language": "fr", "theme": "dark"}}, badName},
 		{"settings-set", map[string]any{"settings": map[string]any{"name": "x", "language": "de", "theme": "dark"}}, badRequest},
 		{"settings-set", map[string]any{"settings": map[string]any{"language": "fr", "theme": "dark", "page": map[string]any{"x": long + long + long}}}, tooLong},
@@ -197,6 +209,15 @@ func TestRefusals(t *testing.T) {
 		{"role", map[string]any{"member": strings.Repeat("0", 64), "role": "king"}, badRequest},
 		{"media-send", map[string]any{"own": map[string]string{"camera": "sideways"}}, badRequest},
 		{"store-unlock", map[string]any{"passphrase": "0123456789"}, alreadyInMeeting},
+		{"say", map[string]any{"text": "x", "to": strings.Repeat("0", 64)}, noSuchMember},
+		{"say", map[string]any{"text": "x", "to": "zz"}, noSuchMember},
+		{"say", map[string]any{"text": "x", "to": get[*meeting](p, "meeting").Self}, noSuchMember},
+		{"react", map[string]any{"reaction": "🐍"}, badRequest},
+		{"hand", map[string]any{"up": true, "member": strings.Repeat("0", 64)}, badRequest},
+		{"hand", map[string]any{"up": false, "member": strings.Repeat("0", 64)}, noSuchMember},
+		{"mute-ask", map[string]any{"member": strings.Repeat("0", 64), "source": "microphone"}, noSuchMember},
+		{"mute-ask", map[string]any{"member": strings.Repeat("0", 64), "source": "keyboard"}, badRequest},
+		{"attendance", map[string]any{"format": "xls"}, badRequest},
 	} {
 		if _, refused := p.ask(tt.do, tt.fields); refused != tt.want {
 			t.Errorf("%s %.60v: %q, want %q", tt.do, tt.fields, refused, tt.want)

@@ -39,6 +39,7 @@ func (a *agent) tryAlone(context.Context, alone) (any, error) {
 	c := a.config()
 	c.Policy = meet.DefaultPolicy()
 	c.Policy.Entry = meet.EntryOpen
+	c.Contacts = nil // nobody is recognised, or resembles them
 	if a.options.network == nil {
 		c.Listen = loopback
 	}

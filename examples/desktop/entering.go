@@ -14,7 +14,7 @@ func (a *agent) config() meet.Config {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := meet.Config{
-		Identity: a.identity, Name: a.state.Settings.Name, Listen: a.options.listen, EstimateBandwidth: true,
+		Identity: a.identity, Name: a.state.Settings.Name, Listen: a.options.listen, EstimateBandwidth: true, Contacts: a.known(),
 	}
 	if a.options.network != nil {
 		c = a.options.network(c)
@@ -77,7 +77,7 @@ func (a *agent) begin(name string, alone bool) (*session, error) {
 	case a.context.Err() != nil:
 		return nil, fail(canceled)
 	}
-	a.session = newSession(a, alone)
+	a.session, a.last = newSession(a, alone), nil
 	a.state.outside()
 	a.state.Link = ""
 	a.state.Phase = phase{Name: name, Since: now(), Alone: alone}
@@ -151,6 +151,7 @@ func (a *agent) done(context.Context, done) (any, error) {
 	if a.session != nil {
 		return nil, fail(alreadyInMeeting)
 	}
+	a.last = nil
 	a.state.outside()
 	a.state.Phase = phase{Name: "start", Since: now()}
 	a.changed(meetingParts...)

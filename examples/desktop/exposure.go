@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // exposureOf says, from the state as it is, who could observe what in this meeting; before one, in a meeting begun now.
 // It is pure, so that a test can hold it to what tests of the library show.
 func exposureOf(s *state) exposure {
@@ -20,6 +22,10 @@ func exposureOf(s *state) exposure {
 	kept, days := "memory", 0
 	if s.Store.History {
 		kept, days = "store", s.Store.RetentionDays
+	}
+	record := "members"
+	if s.Store.History {
+		record = "store"
 	}
 	remembered := "memory"
 	if s.Store.Unlocked {
@@ -44,11 +50,12 @@ func exposureOf(s *state) exposure {
 		{Datum: "speaking", Purpose: "show", Kept: "not-kept", Where: everywhere,
 			Seen: []exposureParty{self, members("clear"), network("sizes-and-times")}},
 		{Datum: "chat", Purpose: "deliver", Kept: kept, Days: days, Where: everywhere, Seen: content},
-		{Datum: "private-chat", Purpose: "deliver", Kept: kept, Days: days, Where: everywhere, Seen: content},
+		{Datum: "private-chat", Purpose: "deliver", Kept: kept, Days: days, Where: everywhere,
+			Seen: []exposureParty{self, privately(s), browser, programs, network("encrypted")}},
 		{Datum: "media", Purpose: "deliver", Kept: "not-kept", Where: everywhere, Seen: content},
 		{Datum: "files", Purpose: "deliver", Kept: "members", Where: everywhere, Seen: content},
 		{Datum: "recording", Purpose: "deliver", Kept: "members", Where: []string{"members-machines"}, Seen: []exposureParty{self, members("possible")}},
-		{Datum: "attendance", Purpose: "prove", Kept: "members", Where: []string{"this-machine", "members-machines"},
+		{Datum: "attendance", Purpose: "prove", Kept: record, Days: days, Where: []string{"this-machine", "members-machines"},
 			Seen: []exposureParty{self, members("clear")}},
 		{Datum: "words", Purpose: "authenticate", Kept: "not-kept", Where: []string{"this-machine", "members-machines"},
 			Seen: []exposureParty{self, members("clear")}},
@@ -56,4 +63,27 @@ func exposureOf(s *state) exposure {
 		{Datum: "link", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, carrier("clear"), members("clear")}},
 	}
 	return exposure{At: now(), Rows: rows}
+}
+
+// privately is who read or wrote private messages with this person.
+func privately(s *state) exposureParty {
+	var names []string
+	for _, m := range s.Chat {
+		name := m.Name
+		if m.Self {
+			name = ""
+			for _, o := range s.Members {
+				if o.ID == m.To {
+					name = o.Name
+				}
+			}
+		}
+		if m.To != "" && name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return exposureParty{Party: "members", How: "possible"}
+	}
+	return exposureParty{Party: "members", How: "clear", Names: names}
 }

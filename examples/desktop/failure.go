@@ -81,6 +81,10 @@ func failureOf(err error) *failure {
 		return &failure{Code: linkExpired}
 	case errors.As(err, &invalid):
 		return &failure{Code: badLink}
+	case errors.Is(err, meet.ErrTooOften):
+		return &failure{Code: rateLimited, Seconds: 5}
+	case errors.Is(err, meet.ErrContact):
+		return &failure{Code: tooMany, Limit: maxContacts}
 	case errors.As(err, &void):
 		return &failure{Code: notPermitted, Detail: void.Error()}
 	case errors.As(err, &unreachableErr):

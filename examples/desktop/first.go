@@ -96,7 +96,7 @@ func userName() string {
 // features says what can be used. What the library doesn't have yet is not-yet.
 func features(s store) map[string]feature {
 	all := map[string]feature{}
-	for _, name := range []string{"verify", "words", "exposure", "alone", "contacts"} {
+	for _, name := range []string{"verify", "words", "exposure", "alone", "contacts", "private-chat", "reactions", "hand", "ask-mute", "attendance"} {
 		all[name] = feature{Available: true}
 	}
 	for _, name := range notYet {

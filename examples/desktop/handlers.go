@@ -118,7 +118,6 @@ func init() {
 			return nil, nil
 		}),
 		"key-frame": in((*session).keyFrame),
-		"say":       in((*session).say),
 		"words":     in(func(s *session, ctx context.Context, _ wordsAsk) (any, error) { return s.words(ctx) }),
 		"verify":    in((*session).verify),
 		"verified":  in((*session).verified),

@@ -28,6 +28,8 @@ type keptData struct {
 	Ended int64     `json:"ended"`
 	Names []string  `json:"names"`
 	Chat  []message `json:"chat"`
+	// Attendance is the signed record, as a file.
+	Attendance string `json:"attendance,omitempty"`
 }
 
 // showStore shows what there is on the disk. Both locks are held, or nothing else runs yet.
@@ -97,7 +99,7 @@ func (a *agent) keepMeeting(s *session, sum *summary) bool {
 	if c == nil || !c.History.On || s.alone {
 		return false
 	}
-	d := keptData{Began: sum.Began, Ended: sum.Ended, Chat: a.state.Chat, Names: slices.Sorted(maps.Values(s.names))}
+	d := keptData{Began: sum.Began, Ended: sum.Ended, Chat: a.state.Chat, Names: slices.Sorted(maps.Values(s.names)), Attendance: attendanceText(s.meeting)}
 	c.History.Meetings = append(c.History.Meetings, vault.Meeting{ID: crypto.NewMessageID().String(), Ended: time.UnixMilli(sum.Ended), Data: encode(d)})
 	c.History.Expire(time.Now())
 	a.remember()
@@ -109,19 +111,6 @@ func (a *agent) expire(now time.Time) {
 	if c := a.keep.contents; c != nil && c.History.Expire(now) {
 		a.remember()
 	}
-}
-
-// rememberVerified makes a person a verified contact. agent.mu is held.
-func (a *agent) rememberVerified(id, name string) {
-	i := slices.IndexFunc(a.state.Contacts, func(c contact) bool { return c.ID == id })
-	if i < 0 {
-		i = len(a.state.Contacts)
-		a.state.Contacts = append(a.state.Contacts, contact{ID: id, Name: name})
-	}
-	c := &a.state.Contacts[i]
-	c.Verified, c.VerifiedAt, c.LastMet = true, now(), now()
-	a.changed("contacts")
-	a.remember()
 }
 
 // opened takes what a store holds, which was just unlocked. agent.mu is held.

@@ -134,21 +134,29 @@ func (a *agent) storeExport(context.Context, storeExport) (any, error) {
 	return a.offerDownload("huisclos-export.json", "application/json", raw)
 }
 
-func (a *agent) storeErase(context.Context, storeErase) (any, error) {
+func (a *agent) storeErase(ctx context.Context, _ storeErase) (any, error) {
 	a.keep.disk.Lock()
 	defer a.keep.disk.Unlock()
 	if err := a.keep.store.Erase(); err != nil {
 		return nil, storeFailure(err)
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.keep.contents, a.keep.failed = nil, false
+	forgotten := a.state.Contacts
 	a.state.Contacts = []contact{}
 	if a.session == nil {
 		a.identity = crypto.GenerateIdentity() // the one that was kept is forgotten too
 	}
-	a.changed("contacts")
+	a.contactsChanged()
 	a.showStore()
+	a.mu.Unlock()
+	var ids []string
+	for _, c := range forgotten {
+		if c.Verified {
+			ids = append(ids, c.ID)
+		}
+	}
+	a.unmark(ctx, ids...)
 	return nil, nil
 }
 
@@ -245,7 +253,7 @@ func (a *agent) contactSet(_ context.Context, r contactSet) (any, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i := slices.IndexFunc(a.state.Contacts, func(c contact) bool { return c.ID == r.Contact })
+	i := a.contactIndex(r.Contact)
 	if i < 0 {
 		if len(a.state.Contacts) >= maxContacts {
 			return nil, failAbout(tooMany, maxContacts)
@@ -258,12 +266,26 @@ func (a *agent) contactSet(_ context.Context, r contactSet) (any, error) {
 	return nil, nil
 }
 
-func (a *agent) contactDelete(_ context.Context, r contactDelete) (any, error) {
+func (a *agent) contactDelete(ctx context.Context, r contactDelete) (any, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.state.Contacts = slices.DeleteFunc(a.state.Contacts, func(c contact) bool { return c.ID == r.Contact })
 	a.contactsChanged()
+	a.mu.Unlock()
+	a.unmark(ctx, r.Contact)
 	return nil, nil
+}
+
+// unmark has the meeting that is on, if there is one, take nobody of these for verified any more.
+func (a *agent) unmark(ctx context.Context, ids ...string) {
+	s, err := a.inMeeting()
+	if err != nil {
+		return
+	}
+	for _, id := range ids {
+		if who, err := parseMember(id); err == nil {
+			_ = s.meeting.UnmarkVerified(ctx, who) // nobody met them, or the meeting has just ended
+		}
+	}
 }
 
 // contactsChanged shows and remembers them. agent.mu is held.
@@ -271,6 +293,7 @@ func (a *agent) contactsChanged() {
 	a.changed("contacts")
 	if a.session != nil && a.session.meeting != nil {
 		a.session.showMembers()
+		a.session.showKnocks()
 	}
 	a.remember()
 }

@@ -7,15 +7,15 @@ import "context"
 
 // notYet are the features that aren't there.
 var notYet = []string{
-	"private-chat", "reactions", "hand", "ask-mute", "files", "recording", "attendance", "reach", "link-handler", "simulcast",
+	"files", "recording", "reach", "link-handler", "simulcast",
 	"lan-only", "relay-only", "own-relays", "dht",
 }
 
 // notYetHandlers answer the requests of those features.
 var notYetHandlers = []string{
-	"network-set", "reach-ask-router", "react", "hand", "mute-ask", "file-offer", "file-accept", "file-refuse", "file-pause",
+	"network-set", "reach-ask-router", "file-offer", "file-accept", "file-refuse", "file-pause",
 	"file-resume", "file-withdraw", "file-save", "recording-ask", "recording-consent", "recording-stop", "recording-save",
-	"recording-discard", "attendance",
+	"recording-discard",
 }
 
 func notThere(*agent, context.Context, []byte) (any, error) { return nil, fail(unavailable) }

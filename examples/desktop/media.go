@@ -114,7 +114,6 @@ func (s *session) publish(name string) error {
 	own[name] = shown
 	a.state.Media.Own = own
 	a.changed("media")
-	s.showMembers()
 	return err
 }
 
@@ -159,6 +158,5 @@ func (s *session) showTracks() {
 	if !slices.Equal(all, a.state.Tracks) {
 		a.state.Tracks = all
 		a.changed("tracks")
-		s.showMembers()
 	}
 }

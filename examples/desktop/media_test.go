@@ -16,6 +16,7 @@ type pionBrowser struct {
 	page   *testPage
 	pc     *webrtc.PeerConnection
 	audio  *webrtc.TrackLocalStaticRTP
+	voice  *webrtc.RTPSender
 	video  *webrtc.TrackLocalStaticRTP
 	got    chan heard
 	pli    chan struct{}
@@ -32,6 +33,9 @@ func newPionBrowser(t *testing.T, page *testPage) *pionBrowser {
 	t.Helper()
 	engine, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	if err := engine.RegisterDefaultCodecs(); err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: audioLevel}, webrtc.RTPCodecTypeAudio); err != nil {
 		t.Fatal(err)
 	}
 	if err := webrtc.RegisterDefaultInterceptors(engine, registry); err != nil {
@@ -58,7 +62,7 @@ func newPionBrowser(t *testing.T, page *testPage) *pionBrowser {
 			b.video = track
 			go b.feedback(tr.Sender())
 		} else {
-			b.audio = track
+			b.audio, b.voice = track, tr.Sender()
 		}
 	}
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
@@ -135,7 +139,9 @@ func (b *pionBrowser) negotiate(t *testing.T) {
 	b.page.until("connection of media", func() bool { return part[media](b.page, "media").Connection == "connected" })
 }
 
-// send sends sound and pictures until done.
+const audioLevel = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
+// send sends sound, at -20 dBov, and pictures until done.
 func (b *pionBrowser) send(done <-chan struct{}) {
 	for {
 		select {
@@ -144,7 +150,13 @@ func (b *pionBrowser) send(done <-chan struct{}) {
 		case <-time.After(10 * time.Millisecond):
 		}
 		b.number++
-		_ = b.audio.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: b.number, Timestamp: uint32(b.number) * 480}, Payload: []byte("sound")})
+		sound := &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: b.number, Timestamp: uint32(b.number) * 480}, Payload: []byte("sound")}
+		for _, e := range b.voice.GetParameters().HeaderExtensions {
+			if e.URI == audioLevel {
+				_ = sound.SetExtension(uint8(e.ID), []byte{20})
+			}
+		}
+		_ = b.audio.WriteRTP(sound)
 		_ = b.video.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: b.number, Timestamp: uint32(b.number) * 900, Marker: true},
 			Payload: []byte{0x10, 0x00, byte(b.number), 'v'}}) // a key frame of VP8, as far as its first bytes go
 	}
@@ -166,9 +178,10 @@ func TestMedia(t *testing.T) {
 		all := part[[]track](guest, "tracks")
 		return len(all) == 2 && all[0].Mid != "" && all[1].Mid != "" && all[0].Mid != all[1].Mid
 	})
-	if m := other(guest); m.Microphone != "on" || m.Camera != "on" || m.Screen != "off" {
-		t.Errorf("%+v", m)
-	}
+	guest.until("what the host sends", func() bool {
+		m := otherNow(guest)
+		return m.Microphone == "on" && m.Camera == "on" && m.Screen == "off"
+	})
 	want := map[string]string{} // mid to payload's last byte
 	for _, tr := range get[[]track](guest, "tracks") {
 		want[tr.Mid] = map[string]string{"audio": "d", "video": "v"}[tr.Kind]
@@ -206,14 +219,26 @@ func TestMedia(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 
+	self := get[*meeting](host, "meeting").Self
+	for _, p := range []*testPage{host, guest} {
+		for e := event[levelsEvent](p, "levels"); e.Speaker != self || e.Levels[self] < 0.5 || e.Levels[self] > 0.8; {
+			e = event[levelsEvent](p, "levels")
+		}
+	}
+	host.must("stats", map[string]any{"on": true})
+	for s := event[statsEvent](host, "stats").Stats; len(s.Links) != 1 || s.Links[0].Target < leastVideo; {
+		s = event[statsEvent](host, "stats").Stats
+	}
+
 	host.must("media-send", map[string]any{"own": map[string]string{"microphone": "muted", "camera": "off"}})
 	guest.until("muted and off", func() bool {
 		all := part[[]track](guest, "tracks")
 		return len(all) == 1 && all[0].Muted && all[0].Source == "microphone"
 	})
-	if m := other(guest); m.Microphone != "muted" || m.Camera != "off" {
-		t.Errorf("%+v", m)
-	}
+	guest.until("what the host sends now", func() bool {
+		m := otherNow(guest)
+		return m.Microphone == "muted" && m.Camera == "off"
+	})
 	for quiet := false; !quiet; { // what was under way comes; then nothing, though the page goes on sending
 		select {
 		case <-to.got:

@@ -89,43 +89,30 @@ func (s *session) memberOf(m meet.Member) member {
 	a := s.agent
 	out := member{
 		ID: hexKey(m.Identity), Name: cleanName(m.Name), Role: roleNames[m.Role], Creator: m.Creator, Self: m.Self, Away: m.Away,
-		Connected: m.Connected, Suspended: m.Suspended, Verified: m.Verified, Joined: s.seen[m.Identity],
+		Connected: m.Connected, Suspended: m.Suspended, Verified: m.Verified, Below: m.Below, Joined: s.seen[m.Identity],
+		Resembles:  cleanName(m.Namesake.Name),
 		Microphone: "off", Camera: "off", Screen: "off",
 		Synthetic: s.alone && !m.Self,
 	}
-	out.Contact, out.ContactName = a.contactOf(out.ID, m.Verified)
+	out.Contact, out.ContactName = a.standing(m.Identity, m.Verified, m.Known, m.KnownAs)
 	if m.Self {
 		out.Contact, out.ContactName = "self", ""
-		own := a.state.Media.Own
-		out.Microphone, out.Camera, out.Screen = own["microphone"], own["camera"], own["screen"]
-	} else if out.Contact == "stranger" {
-		out.Resembles = a.resembles(out.ID, m.Name, s.members)
 	}
-	for _, t := range s.tracks {
-		if t.MemberKey() == m.Key {
-			state := map[bool]string{true: "muted", false: "on"}[t.Muted()]
-			switch t.Source() {
-			case meet.SourceMicrophone:
-				out.Microphone = state
-			case meet.SourceCamera:
-				out.Camera = state
-			case meet.SourceScreen:
-				out.Screen = state
-			}
+	if !m.HandRaised.IsZero() {
+		out.Hand = m.HandRaised.UnixMilli()
+	}
+	for _, sent := range m.Sends {
+		shown := map[bool]string{true: "muted", false: "on"}[sent.Muted]
+		switch sent.Source {
+		case meet.SourceMicrophone:
+			out.Microphone = shown
+		case meet.SourceCamera:
+			out.Camera = shown
+		case meet.SourceScreen:
+			out.Screen = shown
 		}
 	}
-	out.Below = s.below(m)
 	return out
-}
-
-// below reports whether this member may probably change another's role or remove them. Only the roster knows for
-// certain, who promoted whom: a refusal says so.
-func (s *session) below(m meet.Member) bool {
-	self, ok := s.own()
-	if !ok || m.Self || self.Role != meet.Host || m.Creator {
-		return false
-	}
-	return self.Creator || m.Role != meet.Host
 }
 
 func (s *session) own() (meet.Member, bool) {
@@ -157,44 +144,4 @@ func (s *session) rights() rights {
 		out.Send = p.Viewers
 	}
 	return out
-}
-
-// knockOf is somebody at the door as the page shows them. agent.mu is held.
-func (a *agent) knockOf(k meet.Knock, members []meet.Member) knock {
-	out := knock{ID: hexKey(k.Identity), Name: cleanName(k.Name), At: milliseconds(k.At)}
-	out.Contact, out.ContactName = a.contactOf(out.ID, k.Verified)
-	if out.Contact == "stranger" {
-		out.Resembles = a.resembles(out.ID, k.Name, members)
-	}
-	return out
-}
-
-// contactOf is what is remembered of a person. agent.mu is held.
-func (a *agent) contactOf(id string, verifiedNow bool) (state, name string) {
-	state = "stranger"
-	for _, c := range a.state.Contacts {
-		if c.ID == id {
-			state, name = "known", c.Name
-			verifiedNow = verifiedNow || c.Verified
-		}
-	}
-	if verifiedNow {
-		state = "verified"
-	}
-	return state, name
-}
-
-// resembles is the name of a contact or member that a stranger's could be mistaken for. agent.mu is held.
-func (a *agent) resembles(id, name string, members []meet.Member) string {
-	for _, c := range a.state.Contacts {
-		if c.ID != id && mistakable(c.Name, name) {
-			return c.Name
-		}
-	}
-	for _, m := range members {
-		if hexKey(m.Identity) != id && mistakable(m.Name, name) {
-			return cleanName(m.Name)
-		}
-	}
-	return ""
 }

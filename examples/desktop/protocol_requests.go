@@ -125,7 +125,8 @@ type (
 	react struct {
 		Reaction string `json:"reaction"`
 	}
-	// hand: raises or lowers one's own; hosts may lower another's.
+	// hand: raises or lowers one's own; hosts may have another's lowered, by that one's client. not-permitted,
+	// no-such-member.
 	hand struct {
 		Up     bool   `json:"up"`
 		Member string `json:"member"` // empty: one's own
@@ -215,9 +216,10 @@ type (
 		Exposure exposure `json:"exposure"`
 	}
 	// attendance: the signed record → download (csv, json), or with format show → attendanceShown. In a meeting or
-	// after it, until done.
+	// after it, until done; or of a meeting in the history. store-locked.
 	attendance struct {
-		Format string `json:"format"` // csv, json, show
+		Format  string `json:"format"`  // csv, json, show
+		Meeting string `json:"meeting"` // id of one in the history; empty: the present or last one
 	}
 	attendanceShown struct {
 		Meeting string           `json:"meeting"`
@@ -225,6 +227,7 @@ type (
 		Ended   int64            `json:"ended"` // 0: it goes on
 		Rows    []attendanceLine `json:"rows"`
 	}
+	// attendanceLine is one time that somebody was in: who came back has several.
 	attendanceLine struct {
 		ID     string `json:"id"`
 		Name   string `json:"name"`
@@ -233,7 +236,7 @@ type (
 		Left   int64  `json:"left"`   // 0: still in
 		How    string `json:"how"`    // left, removed, banned, ended, in
 		By     string `json:"by"`     // name of who removed them
-		Signed bool   `json:"signed"` // the times are in operations with good signatures
+		Signed bool   `json:"signed"` // they signed something themselves; else only others say that they came
 	}
 
 	// store-create: remembers identity, contacts and settings from now on. store-exists, weak-passphrase.

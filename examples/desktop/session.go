@@ -26,6 +26,7 @@ type session struct {
 	began        int64
 	why          error // the reason to show when it ends, if it isn't the meeting's own
 	members      []meet.Member
+	knocks       []meet.Knock                 // at this member's door and others'
 	seen         map[crypto.IdentityKey]int64 // who ever was in: since when
 	tracks       map[string]*meet.RemoteTrack
 	publications map[string]*meet.Publication  // by source
@@ -35,6 +36,7 @@ type session struct {
 	publishing   sync.Mutex
 	wordsWanted  chan struct{}
 	last         lastStats
+	speaker      string // the active speaker, or who was last
 }
 
 func newSession(a *agent, alone bool) *session {
@@ -89,11 +91,11 @@ func (s *session) watch() {
 		a.bridge.Remove(id)
 	}
 	s.end(nil)
-	a.session = nil
+	a.session, a.last = nil, s.meeting
 	a.state.Knocks, a.state.Tracks, a.state.Verifications, a.state.Warnings = []knock{}, []track{}, []verification{}, []warning{}
 	a.state.Words, a.state.Invite = nil, nil
 	a.state.Media.Own = map[string]string{"microphone": "off", "camera": "off", "screen": "off", "screenAudio": "off"}
-	sum := &summary{Began: s.began, Ended: now(), People: len(s.seen), Messages: s.messages}
+	sum := &summary{Began: s.began, Ended: now(), People: len(s.seen), Messages: s.messages, Attendance: true}
 	sum.Kept = a.keepMeeting(s, sum)
 	a.state.Phase = phase{Name: "ended", Since: now(), Error: failureOf(why), Alone: s.alone, Ended: sum}
 	a.changed("knocks", "tracks", "verifications", "warnings", "words", "invite", "media", "phase")
@@ -115,12 +117,10 @@ func (s *session) event(e meet.Event) {
 	case meet.Lagged:
 		s.warn(warning{Kind: "lagged", Since: now()}, false)
 	case meet.Knocked:
-		st.Knocks = append(st.Knocks, a.knockOf(e.Knock, s.members))
-		a.changed("knocks")
+		s.knocks = append(s.knocks, e.Knock)
+		s.showKnocks()
 	case meet.KnockGone:
-		id := hexKey(e.Identity)
-		st.Knocks = slices.DeleteFunc(st.Knocks, func(k knock) bool { return k.ID == id })
-		a.changed("knocks")
+		s.knockGone(e)
 	case meet.MemberJoined:
 		s.put(e.Member)
 		if !e.Member.Self {
@@ -147,6 +147,18 @@ func (s *session) event(e meet.Event) {
 		s.showTracks()
 	case meet.Chat:
 		s.chatted(e)
+	case meet.Reaction:
+		s.reacted(e)
+	case meet.Data:
+		s.told(e)
+	case meet.MuteRequested:
+		s.muteWanted(e)
+	case meet.ContactChanged:
+		s.contactChanged(e.Contact)
+	case meet.ActiveSpeaker:
+		if e.OK {
+			s.speaks(e.Member.Identity)
+		}
 	case meet.VerifyRequested:
 		s.compare(e.From.Identity, e.Verification, true)
 	case meet.Warning:
@@ -157,12 +169,11 @@ func (s *session) event(e meet.Event) {
 // snapshot is the beginning, or follows lost events.
 func (s *session) snapshot(e meet.Snapshot) {
 	a := s.agent
-	a.state.Knocks = []knock{}
-	for _, k := range e.Knocks {
-		a.state.Knocks = append(a.state.Knocks, a.knockOf(k, e.Members))
-	}
+	s.knocks = slices.Clone(e.Knocks)
 	s.roster(e.Members, e.Policy, e.RosterHash)
-	a.changed("knocks")
+	s.showKnocks()
+	s.contactsMissed()
+	s.speaks(s.identityOf(e.ActiveSpeaker))
 	here := map[string]bool{}
 	for _, t := range e.Tracks {
 		here[t.ID()] = true
@@ -227,6 +238,9 @@ func (s *session) gone(e meet.MemberLeft) {
 	}
 	a.state.Verifications = slices.DeleteFunc(a.state.Verifications, func(v verification) bool { return v.Member == shown.ID })
 	a.state.Words = nil
+	if s.speaker == shown.ID {
+		s.speaker = ""
+	}
 	a.sendLocked(leftEvent{"left", shown, reason, s.nameOf(e.By)})
 	s.showMembers()
 	a.changed("verifications", "words")
@@ -276,43 +290,4 @@ func (s *session) warn(w warning, over bool) {
 
 func (s *session) remove(ctx context.Context, who crypto.IdentityKey, ban bool) error {
 	return s.meeting.Remove(ctx, who, ban)
-}
-
-func (s *session) say(ctx context.Context, r say) (any, error) {
-	if r.To != "" {
-		return nil, fail(unavailable)
-	}
-	if len(r.Text) > maxChat {
-		return nil, failAbout(tooLong, maxChat)
-	}
-	if err := s.meeting.Say(ctx, r.Text); err != nil {
-		return nil, err
-	}
-	a := s.agent
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	// The author gets no event, and needs no ID of the meeting's.
-	m := message{
-		ID: crypto.NewMessageID().String(), From: s.self, Name: a.state.Settings.Name, Time: now(), Text: cleanText(r.Text),
-		Self: true, State: "sent",
-	}
-	s.showMessage(m)
-	return said{m.ID}, nil
-}
-
-func (s *session) chatted(e meet.Chat) {
-	s.showMessage(message{
-		ID: hexKey(e.From.Identity)[:16] + "-" + e.ID.String(), From: hexKey(e.From.Identity), Name: cleanName(e.From.Name),
-		Time: milliseconds(e.Time), Text: cleanText(e.Text),
-	})
-}
-
-func (s *session) showMessage(m message) {
-	a := s.agent
-	s.messages++
-	a.state.Chat = append(a.state.Chat, m)
-	if over := len(a.state.Chat) - keptMessages; over > 0 {
-		a.state.Chat = slices.Delete(a.state.Chat, 0, over)
-	}
-	a.sendLocked(chattedEvent{"chatted", m})
 }

@@ -17,8 +17,6 @@ type lastStats struct {
 	tracks map[string]meet.TrackStats
 	sent   map[string]meet.PublicationStats
 	limits map[string]uint64
-	level  map[string]float64 // smoothed, by member
-	who    string             // the active speaker
 }
 
 // everySecond adapts the browser's encoder and sends statistics.
@@ -193,77 +191,4 @@ func heightFor(limit uint64) int {
 		return 720
 	}
 	return 1080
-}
-
-// levelEvery is how often levels are sent.
-const levelEvery = 100 * time.Millisecond
-
-// everyLevel tells who is heard, and how loud.
-func (a *agent) everyLevel() {
-	tick := time.NewTicker(levelEvery)
-	defer tick.Stop()
-	silent := true
-	for {
-		select {
-		case <-tick.C:
-		case <-a.context.Done():
-			return
-		}
-		a.mu.Lock()
-		if a.session != nil && a.session.meeting != nil && a.page != nil {
-			levels := a.session.levels()
-			if len(levels) > 0 || !silent {
-				a.sendLocked(levelsEvent{"levels", levels, a.session.last.who})
-			}
-			silent = len(levels) == 0
-		}
-		a.mu.Unlock()
-	}
-}
-
-const (
-	levelFloor   = 0.05 // below is silence
-	speakerFloor = 0.2
-	speakerLead  = 1.25 // how much louder than the speaker before somebody has to be
-	smoothing    = 0.3
-)
-
-// levels are the smoothed levels of those who are heard. agent.mu is held.
-func (s *session) levels() map[string]float64 {
-	newest := map[string]float64{}
-	for id, t := range s.tracks {
-		if t.Source() != meet.SourceMicrophone || t.Muted() {
-			continue
-		}
-		for _, m := range s.members {
-			if m.Key == t.MemberKey() {
-				newest[hexKey(m.Identity)] = s.agent.bridge.Level(id)
-			}
-		}
-	}
-	if b := s.agent.bridge.Source("microphone"); b != nil && s.wanted["microphone"] == "on" {
-		newest[s.self] = b.Level()
-	}
-	out := map[string]float64{}
-	for id, level := range newest {
-		smooth := s.last.level[id] + smoothing*(level-s.last.level[id])
-		newest[id] = smooth
-		if smooth >= levelFloor {
-			out[id] = math.Round(100*smooth) / 100
-		}
-	}
-	s.last.level = newest
-	s.last.who = activeSpeaker(newest, s.last.who)
-	return out
-}
-
-// activeSpeaker is whoever is clearly the loudest, else who it was before.
-func activeSpeaker(levels map[string]float64, before string) string {
-	loudest := before
-	for _, id := range slices.Sorted(maps.Keys(levels)) {
-		if level := levels[id]; level >= speakerFloor && level > levels[loudest]*speakerLead {
-			loudest = id
-		}
-	}
-	return loudest
 }

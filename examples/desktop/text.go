@@ -4,8 +4,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // The lengths of what others wrote, in bytes. meet holds to them as well.
@@ -42,29 +40,4 @@ func clean(s string, limit int, lines bool) string {
 		s = s[:len(s)-size]
 	}
 	return s
-}
-
-// lookalikes are letters that are taken for Latin ones, and signs for letters.
-var lookalikes = strings.NewReplacer(
-	"а", "a", "е", "e", "о", "o", "р", "p", "с", "c", "у", "y", "х", "x", "і", "i", "ј", "j", "ѕ", "s", "к", "k", "м", "m", "т", "t", "в", "b", "н", "h",
-	"α", "a", "ο", "o", "ρ", "p", "ν", "v", "ι", "i", "κ", "k", "τ", "t", "υ", "u", "χ", "x", "ı", "i",
-	"0", "o", "1", "i", "l", "i", "|", "i", "5", "s", "rn", "m", "vv", "w",
-)
-
-// skeleton is equal for names that could be mistaken for each other.
-func skeleton(name string) string {
-	name = norm.NFKD.String(strings.ToLower(name))
-	name = strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '|' {
-			return r
-		}
-		return -1
-	}, name)
-	return lookalikes.Replace(name)
-}
-
-// mistakable reports whether two different people's names could be mistaken for each other.
-func mistakable(a, b string) bool {
-	s := skeleton(a)
-	return s != "" && s == skeleton(b)
 }

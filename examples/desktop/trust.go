@@ -114,12 +114,6 @@ func (s *session) verified(ctx context.Context, r verifiedSay) (any, error) {
 		if err := s.meeting.MarkVerified(ctx, who); err != nil {
 			return nil, err
 		}
-		a.mu.Lock()
-		a.rememberVerified(hexKey(who), s.nameOf(who))
-		a.mu.Unlock()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s.showMembers()
 	return nil, nil
 }

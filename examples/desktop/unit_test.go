@@ -28,20 +28,6 @@ func TestClean(t *testing.T) {
 	}
 }
 
-func TestMistakable(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want bool
-	}{
-		{"Maître Dupont", "maitre dupont", true}, {"Dupont", "Dup0nt", true}, {"Alice", "A1ice", true}, {"Alice", "Аliсе", true},
-		{"Carne", "Came", true}, {"Alice", "Alice.", true}, {"Alice", "Bob", false}, {"", "", false}, {"...", "!!!", false},
-	} {
-		if got := mistakable(tt.a, tt.b); got != tt.want {
-			t.Errorf("%q and %q: %v", tt.a, tt.b, got)
-		}
-	}
-}
-
 func TestEncoderLimits(t *testing.T) {
 	for name, tt := range map[string]struct {
 		targets  []int
@@ -59,21 +45,6 @@ func TestEncoderLimits(t *testing.T) {
 	} {
 		if got := encoderLimits(tt.targets, tt.pictures); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
-		}
-	}
-}
-
-func TestActiveSpeaker(t *testing.T) {
-	for _, tt := range []struct {
-		levels map[string]float64
-		before string
-		want   string
-	}{
-		{nil, "", ""}, {nil, "a", "a"}, {map[string]float64{"a": 0.5}, "", "a"}, {map[string]float64{"a": 0.1}, "", ""},
-		{map[string]float64{"a": 0.5, "b": 0.55}, "a", "a"}, {map[string]float64{"a": 0.5, "b": 0.8}, "a", "b"},
-	} {
-		if got := activeSpeaker(tt.levels, tt.before); got != tt.want {
-			t.Errorf("%v after %q: %q, want %q", tt.levels, tt.before, got, tt.want)
 		}
 	}
 }
@@ -118,9 +89,19 @@ func TestExposure(t *testing.T) {
 	if chat := rows["chat"]; chat.Kept != "memory" || chat.Seen[1].Party != "members" || !reflect.DeepEqual(chat.Seen[1].Names, []string{"Ada"}) {
 		t.Errorf("%+v", chat)
 	}
+	if p := rows["private-chat"].Seen[1]; p.How != "possible" || p.Names != nil || rows["attendance"].Kept != "members" {
+		t.Errorf("%+v", p)
+	}
+	s.Members = append(s.Members, member{ID: "b", Name: "Blaise"})
+	s.Chat = []message{{Name: "Ada", To: "a"}, {Name: "Me", To: "b", Self: true}, {Name: "Carl"}, {Name: "Ada", To: "a"}}
 	s.Store.History, s.Store.RetentionDays = true, 30
-	if chat := kept()["chat"]; chat.Kept != "store" || chat.Days != 30 {
-		t.Errorf("%+v", chat)
+	if p := kept()["private-chat"].Seen[1]; p.How != "clear" || !reflect.DeepEqual(p.Names, []string{"Ada", "Blaise"}) {
+		t.Errorf("%+v", p)
+	}
+	for _, datum := range []string{"chat", "attendance"} {
+		if row := kept()[datum]; row.Kept != "store" || row.Days != 30 {
+			t.Errorf("%+v", row)
+		}
 	}
 }
 
@@ -186,6 +167,14 @@ func TestPolicy(t *testing.T) {
 	for _, bad := range []policy{{}, {Entry: "ask", Admitters: "nobody"}, {Entry: "ask", Admitters: "hosts", Members: []string{"fly"}}} {
 		if _, err := bad.parse(); err == nil {
 			t.Errorf("%+v was taken", bad)
+		}
+	}
+}
+
+func TestLoudness(t *testing.T) {
+	for dBov, want := range map[int]float64{-127: 0, -60: 0, -45: 0.25, -20: 0.67, 0: 1, 12: 1} {
+		if got := loudness(dBov); got != want {
+			t.Errorf("%d: %v, want %v", dBov, got, want)
 		}
 	}
 }

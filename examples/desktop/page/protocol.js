@@ -584,7 +584,8 @@
  */
 
 /**
- * @typedef {object} Hand hand: raises or lowers one's own; hosts may lower another's.
+ * @typedef {object} Hand hand: raises or lowers one's own; hosts may have another's lowered, by that one's client.
+ *   not-permitted, no-such-member.
  * @property {boolean} up
  * @property {string} member empty: one's own
  */
@@ -712,8 +713,9 @@
 
 /**
  * @typedef {object} Attendance attendance: the signed record → download (csv, json), or with format show →
- *   attendanceShown. In a meeting or after it, until done.
+ *   attendanceShown. In a meeting or after it, until done; or of a meeting in the history. store-locked.
  * @property {string} format csv, json, show
+ * @property {string} [meeting] id of one in the history; empty: the present or last one
  */
 
 /**
@@ -725,7 +727,7 @@
  */
 
 /**
- * @typedef {object} AttendanceLine
+ * @typedef {object} AttendanceLine attendanceLine is one time that somebody was in: who came back has several.
  * @property {string} id
  * @property {string} name
  * @property {string} role
@@ -733,7 +735,7 @@
  * @property {number} left 0: still in
  * @property {string} how left, removed, banned, ended, in
  * @property {string} by name of who removed them
- * @property {boolean} signed the times are in operations with good signatures
+ * @property {boolean} signed they signed something themselves; else only others say that they came
  */
 
 /**

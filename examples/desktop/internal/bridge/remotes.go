@@ -69,17 +69,6 @@ func (b *Bridge) Slots() map[string]string {
 	return all
 }
 
-// Level returns how loud a remote is now, 0 to 1.
-func (b *Bridge) Level(id string) float64 {
-	b.mu.Lock()
-	r := b.remotes[id]
-	b.mu.Unlock()
-	if r == nil {
-		return 0
-	}
-	return loudness(r.level.Swap(0))
-}
-
 // release takes a remote off its slot. b.mu is held.
 func (b *Bridge) release(r *remote) {
 	if s := r.slot.Swap(nil); s != nil {

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/huisclos/huisclos/meet"
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -30,8 +29,7 @@ type Remote interface {
 // remote is a member's track and the goroutine that reads it.
 type remote struct {
 	Remote
-	level atomic.Uint32
-	slot  atomic.Pointer[slot] // nil: what comes is dropped
+	slot atomic.Pointer[slot] // nil: what comes is dropped
 
 	// Guarded by Bridge.mu.
 	height int // as shown; 0: not shown, -1: not said
@@ -51,11 +49,6 @@ func (r *remote) pump() {
 		size, err := h.Unmarshal(buf[:n])
 		if err != nil {
 			continue
-		}
-		if r.Kind() == webrtc.RTPCodecTypeAudio {
-			if level := levelOf(&h, meet.AudioLevelExtension); level != nil {
-				r.level.Store(1 + uint32(*level&0x7f))
-			}
 		}
 		if s := r.slot.Load(); s != nil {
 			s.write(r, &h, buf[size:n], time.Now())

@@ -3,7 +3,6 @@ package bridge
 import (
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/huisclos/huisclos/meet"
@@ -20,8 +19,6 @@ type Source struct {
 	kind   webrtc.RTPCodecType
 	codec  webrtc.RTPCodecCapability
 	id     string
-
-	level atomic.Uint32 // 1 + the newest audio level (RFC 6464, -dBov), 0: none
 
 	mu        sync.Mutex
 	bound     []boundContext
@@ -87,9 +84,6 @@ func (s *Source) Kind() webrtc.RTPCodecType { return s.kind }
 // Name is what the page calls it: microphone, camera, screen, screenAudio.
 func (s *Source) Name() string { return s.name }
 
-// Level is how loud it is now, 0 to 1.
-func (s *Source) Level() float64 { return loudness(s.level.Swap(0)) }
-
 // Packets is how many came from the page.
 func (s *Source) Packets() uint64 {
 	s.mu.Lock()
@@ -134,7 +128,6 @@ func (s *Source) write(in *rtp.Header, payload []byte, levelID uint8, now time.T
 	if level := levelOf(in, levelID); level != nil {
 		h = &s.levelled
 		s.levelByte[0] = *level
-		s.level.Store(1 + uint32(*level&0x7f))
 	}
 	h.Marker = in.Marker
 	h.SequenceNumber, h.Timestamp = s.numbering.next(in.SequenceNumber, in.Timestamp, now)
@@ -153,15 +146,6 @@ func levelOf(h *rtp.Header, id uint8) *byte {
 		return &level[0]
 	}
 	return nil
-}
-
-// loudness of a level: 1 + -dBov. What is below -60 dB is silence.
-func loudness(level uint32) float64 {
-	const silence = 60
-	if level == 0 {
-		return 0
-	}
-	return max(0, 1-float64(level-1)/silence)
 }
 
 // matching finds the codec among those that the other side can do.
