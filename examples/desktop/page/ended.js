@@ -78,7 +78,7 @@ export function attendanceDialog() {
 /** @param {AttendanceShown} shown */
 function table(shown) {
   return h("div", null,
-    h("p.hint", null, t("attendance.began", { when: dateTime(shown.began) }), " ", shown.ended > 0 ? t("attendance.ended", { when: dateTime(shown.ended) }) : t("attendance.goes-on"), " ", count("people.count", shown.rows.length)),
+    h("p.hint", null, t("attendance.began", { when: dateTime(shown.began) }), " ", shown.ended > 0 ? t("attendance.ended", { when: dateTime(shown.ended) }) : t("attendance.goes-on"), " ", count("people.count", new Set(shown.rows.map((r) => r.id)).size)),
     h("div.table-wrap", { tabindex: "0", role: "group", "aria-label": t("attendance.title") }, h("table", null,
       h("caption.unseen", null, t("attendance.title")),
       h("thead", null, h("tr", null,
