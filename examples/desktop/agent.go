@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/examples/desktop/internal/bridge"
 	"github.com/huisclos/huisclos/examples/desktop/internal/localport"
+	"github.com/huisclos/huisclos/examples/desktop/internal/spool"
 	"github.com/huisclos/huisclos/meet"
 )
 
@@ -30,6 +32,7 @@ type options struct {
 	grace    time.Duration // how long a meeting outlives its page
 	idle     time.Duration // how long the program outlives its page when there is no meeting; 0 for ever
 	data     string        // directory of the store
+	run      string        // directory of what ends with the program
 	link     string
 	network  func(meet.Config) meet.Config // for tests: another network
 	factor   int                           // for tests: the store's scrypt work
@@ -41,6 +44,7 @@ type agent struct {
 	options options
 	port    *localport.Server
 	bridge  *bridge.Bridge
+	spool   *spool.Dir
 	context context.Context // until the agent ends
 	end     context.CancelCauseFunc
 	tasks   sync.WaitGroup
@@ -55,7 +59,9 @@ type agent struct {
 	last     *meet.Meeting     // the one that is over, until the request done
 	identity *crypto.Identity
 	keep     *keeper
-	stats    bool // the page wants them
+	movie    *movie    // of this person, and after the meeting until done
+	files    []*shared // of the meeting, and after it until done
+	stats    bool      // the page wants them
 }
 
 // errQuit ends the agent.
@@ -66,13 +72,14 @@ func newAgent(ctx context.Context, o options) (*agent, error) {
 	a.context, a.end = context.WithCancelCause(ctx)
 	a.state = firstState(o)
 	a.keep = newKeeper(o.data, o.factor)
+	a.spool = spool.New(filepath.Join(o.run, "spool"))
 	a.showStore()
 	a.bridge = bridge.New(bridge.Config{
 		OnSource: a.sourceCame, OnSlots: a.slotsChanged, OnGrow: a.grow, OnConnection: a.mediaConnection,
 	})
 	var err error
 	if a.port, err = localport.Listen(localport.Config{Page: pageFiles(), Serve: a.serve}); err != nil {
-		return nil, errors.Join(err, a.bridge.Close())
+		return nil, errors.Join(err, a.bridge.Close(), a.spool.Close())
 	}
 	a.tasks.Go(func() { a.queue.run(a.over) })
 	a.tasks.Go(a.everySecond)
@@ -100,7 +107,7 @@ func (a *agent) wait() error {
 	close(a.over)
 	a.tasks.Wait()
 	a.save() // what was to be remembered last
-	return errors.Join(err, a.bridge.Close())
+	return errors.Join(err, a.bridge.Close(), a.spool.Close())
 }
 
 // serve is one page's connection, from its beginning to its end.

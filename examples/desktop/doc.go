@@ -11,5 +11,9 @@
 // What passes between the two is protocol.go, protocol_requests.go and protocol_state.go. The port is guarded by
 // package localport, media cross in package bridge, what is kept lies in package store.
 //
-// It contacts nobody but members and the page, writes nothing unless the person has it, and ends when they quit.
+// Files on their way and a recording lie in package spool, which only the running program can read; the recording is
+// made by package recorder. Package instance has one agent for each user, package linkhandler has links open it.
+//
+// It contacts nobody but members and the page, writes nothing readable unless the person has it, and ends when they
+// quit.
 package main

@@ -78,6 +78,7 @@ func (a *agent) begin(name string, alone bool) (*session, error) {
 		return nil, fail(canceled)
 	}
 	a.session, a.last = newSession(a, alone), nil
+	a.forget()
 	a.state.outside()
 	a.state.Link = ""
 	a.state.Phase = phase{Name: name, Since: now(), Alone: alone}
@@ -152,9 +153,16 @@ func (a *agent) done(context.Context, done) (any, error) {
 		return nil, fail(alreadyInMeeting)
 	}
 	a.last = nil
+	a.forget()
 	a.state.outside()
 	a.state.Phase = phase{Name: "start", Since: now()}
 	a.changed(meetingParts...)
 	a.changed("phase")
 	return nil, nil
+}
+
+// forget deletes what is here of the last meeting's files and recording. agent.mu is held.
+func (a *agent) forget() {
+	a.dropFiles()
+	a.dropMovie()
 }

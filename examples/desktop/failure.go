@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/examples/desktop/internal/bridge"
+	"github.com/huisclos/huisclos/examples/desktop/internal/spool"
 	"github.com/huisclos/huisclos/meet"
 )
 
@@ -38,6 +41,9 @@ var codes = []struct {
 	{meet.ErrNotConnected, notConnected}, {meet.ErrComparing, comparing}, {meet.ErrComparison, comparisonFailed},
 	{meet.ErrIsolated, isolated}, {meet.ErrResumedElsewhere, resumedElsewhere}, {meet.ErrAdmissionVoid, admissionVoid},
 	{crypto.ErrName, badName}, {bridge.ErrOffer, badRequest}, {bridge.ErrBusy, busy}, {bridge.ErrClosed, canceled},
+	{meet.ErrFileGone, noSuchFile}, {meet.ErrFileTooLarge, tooLong}, {meet.ErrFileBusy, tooMany}, {meet.ErrFileName, badRequest},
+	{meet.ErrFileContent, fileDamaged}, {meet.ErrFileUnreadable, fileDamaged}, {meet.ErrFileCancelled, canceled}, {spool.ErrDamaged, fileDamaged},
+	{os.ErrClosed, canceled}, {meet.ErrNoRecording, canceled}, {meet.ErrTooManyRecordings, tooMany},
 	{context.DeadlineExceeded, timeout}, {context.Canceled, canceled}, {io.ErrUnexpectedEOF, canceled},
 }
 
@@ -94,6 +100,10 @@ func failureOf(err error) *failure {
 		if errors.Is(err, c.err) {
 			return &failure{Code: c.code}
 		}
+	}
+	var disk *fs.PathError
+	if errors.As(err, &disk) {
+		return &failure{Code: storeWrite, Detail: disk.Err.Error()} // not where
 	}
 	return &failure{Code: internal, Detail: err.Error()}
 }

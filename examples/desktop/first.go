@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/examples/desktop/internal/linkhandler"
 )
 
 // reactions are those there are.
@@ -25,6 +26,7 @@ func firstState(o options) state {
 		App: app{
 			Version: programVersion(), Languages: []string{"fr", "en"}, SystemLanguage: systemLanguage(os.Getenv), System: runtime.GOOS,
 			GraceSeconds: int(o.grace.Seconds()), MaxFile: maxFile, MaxChat: maxChat, MaxName: maxName, Reactions: reactions,
+			LinkHandler: linkhandler.Registered(),
 		},
 		Settings: settings{Name: userName(), Language: language, Theme: "system", Page: map[string]string{}},
 		Contacts: []contact{},
@@ -96,8 +98,12 @@ func userName() string {
 // features says what can be used. What the library doesn't have yet is not-yet.
 func features(s store) map[string]feature {
 	all := map[string]feature{}
-	for _, name := range []string{"verify", "words", "exposure", "alone", "contacts", "private-chat", "reactions", "hand", "ask-mute", "attendance"} {
+	for _, name := range []string{"verify", "words", "exposure", "alone", "contacts", "files", "recording", "private-chat", "reactions", "hand", "ask-mute", "attendance"} {
 		all[name] = feature{Available: true}
+	}
+	all["link-handler"] = feature{Available: linkhandler.Available()}
+	if !linkhandler.Available() {
+		all["link-handler"] = feature{Reason: "system"}
 	}
 	for _, name := range notYet {
 		all[name] = feature{Reason: "not-yet"}

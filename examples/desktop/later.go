@@ -7,15 +7,13 @@ import "context"
 
 // notYet are the features that aren't there.
 var notYet = []string{
-	"files", "recording", "reach", "link-handler", "simulcast",
+	"reach", "simulcast",
 	"lan-only", "relay-only", "own-relays", "dht",
 }
 
 // notYetHandlers answer the requests of those features.
 var notYetHandlers = []string{
-	"network-set", "reach-ask-router", "file-offer", "file-accept", "file-refuse", "file-pause",
-	"file-resume", "file-withdraw", "file-save", "recording-ask", "recording-consent", "recording-stop", "recording-save",
-	"recording-discard",
+	"reach-ask-router",
 }
 
 func notThere(*agent, context.Context, []byte) (any, error) { return nil, fail(unavailable) }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/huisclos/huisclos/examples/desktop/internal/instance"
 )
 
 const usage = `huisclos: end-to-end encrypted meetings without a server.
@@ -58,7 +60,12 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 		}
 		f.listen = append(f.listen, address)
 	}
+	f.run = filepath.Join(f.data, "run")
 	if f.data == "" {
+		var err error
+		if f.run, err = usualRun(); err != nil {
+			return f, err
+		}
 		dir, err := os.UserConfigDir()
 		if err != nil {
 			dir = os.TempDir() // where nothing is kept for long, rather than not at all
@@ -75,6 +82,25 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	return f, nil
 }
 
+// show opens the browser at a URL, or says where to.
+func show(url string, noBrowser bool, stdout io.Writer) {
+	if noBrowser {
+		_, _ = fmt.Fprintln(stdout, url)
+	} else if err := openBrowser(url); err != nil {
+		_, _ = fmt.Fprintln(stdout, "No browser could be opened. Open this address, within two minutes:", url)
+	}
+}
+
+// usualRun is the directory of what ends with the program: its spool and its socket. It is on this machine, and only the
+// user may enter it.
+func usualRun() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return os.MkdirTemp("", "huisclos-")
+	}
+	return filepath.Join(dir, "huisclos"), nil
+}
+
 // program is everything but the exit.
 func program(args []string, stdout, stderr io.Writer) int {
 	f, err := parse(args, stderr)
@@ -86,17 +112,22 @@ func program(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	defer stop()
+	context.AfterFunc(ctx, stop)                     // a second signal ends the program at once
+	if url, ok := instance.Hand(f.run, f.link); ok { // it runs already, and has the link now
+		show(url, f.noBrowser, stdout)
+		return 0
+	}
 	a, err := newAgent(ctx, f.options)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "desktop:", err)
 		return 1
 	}
-	if f.noBrowser {
-		_, _ = fmt.Fprintln(stdout, a.port.LaunchURL())
-	} else if err := openBrowser(a.port.LaunchURL()); err != nil {
-		_, _ = fmt.Fprintln(stdout, "No browser could be opened. Open this address, within two minutes:", a.port.LaunchURL())
+	if first, err := instance.Listen(f.run, a.openAgain); err == nil { // else each start is its own
+		defer func() { _ = first.Close() }()
+		context.AfterFunc(a.context, func() { _ = first.Close() }) // no later start waits for one that is ending
 	}
+	show(a.port.LaunchURL(), f.noBrowser, stdout)
 	if err := a.wait(); err != nil {
 		_, _ = fmt.Fprintln(stderr, "desktop:", err)
 		return 1

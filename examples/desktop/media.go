@@ -62,6 +62,7 @@ func (s *session) mediaSend(_ context.Context, r mediaSend) (any, error) {
 	for name, wanted := range r.Own {
 		s.agent.mu.Lock()
 		s.wanted[name] = wanted
+		s.liveTracks() // what is muted is recorded no more, from now on
 		s.agent.mu.Unlock()
 		if err := s.publish(name); err != nil {
 			failed = err
@@ -113,6 +114,7 @@ func (s *session) publish(name string) error {
 	}
 	own[name] = shown
 	a.state.Media.Own = own
+	s.liveTracks()
 	a.changed("media")
 	return err
 }
@@ -140,6 +142,7 @@ func (s *session) addTrack(t *meet.RemoteTrack) {
 // showTracks shows the tracks as they are now. agent.mu is held.
 func (s *session) showTracks() {
 	a := s.agent
+	s.liveTracks()
 	slots := a.bridge.Slots()
 	all := make([]track, 0, len(s.tracks))
 	for id, t := range s.tracks {

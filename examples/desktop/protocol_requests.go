@@ -15,6 +15,12 @@ type (
 		OwnRelays []string `json:"ownRelays"` // multiaddrs
 	}
 
+	// link-handler: has the system open huisclos: links with this program, for this user, or undoes it. Part app follows.
+	// unavailable, store-write.
+	linkHandler struct {
+		On bool `json:"on"`
+	}
+
 	// create: begins a meeting; the phase goes over creating to meeting. The invitation follows as the part invite.
 	// bad-name, already-in-meeting, network.
 	create struct {

@@ -40,6 +40,8 @@ type app struct {
 	MaxChat        int      `json:"maxChat"`      // bytes
 	MaxName        int      `json:"maxName"`      // bytes
 	Reactions      []string `json:"reactions"`    // the reactions there are, as emoji
+	// LinkHandler: the system opens huisclos: links with this program; see the request link-handler.
+	LinkHandler bool `json:"linkHandler,omitempty"`
 }
 
 // feature says whether something can be used. Keys: private-chat, reactions, hand, ask-mute, files, recording,
@@ -298,7 +300,8 @@ type fileCopy struct {
 
 // recording is the state of recordings in the meeting. Only after everybody's consent does one run.
 type recording struct {
-	// State: none, asking, running, stopped (somebody withdrew, or a newcomer hasn't consented; see Reason).
+	// State: none, asking (also after it ran: somebody withdrew, or a newcomer hasn't consented, see Reason; nothing is
+	// recorded till they do), running, stopped (over).
 	State string `json:"state"`
 	By    string `json:"by,omitempty"` // member who records
 	Own   bool   `json:"own"`          // this member records

@@ -19,7 +19,7 @@ var mirrored = map[string]any{
 	"SharedFile": file{}, "FileCopy": fileCopy{}, "Recording": recording{}, "Words": words{}, "Verification": verification{}, "Warning": warning{},
 	"Stats": stats{}, "LinkStats": linkStats{}, "TrackStats": trackStats{}, "SentStats": sentStats{}, "Exposure": exposure{},
 	"ExposureRow": exposureRow{}, "ExposureParty": exposureParty{}, "Failure": failure{},
-	"SettingsSet": settingsSet{}, "NetworkSet": networkSet{}, "Create": create{}, "LinkCheck": linkCheck{}, "LinkChecked": linkChecked{}, "Join": join{},
+	"SettingsSet": settingsSet{}, "NetworkSet": networkSet{}, "LinkHandler": linkHandler{}, "Create": create{}, "LinkCheck": linkCheck{}, "LinkChecked": linkChecked{}, "Join": join{},
 	"Invite": invite{}, "Admit": admit{}, "Deny": deny{}, "Lock": lock{}, "PolicySet": policySet{}, "Role": role{}, "Remove": remove{},
 	"KeepSending": keepSending{}, "MediaOffer": mediaOffer{}, "MediaAnswer": mediaAnswer{}, "MediaSend": mediaSend{}, "MediaWatch": mediaWatch{},
 	"KeyFrame": keyFrame{}, "Say": say{}, "Said": said{}, "React": react{}, "Hand": hand{}, "MuteAsk": muteAsk{}, "FileOffer": fileOffer{},

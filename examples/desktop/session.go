@@ -37,13 +37,14 @@ type session struct {
 	wordsWanted  chan struct{}
 	last         lastStats
 	speaker      string // the active speaker, or who was last
+	recordings   recordings
 }
 
 func newSession(a *agent, alone bool) *session {
 	s := &session{
 		agent: a, alone: alone, self: hexKey(a.identity.Public()), seen: map[crypto.IdentityKey]int64{}, names: map[crypto.IdentityKey]string{},
 		tracks: map[string]*meet.RemoteTrack{}, publications: map[string]*meet.Publication{}, wanted: map[string]string{},
-		wordsWanted: make(chan struct{}, 1),
+		wordsWanted: make(chan struct{}, 1), recordings: newRecordings(),
 	}
 	s.context, s.end = context.WithCancelCause(a.context)
 	return s
@@ -91,11 +92,13 @@ func (s *session) watch() {
 		a.bridge.Remove(id)
 	}
 	s.end(nil)
+	s.filesOver()
 	a.session, a.last = nil, s.meeting
+	s.recordingsOver()
 	a.state.Knocks, a.state.Tracks, a.state.Verifications, a.state.Warnings = []knock{}, []track{}, []verification{}, []warning{}
 	a.state.Words, a.state.Invite = nil, nil
 	a.state.Media.Own = map[string]string{"microphone": "off", "camera": "off", "screen": "off", "screenAudio": "off"}
-	sum := &summary{Began: s.began, Ended: now(), People: len(s.seen), Messages: s.messages, Attendance: true}
+	sum := &summary{Began: s.began, Ended: now(), People: len(s.seen), Messages: s.messages, Files: len(a.files), Attendance: true}
 	sum.Kept = a.keepMeeting(s, sum)
 	a.state.Phase = phase{Name: "ended", Since: now(), Error: failureOf(why), Alone: s.alone, Ended: sum}
 	a.changed("knocks", "tracks", "verifications", "warnings", "words", "invite", "media", "phase")
@@ -161,6 +164,16 @@ func (s *session) event(e meet.Event) {
 		}
 	case meet.VerifyRequested:
 		s.compare(e.From.Identity, e.Verification, true)
+	case meet.RecordingChanged:
+		s.recordingChanged(e.Recording)
+	case meet.FileOffered:
+		s.fileOffered(e.Offer)
+	case meet.FileWithdrawn:
+		s.fileWithdrawn(e.Offer)
+	case meet.FileProgress:
+		s.fileMoved(e)
+	case meet.FileDone:
+		s.fileDone(e)
 	case meet.Warning:
 		s.warned(e)
 	}
@@ -186,6 +199,8 @@ func (s *session) snapshot(e meet.Snapshot) {
 		}
 	}
 	s.showTracks()
+	s.filesNow(e.Files)
+	s.recordingsNow(e.Recordings)
 	s.wantWords()
 }
 
@@ -241,6 +256,7 @@ func (s *session) gone(e meet.MemberLeft) {
 	if s.speaker == shown.ID {
 		s.speaker = ""
 	}
+	s.filesWithout(shown.ID)
 	a.sendLocked(leftEvent{"left", shown, reason, s.nameOf(e.By)})
 	s.showMembers()
 	a.changed("verifications", "words")

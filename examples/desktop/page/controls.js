@@ -62,9 +62,9 @@ function source(name, on, off) {
 
 /** @param {"microphone"|"camera"|"screen"} name */
 export function toggleSource(name) {
-  if (!maySend(name) && !media.on[name]) return notice(t("control.not-permitted"));
-  if (name === "screen" && !("getDisplayMedia" in (navigator.mediaDevices ?? {}))) return notice(t("control.no-screens"));
-  void setSource(name, !media.on[name]);
+  if (!maySend(name) && !media.on[name]) notice(t("control.not-permitted"));
+  else if (name === "screen" && !("getDisplayMedia" in (navigator.mediaDevices ?? {}))) notice(t("control.no-screens"));
+  else void setSource(name, !media.on[name]);
 }
 
 function hand() {

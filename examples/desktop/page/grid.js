@@ -120,7 +120,8 @@ export function levels(event) {
     element.classList.toggle("speaking", level > 0.25);
     if (element instanceof HTMLElement) element.style.setProperty("--level", level.toFixed(2));
   }
-  if (event.speaker !== undefined && event.speaker !== focus.speaker) {
+  // While this person speaks, whoever spoke last stays large: nobody looks at themselves.
+  if (event.speaker !== undefined && event.speaker !== focus.speaker && event.speaker !== state().meeting?.self) {
     focus.speaker = event.speaker;
     if (ui.view === "speaker") update();
   }

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { currentLanguage, dateTime, of, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ask, notice, openDialog, state, submit, ui, update } from "./model.js";
+import { ask, closeNotice, notice, openDialog, state, submit, ui, update } from "./model.js";
 import { button, choice, copy, dialog, failureLine, field, note, spinner } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Invitation} Invitation */
@@ -14,6 +14,9 @@ const form = { language: "", lasts: "0" };
 /** @returns {import("./dom.js").VNode} */
 export function inviteDialog() {
   const { invite, meeting } = state();
+  // The dialog says it itself; the notice would lie over its buttons.
+  if (offered !== 0) closeNotice(offered);
+  offered = 0;
   const may = meeting?.can.invite === true;
   return dialog("invite", t("invite.title"), invite === null
     ? [may ? h("p", null, t("invite.none")) : note("info", h("p", null, t("invite.not-allowed"))), renew(may)]
@@ -116,10 +119,12 @@ async function make(e) {
   await submit("invite", "invite", { expires: hours === 0 ? 0 : Date.now() + hours * 3600e3 });
 }
 
+let offered = 0;
+
 /** offerNewLink tells that the links are dead since somebody was removed. */
 export function offerNewLink() {
   if (state().meeting?.can.invite !== true) return;
-  notice(t("invite.dead-text"), {
+  offered = notice(t("invite.dead-text"), {
     action: {
       label: t("invite.make"),
       go: () => {

@@ -151,15 +151,18 @@ let nextNotice = 1;
  *
  * @param {string} text
  * @param {{bad?: boolean, detail?: string, action?: {label: string, go: () => void}}} [more]
+ * @returns {number} for closeNotice
  */
 export function notice(text, more = {}) {
+  const same = ui.notices.find((n) => n.text === text);
+  if (same !== undefined) return same.id;
   const id = nextNotice++;
   const bad = more.bad === true;
-  if (ui.notices.some((n) => n.text === text)) return;
   ui.notices = [...ui.notices.slice(-3), { ...more, id, text, bad }];
   announce(text, bad);
   if (!bad && more.action === undefined) setTimeout(() => closeNotice(id), 8000);
   update();
+  return id;
 }
 
 /** @param {number} id */

@@ -237,7 +237,7 @@ export function dialog(name, title, body, more = {}) {
 
 /** @returns {VNode} */
 export function notices() {
-  return h("div.notices", { key: "notices" }, ui.notices.map((n) => {
+  return h("section.notices", { key: "notices", "aria-label": t("notices") }, ui.notices.map((n) => {
     const { action } = n;
     return h("div.notice", { key: `notice-${n.id}`, class: n.bad ? "bad" : "" },
       icon(n.bad ? "warning" : "info"),

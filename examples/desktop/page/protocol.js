@@ -42,6 +42,8 @@
  * @property {number} maxChat bytes
  * @property {number} maxName bytes
  * @property {string[]} reactions the reactions there are, as emoji
+ * @property {boolean} [linkHandler] LinkHandler: the system opens huisclos: links with this program; see the request
+ *   link-handler.
  */
 
 /**
@@ -296,8 +298,8 @@
 /**
  * @typedef {object} Recording recording is the state of recordings in the meeting. Only after everybody's consent
  *   does one run.
- * @property {string} state State: none, asking, running, stopped (somebody withdrew, or a newcomer hasn't consented;
- *   see Reason).
+ * @property {string} state State: none, asking (also after it ran: somebody withdrew, or a newcomer hasn't
+ *   consented, see Reason; nothing is recorded till they do), running, stopped (over).
  * @property {string} [by] member who records
  * @property {boolean} own this member records
  * @property {number} [since]
@@ -432,6 +434,12 @@
  * @property {boolean} relayOnly
  * @property {boolean} dht
  * @property {string[]} ownRelays multiaddrs
+ */
+
+/**
+ * @typedef {object} LinkHandler link-handler: has the system open huisclos: links with this program, for this user, or
+ *   undoes it. Part app follows. unavailable, store-write.
+ * @property {boolean} on
  */
 
 /**
@@ -909,6 +917,7 @@
  * @typedef {{
  *   "settings-set": [SettingsSet, {}],
  *   "network-set": [NetworkSet, {}],
+ *   "link-handler": [LinkHandler, {}],
  *   "create": [Create, {}],
  *   "link-check": [LinkCheck, LinkChecked],
  *   "join": [Join, {}],

@@ -100,7 +100,10 @@ function restorePart() {
 async function restore(e) {
   e.preventDefault();
   const file = /** @type {HTMLInputElement} */ (document.getElementById("restore-file")).files?.[0];
-  if (file === undefined) return notice(t("restore.no-file"), { bad: true });
+  if (file === undefined) {
+    notice(t("restore.no-file"), { bad: true });
+    return;
+  }
   const ready = await submit("restore", "restore", { passphrase: valueOf("restore-passphrase") });
   if (ready === null) return;
   try {

@@ -13,6 +13,7 @@ export const en = {
 
   // shell
   "skip": "Skip to the content",
+  "notices": "Notices",
   "nav.label": "General",
   "nav.exposure": "Who sees what",
   "nav.settings": "Settings",

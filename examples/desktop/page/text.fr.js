@@ -13,6 +13,7 @@ export const fr = {
 
   // shell
   "skip": "Aller au contenu",
+  "notices": "Avis",
   "nav.label": "Général",
   "nav.exposure": "Qui voit quoi",
   "nav.settings": "Réglages",

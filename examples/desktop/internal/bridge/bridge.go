@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -63,6 +64,7 @@ type Bridge struct {
 	tasks  sync.WaitGroup
 
 	offering sync.Mutex // one offer at a time
+	tap      atomic.Pointer[Tap]
 
 	mu      sync.Mutex
 	pc      *webrtc.PeerConnection
@@ -75,6 +77,36 @@ type Bridge struct {
 	order   uint64
 	watched map[string]int // nil: all
 	closed  bool
+}
+
+// Tap is shown every packet: of the page's own with the name of the source, of a remote with its ID. It is called on
+// the media path, must not wait, and keeps neither header nor payload.
+type Tap func(id string, own bool, header *rtp.Header, payload []byte)
+
+// SetTap has a Tap called from now on; nil ends it. Calls under way may still come.
+func (b *Bridge) SetTap(t Tap) {
+	if t == nil {
+		b.tap.Store(nil)
+		return
+	}
+	b.tap.Store(&t)
+}
+
+// RequestKeyFrame asks the page for a key frame of a source.
+func (b *Bridge) RequestKeyFrame(source string) {
+	if s := b.Source(source); s != nil {
+		b.askPage(s)
+	}
+}
+
+// RequestRemoteKeyFrame asks a member for a key frame of a remote.
+func (b *Bridge) RequestRemoteKeyFrame(id string) {
+	b.mu.Lock()
+	r := b.remotes[id]
+	b.mu.Unlock()
+	if r != nil {
+		r.RequestKeyFrame()
+	}
 }
 
 // New makes a bridge without a page.

@@ -363,7 +363,7 @@ func TestFromPage(t *testing.T) {
 func near(a, b uint64) bool { return a > b-b/1000-1 && a < b+b/1000+1 }
 
 func TestAudioLevel(t *testing.T) {
-	s := newSource(nil, "microphone", webrtc.RTPCodecTypeAudio, audioCodecs[0].RTPCodecCapability)
+	s := newSource(&Bridge{}, "microphone", webrtc.RTPCodecTypeAudio, audioCodecs[0].RTPCodecCapability)
 	m := newMember(audioCodecs)
 	if _, err := s.Bind(m); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 
 // Add carries what a member sends to the page, as long as it lasts.
 func (b *Bridge) Add(t Remote) {
-	r := &remote{Remote: t, height: -1}
+	r := &remote{Remote: t, tap: &b.tap, height: -1}
 	b.mu.Lock()
 	if _, known := b.remotes[t.ID()]; known || b.closed {
 		b.mu.Unlock()

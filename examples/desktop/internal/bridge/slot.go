@@ -29,6 +29,7 @@ type Remote interface {
 // remote is a member's track and the goroutine that reads it.
 type remote struct {
 	Remote
+	tap  *atomic.Pointer[Tap]
 	slot atomic.Pointer[slot] // nil: what comes is dropped
 
 	// Guarded by Bridge.mu.
@@ -49,6 +50,9 @@ func (r *remote) pump() {
 		size, err := h.Unmarshal(buf[:n])
 		if err != nil {
 			continue
+		}
+		if tap := r.tap.Load(); tap != nil {
+			(*tap)(r.ID(), false, &h, buf[size:n])
 		}
 		if s := r.slot.Load(); s != nil {
 			s.write(r, &h, buf[size:n], time.Now())

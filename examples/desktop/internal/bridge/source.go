@@ -131,6 +131,9 @@ func (s *Source) write(in *rtp.Header, payload []byte, levelID uint8, now time.T
 	}
 	h.Marker = in.Marker
 	h.SequenceNumber, h.Timestamp = s.numbering.next(in.SequenceNumber, in.Timestamp, now)
+	if tap := s.bridge.tap.Load(); tap != nil {
+		(*tap)(s.name, true, h, payload)
+	}
 	for _, b := range s.bound {
 		h.PayloadType, h.SSRC = uint8(b.payloadType), uint32(b.SSRC())
 		_, _ = b.WriteStream().WriteRTP(h, payload) // closed: Unbind follows
