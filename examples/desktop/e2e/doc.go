@@ -1,0 +1,8 @@
+// Package e2e holds the end-to-end tests of the desktop client: the built program and real Chromium, with pictures and
+// tones that are recognised at the far end.
+//
+//	go test -tags e2e ./examples/desktop/e2e
+//
+// It needs chromium, ffprobe, and what "npm ci" puts beside the page (axe-core). HUISCLOS_SHOTS names a directory for a
+// picture of each screen. It contacts nothing but this machine.
+package e2e
