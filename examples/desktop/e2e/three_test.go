@@ -42,6 +42,7 @@ func TestE2EThree(t *testing.T) {
 	reactions(alice, bob, carol)
 	private(alice, bob, carol)
 	file(alice, bob, carol)
+	recorded(alice, bob, carol)
 	attended(alice, bob, carol)
 	for _, p := range []*person{alice, bob, carol} {
 		if problems := p.page.Problems(); len(problems) > 0 {

@@ -32,7 +32,9 @@ export function recordingBar() {
   }
   if (recording.state === "asking" && recording.own) {
     const waiting = Object.values(recording.consents ?? {}).filter((c) => c === "asked").length;
-    return h("div.bar", { key: "recording" }, spinner(), h("p", null, t("record.waiting", { n: waiting })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
+    // It had begun, and waits for somebody who withdrew or came in since.
+    const interrupted = recording.reason ? of("record-ended.", recording.reason, { name: nameOf(recording.member ?? "") }) : "";
+    return h("div.bar", { key: "recording" }, interrupted === "" ? spinner() : icon("record"), h("p", null, interrupted || t("record.waiting", { n: waiting })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
   }
   if (recording.save) {
     return h("div.bar", { key: "recording" }, icon("record"), h("p", null, of("record-ended.", recording.reason ?? "ended", { name: nameOf(recording.member ?? "") })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
@@ -75,11 +77,11 @@ export function recordingDialog() {
     case "asking":
     case "running":
       return dialog("recording", t("record.title"), [
-        h("p", null, t(recording.state === "asking" ? "record.asking" : "record.running")),
+        h("p", null, recording.reason ? of("record-ended.", recording.reason, { name: nameOf(recording.member ?? "") }) : t(recording.state === "asking" ? "record.asking" : "record.running")),
         consents(),
       ], {
         footer: recording.own
-          ? button(t(recording.state === "asking" ? "record.give-up" : "record.stop"), () => void submit("recording", "recording-stop", {}), { kind: "danger" })
+          ? button(t(recording.state === "asking" && !recording.reason ? "record.give-up" : "record.stop"), () => void submit("recording", "recording-stop", {}), { kind: "danger" })
           : button(t("record.withdraw"), () => void submit("recording", "recording-consent", { consent: false })),
       });
     default:
