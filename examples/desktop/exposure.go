@@ -62,6 +62,12 @@ func exposureOf(s *state) exposure {
 		{Datum: "contacts", Purpose: "authenticate", Kept: remembered, Where: []string{"this-machine"}, Seen: []exposureParty{self, programs}},
 		{Datum: "link", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, carrier("clear"), members("clear")}},
 	}
+	if s.Phase.Alone { // nothing leaves this machine, and no link was sent
+		outside := func(p exposureParty) bool { return p.Party == "carrier" || p.Party == "access-provider" }
+		for i := range rows {
+			rows[i].Seen = slices.DeleteFunc(slices.Clone(rows[i].Seen), outside)
+		}
+	}
 	return exposure{At: now(), Rows: rows}
 }
 

@@ -103,6 +103,14 @@ func TestExposure(t *testing.T) {
 			t.Errorf("%+v", row)
 		}
 	}
+	s.Phase.Alone = true
+	for datum, row := range kept() {
+		for _, p := range row.Seen {
+			if p.Party == "carrier" || p.Party == "access-provider" {
+				t.Errorf("alone, and %s sees %s", p.Party, datum)
+			}
+		}
+	}
 }
 
 func TestFlags(t *testing.T) {

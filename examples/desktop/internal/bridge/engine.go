@@ -8,6 +8,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
 	"github.com/pion/webrtc/v4"
 )
@@ -52,6 +54,9 @@ func retransmission(format string, payloadType webrtc.PayloadType) webrtc.RTPCod
 // maxResends is how often a lost packet is asked for. On this machine packets are lost in full buffers only.
 const maxResends = 3
 
+// quiet logs nothing: what pion says at the end of a connection is nothing to a person.
+var quiet = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+
 // newAPI sets pion up for a browser on the same machine.
 func newAPI() (*webrtc.API, error) {
 	engine := &webrtc.MediaEngine{}
@@ -71,27 +76,28 @@ func newAPI() (*webrtc.API, error) {
 		return nil, err
 	}
 	registry := &interceptor.Registry{}
-	if err := webrtc.ConfigureTWCCSender(engine, registry); err != nil {
+	if err := webrtc.ConfigureTWCCSenderWithOptions(engine, registry, twcc.WithLoggerFactory(quiet)); err != nil {
 		return nil, err
 	}
-	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorMaxNacksPerPacket(maxResends))
+	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorMaxNacksPerPacket(maxResends), nack.WithGeneratorLoggerFactory(quiet))
 	if err != nil {
 		return nil, err
 	}
-	responder, err := nack.NewResponderInterceptor()
+	responder, err := nack.NewResponderInterceptor(nack.WithResponderLoggerFactory(quiet))
 	if err != nil {
 		return nil, err
 	}
 	registry.Add(responder)
 	registry.Add(generator)
-	if err := webrtc.ConfigureRTCPReports(registry); err != nil {
+	if err := webrtc.ConfigureRTCPReportsWithOptions(registry, []report.ReceiverOption{report.WithReceiverLoggerFactory(quiet)},
+		report.WithSenderLoggerFactory(quiet)); err != nil {
 		return nil, err
 	}
 	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings())), nil
 }
 
 func settings() webrtc.SettingEngine {
-	s := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}}
+	s := webrtc.SettingEngine{LoggerFactory: quiet}
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
