@@ -21,7 +21,7 @@ const usage = `huisclos: end-to-end encrypted meetings without a server.
 
   desktop [flags] [huisclos:LINK]
 
-It shows a page in your browser. To end it, choose Quit there, or press Ctrl-C here.
+It shows a page in your browser. To end it, choose "Close Huis clos" there, or press Ctrl-C here.
 
 `
 

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { currentLanguage, dateTime, of, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ask, closeNotice, notice, openDialog, state, submit, ui, update } from "./model.js";
+import { ask, closeNotice, has, notice, openDialog, state, submit, ui, update } from "./model.js";
 import { button, choice, copy, dialog, failureLine, field, note, spinner } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Invitation} Invitation */
@@ -67,7 +67,7 @@ function reachBox(reach) {
     h("div", null,
       h("h3", { id: "reach-title" }, of("reach.", reach.scope)),
       h("p", null, of("reach-text.", reach.scope)),
-      reach.scope === "network" ? routerPart(reach) : null));
+      reach.scope === "network" && has("reach") ? routerPart(reach) : null));
 }
 
 /** @param {Reach} reach */

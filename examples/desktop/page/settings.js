@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { openDialog, set, state, submit, ui } from "./model.js";
-import { button, choice, dialog, field } from "./parts.js";
+import { button, choice, dialog, failureLine, field, reasonText, toggle } from "./parts.js";
 import { contactsPart } from "./contacts.js";
 import { deviceFields } from "./devices.js";
 import { switchDevice } from "./media.js";
@@ -47,7 +47,21 @@ function youPart() {
     }), { hint: t(outside ? "settings.name-hint" : "settings.name-fixed"), failure: ui.failures["settings-name"] }),
     field("settings-language", t("settings.language"), choice(settings.language || state().app.systemLanguage, [["fr", "Français"], ["en", "English"]], (language) => void set({ language }))),
     field("settings-theme", t("settings.theme"), choice(settings.theme || "system", [["system", t("theme.system")], ["light", t("theme.light")], ["dark", t("theme.dark")]], (theme) => void set({ theme }))),
+    ...linksPart(),
     phase.name === "meeting" ? null : h("div.row", null, button(t("quit.long"), () => openDialog("quit"), { icon: "leave" })),
     state().store.unlocked ? null : h("p.hint", null, icon("info"), h("span", null, t("settings.forgotten"))),
+  ];
+}
+
+/** @returns {import("./dom.js").VChild[]} whether a click on a huisclos: link opens this program */
+function linksPart() {
+  const { app, features } = state();
+  const feature = features["link-handler"];
+  return [
+    toggle("settings-links", t("settings.links"), app.linkHandler === true, (on) => void submit("links", "link-handler", { on }), {
+      disabled: feature?.available !== true,
+      hint: [t("settings.links-text"), feature?.available === true ? null : h("strong.reason", null, ` ${reasonText(feature?.reason)}`)],
+    }),
+    failureLine(ui.failures["links"]),
   ];
 }

@@ -12,6 +12,8 @@ export const keeping = {
   "settings.name-fixed": "It cannot change during a meeting.",
   "settings.language": "Language",
   "settings.theme": "Appearance",
+  "settings.links": "Open huisclos: links with this program",
+  "settings.links-text": "A click on an invitation's link then opens Huis clos, for you alone on this computer.",
   "settings.forgotten": "These settings are forgotten when you close Huis clos, unless you choose to keep them (What is kept).",
   "theme.system": "As the system",
   "theme.light": "Light",

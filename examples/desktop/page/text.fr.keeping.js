@@ -12,6 +12,8 @@ export const keeping = {
   "settings.name-fixed": "Il ne peut pas changer pendant une réunion.",
   "settings.language": "Langue",
   "settings.theme": "Apparence",
+  "settings.links": "Ouvrir les liens huisclos: avec ce programme",
+  "settings.links-text": "Un clic sur le lien d’une invitation ouvre alors Huis clos, pour vous seul, sur cet ordinateur.",
   "settings.forgotten": "Ces réglages sont oubliés quand vous fermez Huis clos, sauf si vous choisissez de les conserver (Conservation).",
   "theme.system": "Comme le système",
   "theme.light": "Claire",
