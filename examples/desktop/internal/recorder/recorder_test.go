@@ -391,6 +391,9 @@ func TestPlayers(t *testing.T) {
 		"VP9":              {map[string]*mediafile.Source{"A": open(t, "picture-2.ivf")}, "vp9 opus", 320},
 		"sound alone":      {nil, "opus", 0},
 	} {
+		if testing.Short() && tt.width != 640 {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			file, _, _ := meeting(t, tt.pictures)
 			path := filepath.Join(dir, strconv.Itoa(len(file))+".webm")
