@@ -1,6 +1,8 @@
 package meet
 
 import (
+	"io"
+
 	"github.com/pion/interceptor/pkg/cc"
 	"github.com/pion/interceptor/pkg/gcc"
 	"github.com/pion/logging"
@@ -16,17 +18,14 @@ const (
 	mostBitrate  = 8_000_000
 )
 
+// quietLoggers log nothing, whatever the environment asks pion for.
+var quietLoggers = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+
 // estimateBandwidth makes what estimates, for each link, how much it can carry (LinkStats.TargetBitrate): pion's Google
 // congestion control, from the feedback of section 10.3. It holds nothing back: a source that heeds the estimate paces
 // itself, and a packet that waits here would wait for the slowest of many links.
 func estimateBandwidth(transport.PeerKey) (cc.BandwidthEstimator, error) {
 	return gcc.NewSendSideBWE(gcc.SendSideBWEInitialBitrate(firstBitrate), gcc.SendSideBWEMinBitrate(leastBitrate),
 		gcc.SendSideBWEMaxBitrate(mostBitrate), gcc.SendSideBWEPacer(gcc.NewNoOpPacer()),
-		gcc.WithLoggerFactory(quietLoggers()))
-}
-
-func quietLoggers() logging.LoggerFactory {
-	f := logging.NewDefaultLoggerFactory()
-	f.DefaultLogLevel = logging.LogLevelDisabled
-	return f
+		gcc.WithLoggerFactory(quietLoggers))
 }

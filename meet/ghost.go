@@ -55,8 +55,8 @@ func (m *Meeting) rememberRoster(r *roster.Roster, now time.Time) {
 
 // keyAnnounced cross-checks a sender's announcement with all it said before (KEY-3) and keeps it for ghosts (KEY-4).
 func (m *Meeting) keyAnnounced(a crypto.KeyAnnounce, now time.Time) {
-	p := m.peers[a.Author]
-	if p == nil || p.ghost.announce != nil && announceHash(a) == p.ghost.hash {
+	p, hash := m.peers[a.Author], announceHash(a)
+	if p == nil || p.ghost.announce != nil && hash == p.ghost.hash {
 		return
 	}
 	if err := p.reader.AcceptAnnounce(a); err != nil {
@@ -65,7 +65,7 @@ func (m *Meeting) keyAnnounced(a crypto.KeyAnnounce, now time.Time) {
 	}
 	g := &p.ghost
 	if g.announce == nil || g.announce.Statement().Epoch.Compare(a.Statement().Epoch) < 0 {
-		g.announce, g.hash, g.at = &a, announceHash(a), now
+		g.announce, g.hash, g.at = &a, hash, now
 	}
 }
 

@@ -20,7 +20,6 @@ const (
 type distribution struct {
 	keys    *crypto.SenderKeys
 	readers map[crypto.MeetingKey]bool // whom the newest key is for
-	omitted []crypto.MeetingKey        // whom on the roster it isn't for, as announced
 	unacked map[crypto.MeetingKey]bool // of the rotation under way
 	round   int                        // counts rotations, so that an old deadline switches nothing
 	pending bool                       // a leave is being coalesced
@@ -117,11 +116,11 @@ func (m *Meeting) grow() {
 		}
 	}
 	omitted := m.omitted()
-	unsaid := func(k crypto.MeetingKey) bool { return !slices.Contains(m.keys.omitted, k) }
+	said, _ := m.keys.keys.Announce() // nothing is omitted where there is no key
+	unsaid := func(k crypto.MeetingKey) bool { return !said.Omits(k) }
 	if len(joiners) == 0 && !slices.ContainsFunc(omitted, unsaid) {
 		return
 	}
-	m.keys.omitted = omitted
 	e, err := m.keys.keys.Ratchet(time.Now(), m.roster.Hash, m.readerList(), omitted)
 	if err != nil || e.Step == 0 { // the steps are used up, or there is no key
 		m.rotate(switchLeave)
@@ -168,8 +167,7 @@ func (m *Meeting) rotate(deadline time.Duration) {
 	d.pending = false
 	d.round++
 	d.readers = m.desired()
-	d.omitted = m.omitted()
-	if _, err := d.keys.Rotate(time.Now(), m.roster.Hash, m.readerList(), d.omitted); err != nil {
+	if _, err := d.keys.Rotate(time.Now(), m.roster.Hash, m.readerList(), m.omitted()); err != nil {
 		m.log.Error("no new key", "error", err)
 		m.forgetKeys()
 		return
@@ -281,10 +279,11 @@ func (m *Meeting) announceKeysNow() {
 // copies for each member as there are members.
 func (m *Meeting) gossipAnnounce() {
 	a, err := m.keys.keys.Announce()
-	if err != nil || m.keys.announceDue || announceHash(a) == m.keys.gossiped {
+	hash := announceHash(a)
+	if err != nil || m.keys.announceDue || hash == m.keys.gossiped {
 		return
 	}
-	m.keys.gossiped = announceHash(a)
+	m.keys.gossiped = hash
 	m.publish(gossipMessage{Announce: a.Encode()})
 }
 
