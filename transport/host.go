@@ -145,21 +145,22 @@ func (c Config) withDefaults() Config {
 
 // Host is one end of the transport. Its methods may be called from any goroutine.
 type Host struct {
-	config  Config
-	key     PeerKey
-	log     *slog.Logger
-	filter  *addressFilter
-	ctx     context.Context
-	cancel  context.CancelFunc
-	events  *events
-	mux     *mediaMux
-	gate    *gate
-	libp2p  *libp2pHost
-	room    *room
-	doors   chan *DoorStream
-	files   chan *FileStream
-	media   *mediaConfig
-	streams sync.WaitGroup // every goroutine of ours
+	config   Config
+	key      PeerKey
+	log      *slog.Logger
+	filter   *addressFilter
+	ctx      context.Context
+	cancel   context.CancelFunc
+	events   *events
+	mux      *mediaMux
+	gate     *gate
+	libp2p   *libp2pHost
+	room     *room
+	doors    chan *DoorStream
+	files    chan *FileStream
+	media    *mediaConfig
+	streams  sync.WaitGroup // every goroutine of ours
+	contacts contacts
 
 	mu       sync.Mutex
 	closed   bool

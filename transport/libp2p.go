@@ -302,6 +302,7 @@ func (l *libp2pHost) dial(ctx context.Context, id peer.ID, addrs []ma.Multiaddr)
 	if len(addrs) == 0 {
 		return ErrNoAddress
 	}
+	l.host.contacts.noteDial(id, addrs...)
 	l.swarm.Backoff().Clear(id)
 	// The peerstore is only how the swarm is told where to dial; nothing stays in it.
 	l.book.ClearAddrs(id)

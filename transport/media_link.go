@@ -41,7 +41,7 @@ type Link struct {
 }
 
 type linkCounters struct {
-	packetsSent, bytesSent, packetsReceived, bytesReceived, resent atomic.Uint64
+	packetsSent, audioSent, bytesSent, packetsReceived, bytesReceived, resent atomic.Uint64
 }
 
 // LinkStats is the state of a media link. Counters run over all its generations.
@@ -50,6 +50,7 @@ type LinkStats struct {
 	Generation      uint32
 	RTT             time.Duration // 0 if not measured yet
 	PacketsSent     uint64        // media packets; without retransmissions
+	AudioSent       uint64        // of PacketsSent, those of sound
 	BytesSent       uint64        // of payload
 	PacketsReceived uint64
 	BytesReceived   uint64
@@ -287,7 +288,7 @@ func (h *Host) Fanout(kind Kind, payload []byte, peers []PeerKey) (sent int) {
 // Stats returns the link's counters and round-trip time.
 func (l *Link) Stats() LinkStats {
 	st := LinkStats{
-		PacketsSent: l.stats.packetsSent.Load(), BytesSent: l.stats.bytesSent.Load(),
+		PacketsSent: l.stats.packetsSent.Load(), AudioSent: l.stats.audioSent.Load(), BytesSent: l.stats.bytesSent.Load(),
 		PacketsReceived: l.stats.packetsReceived.Load(), BytesReceived: l.stats.bytesReceived.Load(),
 		Retransmitted: l.stats.resent.Load(),
 	}

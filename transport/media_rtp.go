@@ -191,6 +191,9 @@ func (s *session) write(kind Kind, p *sharedPayload, now time.Time) error {
 		return ErrLinkDown
 	}
 	s.link.stats.packetsSent.Add(1)
+	if kind == Audio {
+		s.link.stats.audioSent.Add(1)
+	}
 	s.link.stats.bytesSent.Add(uint64(len(p.data)))
 	return nil
 }

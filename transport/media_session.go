@@ -238,6 +238,7 @@ func (s *session) start(remote *mediaSignal, candidates []iceCandidate) error {
 		if !s.host.filter.allow(c.addr.Addr()) {
 			continue
 		}
+		s.host.contacts.note(s.link.key, c.addr.Addr())
 		candidate, err := newCandidate(c)
 		if err == nil {
 			err = s.agent.AddRemoteCandidate(candidate)
@@ -287,6 +288,9 @@ func (s *session) run() {
 			defer close(closed)
 			_, _ = d.Read(make([]byte, 64))
 		}()
+		if a, ok := s.remoteAddress(); ok {
+			s.host.contacts.note(s.link.key, a.Addr())
+		}
 		s.link.up(s)
 		select {
 		case <-closed:

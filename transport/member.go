@@ -132,6 +132,7 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 	if h.closed {
 		return
 	}
+	h.contacts.noteDial(c.RemotePeer(), c.RemoteMultiaddr())
 	p := h.peerLocked(c.RemotePeer())
 	p.conns++
 	switch {
