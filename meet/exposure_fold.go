@@ -42,7 +42,8 @@ type relayFacts struct {
 	contacts []netip.Addr
 }
 
-// exposureOf is a pure function, so that tests can hold it to what was captured.
+// exposureOf is a pure function, so that tests can hold it to what was captured. It answers for each party and each kind
+// of datum (EXP-1).
 func exposureOf(f exposureFacts) Exposure {
 	e := Exposure{At: f.now, Since: f.since}
 	add := func(p Party, o observations) {
@@ -68,13 +69,13 @@ func exposureOf(f exposureFacts) Exposure {
 		add(Party{Kind: PartyNetwork}, f.byNetwork())
 	}
 	for _, m := range f.members {
-		if len(m.contacts) > 0 {
-			add(Party{Kind: PartyObserver, Identity: m.identity, Name: m.name, Addresses: m.contacts}, f.onTheWay())
+		if way := outside(m.contacts); len(way) > 0 {
+			add(Party{Kind: PartyObserver, Identity: m.identity, Name: m.name, Addresses: way}, f.onTheWay())
 		}
 	}
 	for _, r := range f.relays {
-		if len(r.contacts) > 0 {
-			add(Party{Kind: PartyObserver, Name: r.name, Addresses: r.contacts}, f.onTheWay())
+		if way := outside(r.contacts); len(way) > 0 {
+			add(Party{Kind: PartyObserver, Name: r.name, Addresses: way}, f.onTheWay())
 		}
 	}
 	if f.invited {
@@ -85,11 +86,21 @@ func exposureOf(f exposureFacts) Exposure {
 
 func (f *exposureFacts) anyPacket() bool {
 	for _, m := range f.members {
-		if len(m.contacts) > 0 {
+		if len(outside(m.contacts)) > 0 {
 			return true
 		}
 	}
 	return f.lan || len(f.dht) > 0 || len(f.relays) > 0 || len(f.router) > 0
+}
+
+// outside are the addresses whose packets leave the machine.
+func outside(addrs []netip.Addr) (all []netip.Addr) {
+	for _, a := range addrs {
+		if !a.IsLoopback() {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 type observation struct {
@@ -102,7 +113,8 @@ type observations map[Datum]observation
 func yes(why SeenCause) observation { return observation{SeenClear, why} }
 func no(why SeenCause) observation  { return observation{SeenNot, why} }
 
-// outsider is what holds for whoever is no member: content is sealed, and what there was none of couldn't be observed.
+// outsider is what holds for whoever is no member: content is sealed, and what there was none of couldn't be observed
+// (EXP-2).
 func (f *exposureFacts) outsider(metadata SeenCause) observations {
 	o := observations{
 		DatumIdentity: no(metadata), DatumName: no(metadata), DatumMeeting: no(metadata), DatumMembers: no(metadata),

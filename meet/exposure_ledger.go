@@ -11,7 +11,8 @@ import (
 )
 
 // ledger notes what decides who could observe what, as it happens: see Exposure. It belongs to the meeting's goroutine
-// and grows only with the roster and with the addresses the transport knows.
+// and grows only with the roster and with the addresses the transport knows. What a member was given counts, not what
+// the settings would have given it (EXP-3).
 type ledger struct {
 	since   time.Time
 	members map[crypto.IdentityKey]*memberFacts
