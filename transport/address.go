@@ -40,6 +40,13 @@ func (f *addressFilter) ownPrefixes() []netip.Prefix {
 	return f.own
 }
 
+// forget has the interface addresses looked up again.
+func (f *addressFilter) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until = time.Time{}
+}
+
 var (
 	carrierNAT   = netip.MustParsePrefix("100.64.0.0/10")
 	neverPrefix4 = []netip.Prefix{

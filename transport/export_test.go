@@ -69,3 +69,6 @@ func ReplaceFingerprint(answer []byte) ([]byte, error) {
 	s.Fingerprint[0] ^= 1
 	return s.encode()
 }
+
+// FollowRoutes looks at the routes now; slept as if the machine had been asleep.
+func (h *Host) FollowRoutes(slept bool) { h.followRoutes(slept) }

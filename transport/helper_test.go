@@ -40,6 +40,13 @@ type node struct {
 	signals    bool // carry media signals
 	lastOffer  []byte
 	generation uint32
+	roamed     int
+}
+
+func (n *node) networkChanges() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.roamed
 }
 
 type packet struct {
@@ -156,6 +163,8 @@ func (n *node) handle(ev transport.Event) {
 			n.gossip = append(n.gossip, ev)
 		case transport.MediaState:
 			n.media[ev.Peer] = ev
+		case transport.NetworkChanged:
+			n.roamed++
 		}
 	})
 }

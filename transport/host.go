@@ -161,6 +161,7 @@ type Host struct {
 	media    *mediaConfig
 	streams  sync.WaitGroup // every goroutine of ours
 	contacts contacts
+	routes   routes
 
 	mu       sync.Mutex
 	closed   bool
@@ -215,6 +216,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		doorRate: newRateLimiter(),
 		peers:    make(map[peer.ID]*peerState),
 	}
+	h.routes.of, _ = config.Network.(router)
 	for _, a := range listen {
 		h.filter.loopback = h.filter.loopback || a.Addr().IsLoopback()
 	}
@@ -237,6 +239,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	}
 	h.spawn(h.events.run)
 	h.spawn(h.room.run)
+	h.spawn(h.watchRoutes)
 	if err := ctx.Err(); err != nil {
 		_ = h.Close()
 		return nil, err

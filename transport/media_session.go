@@ -90,6 +90,16 @@ func (m *mediaConfig) remove(l *Link) {
 	}
 }
 
+func (m *mediaConfig) all() []*Link {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	all := make([]*Link, 0, len(m.links))
+	for _, l := range m.links {
+		all = append(all, l)
+	}
+	return all
+}
+
 func (m *mediaConfig) get(key PeerKey) *Link {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -110,6 +120,7 @@ type session struct {
 	password   string
 
 	agent   *ice.Agent
+	source  netip.Addr // from which its packets leave; set before it is up
 	conn    *ice.Conn
 	path    chan struct{} // a check was answered
 	failed  chan struct{} // ICE has given up
@@ -290,6 +301,7 @@ func (s *session) run() {
 		}()
 		if a, ok := s.remoteAddress(); ok {
 			s.host.contacts.note(s.link.key, a.Addr())
+			s.source = s.host.routes.source(a.Addr())
 		}
 		s.link.up(s)
 		select {

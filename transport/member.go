@@ -133,6 +133,7 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 		return
 	}
 	h.contacts.noteDial(c.RemotePeer(), c.RemoteMultiaddr())
+	h.routes.connected(c)
 	p := h.peerLocked(c.RemotePeer())
 	p.conns++
 	switch {
@@ -147,6 +148,7 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 }
 
 func (h *Host) disconnected(_ network.Network, c network.Conn) {
+	h.routes.disconnected(c)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := h.peers[c.RemotePeer()]
