@@ -48,9 +48,9 @@ func (*osNetwork) Source(to netip.Addr) netip.Addr {
 	return local.AddrPort().Addr().Unmap()
 }
 
-// routes remembers by which of our addresses each connection runs, since a socket on all of them doesn't tell, and goes
+// routeWatch remembers by which of our addresses each connection runs, since a socket on all of them doesn't tell, and goes
 // on sending by another one where nobody expects it.
-type routes struct {
+type routeWatch struct {
 	of   router // nil: the network doesn't tell
 	mu   sync.Mutex
 	used map[network.Conn]netip.Addr
@@ -58,14 +58,14 @@ type routes struct {
 }
 
 // source is the address that packets to another one leave from, invalid if that isn't known.
-func (r *routes) source(to netip.Addr) netip.Addr {
+func (r *routeWatch) source(to netip.Addr) netip.Addr {
 	if r.of == nil {
 		return netip.Addr{}
 	}
 	return r.of.Source(to)
 }
 
-func (r *routes) connected(c network.Conn) {
+func (r *routeWatch) connected(c network.Conn) {
 	remote, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
 	if r.of == nil || !ok {
 		return
@@ -79,7 +79,7 @@ func (r *routes) connected(c network.Conn) {
 	r.used[c] = source
 }
 
-func (r *routes) disconnected(c network.Conn) {
+func (r *routeWatch) disconnected(c network.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.used, c)
@@ -87,13 +87,13 @@ func (r *routes) disconnected(c network.Conn) {
 
 // moved tells whether packets to an address leave by another way than those before. No way at all is no other one: it may
 // come back.
-func (r *routes) moved(before netip.Addr, to netip.Addr) bool {
+func (r *routeWatch) moved(before netip.Addr, to netip.Addr) bool {
 	now := r.of.Source(to)
 	return before.IsValid() && now.IsValid() && before != now
 }
 
 // stale returns the peers with a connection whose way is another one now; all of them if the machine slept.
-func (r *routes) stale(slept bool) (peers []peer.ID) {
+func (r *routeWatch) stale(slept bool) (peers []peer.ID) {
 	r.mu.Lock()
 	used := make(map[network.Conn]netip.Addr, len(r.used))
 	for c, source := range r.used {
@@ -110,7 +110,7 @@ func (r *routes) stale(slept bool) (peers []peer.ID) {
 }
 
 // readdressed tells whether our own addresses are others than at the last call.
-func (r *routes) readdressed(own []netip.Prefix) bool {
+func (r *routeWatch) readdressed(own []netip.Prefix) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	own = slices.Clone(own)
