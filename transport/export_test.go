@@ -1,17 +1,19 @@
 package transport
 
 import (
+	"context"
 	"net/netip"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Unsafe turns protections off.
-type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles bool }
+type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, KeepStreams, AnyDelay bool }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles}
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.KeepStreams, u.AnyDelay}
 	return c
 }
 
@@ -68,4 +70,10 @@ func ReplaceFingerprint(answer []byte) ([]byte, error) {
 	}
 	s.Fingerprint[0] ^= 1
 	return s.encode()
+}
+
+// OpenMedia opens a media stream as an attacker's client would, and returns it raw.
+func (h *Host) OpenMedia(key PeerKey) (network.Stream, error) {
+	id, _ := idOfKey(key)
+	return h.libp2p.NewStream(context.Background(), id, protocolMedia)
 }

@@ -34,6 +34,7 @@ type pairSender struct {
 	queue       [][]byte
 	unconfirmed int // of queue, sent before the welcome
 	welcomed    bool
+	confirmed   bool // welcomed once
 	bytes       int
 }
 
@@ -124,7 +125,8 @@ func (s *pairSender) next() []byte {
 	return data
 }
 
-func (s *pairSender) confirm() {
+// confirm notes the welcome, and reports whether it is the first on this connection.
+func (s *pairSender) confirm() (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, data := range s.queue[:s.unconfirmed] {
@@ -132,6 +134,8 @@ func (s *pairSender) confirm() {
 	}
 	s.queue = s.queue[s.unconfirmed:]
 	s.unconfirmed, s.welcomed = 0, true
+	first, s.confirmed = !s.confirmed, true
+	return first
 }
 
 // run keeps the stream open as long as the peer is connected and allowed.
@@ -181,7 +185,11 @@ func (s *pairSender) session() (welcomed bool) {
 		if err := s.host.receiveWelcome(stream); err != nil {
 			return
 		}
-		s.confirm()
+		if s.confirm() {
+			if l, err := s.host.link(s.peer.key); err == nil {
+				l.serveStreams(s.ctx)
+			}
+		}
 		s.host.room.greet(s.peer.id)
 		_, _ = stream.Read(make([]byte, 1)) // nothing more is ever sent
 	}()
