@@ -65,14 +65,24 @@ type Config struct {
 	// Logger is nil for none. Keys are logged by their first 4 bytes, addresses never.
 	Logger *slog.Logger
 
-	// OnPacket receives every media packet, from the goroutine that reads that peer's
-	// link: return soon, and do not call Revoke or Close. payload is valid only during
-	// the call. Nil: packets are dropped.
+	// OnPacket receives every media packet, from a goroutine that reads that peer's
+	// link, one at a time for each peer: return soon, and do not call Revoke or Close. payload
+	// is valid only during the call. Nil: packets are dropped.
 	OnPacket func(from PeerKey, kind Kind, payload []byte)
 	// BandwidthEstimator makes the congestion controller of a media link, for instance
 	// gcc.NewSendSideBWE with an initial and a maximum bitrate, so that there is a cap
 	// from the first packet. Nil: no congestion control and no pacing.
 	BandwidthEstimator func(PeerKey) (cc.BandwidthEstimator, error)
+	// StreamDelay is how long ICE is given to find a path for media when a peer is new, before it goes by a stream over
+	// the connection there is. Only connections over UDP wait for it: others show that ICE has little hope. 0: 700 ms.
+	// Negative: media never goes by streams.
+	StreamDelay time.Duration
+	// DescribeVideo tells what can be seen of a video packet from outside. It is asked on streams alone, where packets
+	// must be dropped in the owner's stead, and must not keep what it is given. Nil: packets are dropped one by one.
+	DescribeVideo func(payload []byte) VideoFacts
+	// WantKeyFrame is called, from any goroutine, when something of a picture was dropped and there is room again for
+	// what a decoder can begin with: at most once a second for each peer. It must not wait.
+	WantKeyFrame func(stream uint8)
 	// Tap, if set, sees every byte string that reached this host, after decryption,
 	// whether accepted or not. For tests and simulations.
 	Tap func(at TapPoint, from PeerKey, data []byte)
@@ -107,6 +117,8 @@ type unsafeSwitches struct {
 	replayOffers   bool // old offers are answered
 	keepFiles      bool // file streams outlive their peer's membership
 	anyBridge      bool // circuits for anybody
+	keepStreams    bool // and so do media streams
+	anyDelay       bool // media streams queue without limits
 }
 
 // TapPoint is where Config.Tap saw something.
@@ -140,6 +152,7 @@ func (c Config) withDefaults() Config {
 	wait(&c.StrangerTimeout, 5*time.Second)
 	wait(&c.DoorTimeout, 30*time.Minute)
 	wait(&c.HeartbeatInterval, 250*time.Millisecond)
+	wait(&c.StreamDelay, 700*time.Millisecond)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -136,6 +136,7 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 	l.handle(protocolDoor, h.handleDoor, l.members, l.strangers)
 	l.handle(protocolPair, h.handlePair, l.members)
 	l.handle(protocolFile, h.handleFile, l.members)
+	l.handle(protocolMedia, h.handleMedia, l.members)
 	l.notifiee = &network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected}
 	l.swarm.Notify(l.notifiee)
 	if l.greet, err = l.bus.Emitter(&event.EvtPeerIdentificationCompleted{}); err != nil {

@@ -138,6 +138,9 @@ type session struct {
 	tx        transmitter
 	rx        receiver
 	twcc      atomic.Uint32
+
+	unanswered atomic.Int64 // when the first packet was sent since something came, in Unix nanoseconds; 0: none was
+	silent     atomic.Bool  // for iceSilence
 }
 
 // newSession makes the agent and gathers; nothing is sent yet.
@@ -324,6 +327,34 @@ func (s *session) run() {
 	s.running.Wait()
 	s.releaseSent()
 	s.link.down(s, err)
+}
+
+// answered tells whether the path is alive as far as can be seen: something has come since packets began to go out
+// unanswered, or that was a moment ago.
+func (s *session) answered(now time.Time) bool {
+	since := s.unanswered.Load()
+	switch {
+	case since == 0:
+		s.unanswered.Store(now.UnixNano())
+		return true
+	case now.UnixNano()-since < int64(iceSilence):
+		return true
+	}
+	if s.silent.CompareAndSwap(false, true) {
+		s.link.nudge()
+	}
+	return false
+}
+
+// heard notes that something has come over the path.
+func (s *session) heard() {
+	if s.unanswered.Load() != 0 {
+		s.unanswered.Store(0)
+	}
+	if s.silent.Load() {
+		s.silent.Store(false)
+		s.link.nudge()
+	}
 }
 
 // remoteAddress is the peer's end of the path in use.

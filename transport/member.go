@@ -154,6 +154,8 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 	case p.conns == 1:
 		h.startPairLocked(p)
 		h.events.post(PeerConnected{p.key})
+	case p.link != nil:
+		p.link.nudge() // it may be a better way
 	}
 	if p.relay != nil {
 		p.relay.signal()
