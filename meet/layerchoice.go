@@ -63,7 +63,7 @@ func (c *steadyChooser) Choose(now time.Time, rates []int, budget int) int {
 	case budget == 0:
 		c.layer = highest
 	case c.layer < 0 || rates[c.layer] == 0:
-		c.layer, c.tight = fits, time.Time{}
+		c.layer, c.tight, c.rise = fits, time.Time{}, now
 	case rates[c.layer] > budget && c.layer > lowest:
 		c.tooMuch(now, fits, rates[c.layer] > 2*budget)
 	default:
