@@ -28,6 +28,9 @@ type Config struct {
 	// costs about a third more processor time for each packet sent, so it is for who can act on it: a source whose bitrate
 	// can be set, such as an encoder.
 	EstimateBandwidth bool
+	// NewLayerChooser makes what chooses layers, for each member and each publication that has layers. Nil is the one of
+	// SPEC section 7.4.
+	NewLayerChooser func() LayerChooser
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network
 	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for

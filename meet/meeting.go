@@ -66,6 +66,7 @@ type Meeting struct {
 	contacts   contacts
 	voices     listening
 	ledger     ledger // for Exposure
+	choosing   bool   // layers; a timer runs
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }
@@ -94,6 +95,9 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
 	}, time.Now)
 	m.plane.off.permissions = config.hooks.allPermitted
+	if config.NewLayerChooser != nil {
+		m.plane.newChooser = config.NewLayerChooser
+	}
 	in.open(m.plane.onPacket)
 	return m, nil
 }
@@ -363,4 +367,5 @@ func (m *Meeting) tick(now time.Time) {
 	m.doorTick(now)
 	m.askAtDoors(now)
 	m.listen(now)
+	m.startChoosing(now)
 }

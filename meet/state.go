@@ -72,12 +72,22 @@ func (a *stateAnnounce) check() error {
 		}
 	}
 	var seen [256]bool
+	all := 0
 	for i := range a.Streams {
 		s := &a.Streams[i]
-		if seen[s.Stream] || !s.valid() {
+		if !s.valid() {
 			return errStateMalformed
 		}
-		seen[s.Stream] = true
+		for _, n := range s.numbers() { // LAY-1: a layer is a stream of its own
+			if seen[n] {
+				return errStateMalformed
+			}
+			seen[n] = true
+			all++
+		}
+	}
+	if all > maxStreams {
+		return errStateMalformed
 	}
 	return nil
 }

@@ -101,6 +101,7 @@ type stream struct {
 	Channels  uint16 `cbor:"5,keyasint,omitempty"`
 	Format    string `cbor:"6,keyasint,omitempty"` // fmtp
 	Muted     bool   `cbor:"7,keyasint,omitempty"`
+	Layers    []byte `cbor:"8,keyasint,omitempty"` // of the same picture, the lowest first (LAY-1)
 }
 
 // keyFrameRequest asks the receiver of it for a key frame of its stream.
