@@ -102,7 +102,7 @@ func (s *session) consent(ctx context.Context, r recordingConsent) (any, error) 
 	}
 	s.recordings.answers[rec.ID] = answer
 	a.mu.Unlock()
-	err := s.meeting.ConsentToRecording(ctx, rec.By.Identity, r.Consent)
+	err := s.meeting.ConsentToRecording(ctx, rec, r.Consent)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
