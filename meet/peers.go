@@ -62,7 +62,7 @@ type peer struct {
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
@@ -340,6 +340,7 @@ func (m *Meeting) greet(p *peer) {
 	if raw := m.presenceBeat(); raw != nil {
 		m.send(p, pairMessage{Heartbeat: raw})
 	}
+	m.refuseAgain(p)
 	m.files.wake(p.key)
 }
 

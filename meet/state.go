@@ -23,6 +23,7 @@ type memberState struct {
 	hand      uint64 // Unix ms
 	recording *recordingState
 	consents  []consent
+	refusals  []consent
 }
 
 // labelState is the label of a state announcement's signature (STR-1).
@@ -60,14 +61,19 @@ func (a *stateAnnounce) verify(meeting crypto.MeetingID, author crypto.MeetingKe
 
 // check enforces STR-2 and STA-1.
 func (a *stateAnnounce) check() error {
-	if a.Number == 0 || len(a.Streams) > maxStreams || len(a.Consents) > maxConsents || a.Hand >= maxTime {
+	if a.Number == 0 || len(a.Streams) > maxStreams || len(a.Consents) > maxConsents || len(a.Refusals) > maxConsents || a.Hand >= maxTime {
 		return errStateMalformed
 	}
 	if r := a.Recording; r != nil && (r.ID == RecordingID{} || r.Since >= maxTime || r.Running && r.Since == 0) {
 		return errStateMalformed
 	}
 	for i, c := range a.Consents {
-		if slices.Contains(a.Consents[:i], c) {
+		if slices.Contains(a.Consents[:i], c) || slices.Contains(a.Refusals, c) {
+			return errStateMalformed
+		}
+	}
+	for i, c := range a.Refusals {
+		if slices.Contains(a.Refusals[:i], c) {
 			return errStateMalformed
 		}
 	}
@@ -110,7 +116,7 @@ func (m *Meeting) stateOf(p *peer, a *stateAnnounce) {
 		return // said again, and not looked at (STR-1)
 	}
 	p.stateNumber = a.Number
-	p.state = memberState{hand: a.Hand, recording: a.Recording, consents: a.Consents}
+	p.state = memberState{hand: a.Hand, recording: a.Recording, consents: a.Consents, refusals: a.Refusals}
 	m.observeStates()
 }
 

@@ -425,7 +425,7 @@ func (p *plane) announce() *stateAnnounce {
 	if !p.out.changed {
 		return p.out.announced
 	}
-	a := &stateAnnounce{Number: 1, Hand: p.out.state.hand, Recording: p.out.state.recording, Consents: p.out.state.consents}
+	a := &stateAnnounce{Number: 1, Hand: p.out.state.hand, Recording: p.out.state.recording, Consents: p.out.state.consents, Refusals: p.out.state.refusals}
 	if p.out.announced != nil {
 		a.Number = p.out.announced.Number + 1
 	}
