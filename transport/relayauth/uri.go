@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -226,4 +227,26 @@ func Kind(a ma.Multiaddr) AddressKind {
 		return KindWebSocket
 	}
 	return KindUnknown
+}
+
+// Addresses returns the addresses of a socket for the kinds given; none given: those worth
+// handing out, QUIC, TCP, and WebSocket with TLS.
+func Addresses(at netip.AddrPort, kinds ...AddressKind) []ma.Multiaddr {
+	if len(kinds) == 0 {
+		kinds = []AddressKind{KindQUIC, KindTCP, KindWebSocketTLS}
+	}
+	var out []ma.Multiaddr
+	for _, k := range kinds {
+		var a ma.Multiaddr
+		if k == KindQUIC {
+			a, _ = manet.FromNetAddr(net.UDPAddrFromAddrPort(at))
+		} else {
+			a, _ = manet.FromNetAddr(net.TCPAddrFromAddrPort(at))
+		}
+		if suffix := [...]string{KindQUIC: "/quic-v1", KindWebSocketTLS: "/tls/ws", KindWebSocket: "/ws"}[k]; suffix != "" {
+			a = a.Encapsulate(ma.StringCast(suffix))
+		}
+		out = append(out, a)
+	}
+	return out
 }
