@@ -7,11 +7,13 @@ import (
 )
 
 // Unsafe turns protections off.
-type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles bool }
+type Unsafe struct {
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge bool
+}
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles}
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge}
 	return c
 }
 
