@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/binary"
 	"io"
 	"net/netip"
 	"testing"
@@ -70,6 +71,8 @@ type testPeer struct {
 	host.Host
 	t     testing.TB
 	swarm *swarm.Swarm
+	// observed is where the relay said it sees the peer.
+	observed []byte
 }
 
 func newPeer(t testing.TB) *testPeer {
@@ -91,7 +94,7 @@ func newPeer(t testing.TB) *testPeer {
 	bus := eventbus.NewBus()
 	s, err := swarm.NewSwarm(id, book, bus, swarm.WithUDPBlackHoleSuccessCounter(nil), swarm.WithDialTimeout(10*time.Second))
 	must(err)
-	reuse, err := quicreuse.NewConnManager([32]byte{}, [32]byte{}, quicreuse.DisableReuseport())
+	reuse, err := quicreuse.NewConnManager([32]byte{}, [32]byte{})
 	must(err)
 	q, err := quic.NewTransport(private, reuse, nil, nil, nil)
 	must(err)
@@ -115,7 +118,7 @@ func newPeer(t testing.TB) *testPeer {
 		_ = reuse.Close()
 		_ = book.Close()
 	})
-	return &testPeer{h, t, s}
+	return &testPeer{Host: h, t: t, swarm: s}
 }
 
 func ctxFor(t testing.TB, d time.Duration) context.Context {
@@ -152,8 +155,31 @@ func (p *testPeer) present(r *Relay, ticket []byte) error {
 	}
 	defer s.Close()
 	_ = s.SetDeadline(time.Now().Add(10 * time.Second))
-	return relayauth.Present(s, ticket)
+	if _, err := s.Write(binary.BigEndian.AppendUint16(nil, uint16(len(ticket)))); err != nil {
+		return err
+	}
+	if _, err := s.Write(ticket); err != nil {
+		return err
+	}
+	var head [3]byte // length and verdict
+	if _, err := io.ReadFull(s, head[:]); err != nil {
+		return err
+	}
+	rest := make([]byte, binary.BigEndian.Uint16(head[:])-1)
+	if _, err := io.ReadFull(s, rest); err != nil {
+		return err
+	}
+	if head[2] != 0 {
+		return refusedError(rest)
+	}
+	p.observed = rest
+	return nil
 }
+
+// refusedError is the relay's reason.
+type refusedError string
+
+func (e refusedError) Error() string { return string(e) }
 
 func (p *testPeer) reserve(r *Relay) error {
 	p.t.Helper()

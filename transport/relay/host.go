@@ -121,7 +121,9 @@ func newResources(c Config) (network.ResourceManager, error) {
 		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: c.MaxConnectionsPerAddress}}
 	}
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),
-		rcmgr.WithLimitPerSubnet(perSubnet(32), perSubnet(64)))
+		rcmgr.WithLimitPerSubnet(perSubnet(32), perSubnet(64)),
+		// By default loopback has no limit. A relay behind a port forwarder of the same machine wants one as well.
+		rcmgr.WithNetworkPrefixLimit([]rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{}))
 }
 
 // gate lets the relay dial nobody, and takes Ed25519 keys alone.

@@ -243,7 +243,11 @@ func (r *Relay) handleTicket(s network.Stream) {
 		r.counters.ticketsRefused.Add(1)
 		r.config.Logger.Info("a ticket was refused", "reason", refusal)
 	}
-	if relayauth.WriteAnswer(s, refusal) != nil || out {
+	var observed netip.AddrPort
+	if remote := s.Conn().RemoteMultiaddr(); relayauth.Kind(remote) == relayauth.KindQUIC {
+		observed, _ = addrPortOf(remote)
+	}
+	if relayauth.WriteAnswer(s, refusal, observed) != nil || out {
 		_ = s.Reset()
 	}
 	if out {

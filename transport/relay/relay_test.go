@@ -69,7 +69,7 @@ func TestStranger(t *testing.T) {
 				p := newPeer(t)
 				p.dial(r, relayauth.KindTCP)
 				if tt.ticket != nil {
-					var refused *relayauth.RefusedError
+					var refused refusedError
 					if err := p.present(r, tt.ticket); twin == (unsafeSwitches{}) && !errors.As(err, &refused) {
 						t.Errorf("the ticket was taken: %v", err)
 					}
@@ -195,20 +195,30 @@ func TestCrowd(t *testing.T) {
 func TestIdleGuest(t *testing.T) {
 	for _, twin := range []bool{false, true} {
 		token := relayauth.NewToken()
-		r := startRelay(t, Config{Tokens: relayauth.NewTokens(token), GuestTimeout: time.Millisecond, unsafe: unsafeSwitches{keepAll: twin}})
-		a := newPeer(t)
-		a.echo()
-		a.dial(r, relayauth.KindTCP)
-		if err := a.present(r, token.Ticket(time.Now().Add(time.Hour))); err != nil {
-			t.Skip("swept before it could show its ticket: the machine is busy")
-		}
-		if err := a.reserve(r); err != nil {
-			t.Fatal(err)
-		}
-		guest := newPeer(t)
+		r := startRelay(t, Config{Tokens: relayauth.NewTokens(token), unsafe: unsafeSwitches{keepAll: twin}})
+		a, guest := newPeer(t), newPeer(t)
+		a.enter(r, relayauth.KindTCP, token)
 		guest.dial(r, relayauth.KindTCP)
-		if overdue := r.overdue(time.Now().Add(time.Second)); (len(overdue) == 1) == twin {
-			t.Errorf("twin %v: %d overdue", twin, len(overdue))
+		eventually(t, "connected", func() bool { return r.Stats().Connections == 2 })
+		if n := len(r.overdue(time.Now().Add(29 * time.Second))); n != 0 {
+			t.Errorf("%d must go too soon", n)
+		}
+		overdue := r.overdue(time.Now().Add(31 * time.Second))
+		if !twin && (len(overdue) != 1 || overdue[0] != guest.ID()) || twin && len(overdue) != 0 {
+			t.Errorf("twin %v: %d must go", twin, len(overdue))
+		}
+	}
+}
+
+// TestObserved: who comes over QUIC learns where the relay sees its socket.
+func TestObserved(t *testing.T) {
+	token := relayauth.NewToken()
+	r := startRelay(t, Config{Tokens: relayauth.NewTokens(token)})
+	for kind, want := range map[relayauth.AddressKind]int{relayauth.KindQUIC: 6, relayauth.KindTCP: 0} {
+		p := newPeer(t)
+		p.enter(r, kind, token)
+		if len(p.observed) != want {
+			t.Errorf("kind %d: %d bytes", kind, len(p.observed))
 		}
 	}
 }
