@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -35,6 +37,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		if err := child(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -147,9 +156,11 @@ func (p *testPeer) dial(r *Relay, kind relayauth.AddressKind) {
 }
 
 // present shows a ticket.
-func (p *testPeer) present(r *Relay, ticket []byte) error {
+func (p *testPeer) present(r *Relay, ticket []byte) error { return p.presentTo(r.host.ID(), ticket) }
+
+func (p *testPeer) presentTo(id peer.ID, ticket []byte) error {
 	p.t.Helper()
-	s, err := p.NewStream(ctxFor(p.t, 10*time.Second), r.host.ID(), relayauth.Protocol)
+	s, err := p.NewStream(ctxFor(p.t, 10*time.Second), id, relayauth.Protocol)
 	if err != nil {
 		return err
 	}
@@ -181,9 +192,11 @@ type refusedError string
 
 func (e refusedError) Error() string { return string(e) }
 
-func (p *testPeer) reserve(r *Relay) error {
+func (p *testPeer) reserve(r *Relay) error { return p.reserveAt(r.host.ID()) }
+
+func (p *testPeer) reserveAt(id peer.ID) error {
 	p.t.Helper()
-	_, err := client.Reserve(ctxFor(p.t, 10*time.Second), p, peer.AddrInfo{ID: r.host.ID()})
+	_, err := client.Reserve(ctxFor(p.t, 10*time.Second), p, peer.AddrInfo{ID: id})
 	return err
 }
 
