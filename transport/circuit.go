@@ -23,7 +23,7 @@ import (
 
 const (
 	// hopTimeout is how long a bridge or relay may take to open a circuit.
-	hopTimeout = 5 * time.Second
+	hopTimeout = 3 * time.Second
 	// circuitGrace is how long what goes over a circuit has to move to a direct connection.
 	circuitGrace = time.Second
 	// circuitPoll is how often that is looked at.

@@ -358,7 +358,7 @@ func (l *libp2pHost) NewStream(ctx context.Context, id peer.ID, protocols ...pro
 		return nil, ErrNotAllowed
 	case protocols[0] == protocolHop, protocols[0] == protocolRelay:
 		return l.newHop(ctx, id, protocols[0])
-	case protocols[0] != protocolDoor && !l.host.gate.open(id):
+	case protocols[0] != protocolDoor && !l.host.gate.open(id) && !l.host.config.unsafe.anyBridge:
 		return nil, ErrNotAllowed
 	}
 	return l.openStream(ctx, id, protocols[0])
