@@ -49,6 +49,8 @@ const (
 	idleTimeout        = 15 * time.Second // as the members' (the shorter of both holds)
 	// portTries is how often a port is sought that is free for both UDP and TCP.
 	portTries = 16
+	// socketBuffer is what the relay asks of the operating system for each UDP socket.
+	socketBuffer = 4 << 20
 )
 
 // relayHost is libp2p's swarm with two protocols: tickets, and circuits' hop. It is a
@@ -63,6 +65,7 @@ type relayHost struct {
 	book      peerstore.Peerstore
 	mux       *mss.MultistreamMuxer[protocol.ID]
 	notifiee  *network.NotifyBundle
+	sockets   []*net.UDPConn // opened while Listen runs, and by it alone
 }
 
 var _ host.Host = (*relayHost)(nil)
@@ -153,7 +156,7 @@ func (h *relayHost) addTransports(private crypto.PrivKey) error {
 	reset := quicKey(h.relay.config.Key, "stateless reset")
 	token := quicKey(h.relay.config.Key, "token")
 	var err error
-	if h.reuse, err = quicreuse.NewConnManager(reset, token, quicreuse.DisableReuseport()); err != nil {
+	if h.reuse, err = quicreuse.NewConnManager(reset, token, quicreuse.OverrideListenUDP(h.listenUDP)); err != nil {
 		return err
 	}
 	h.reuse.ClientConfig().MaxIdleTimeout = idleTimeout
@@ -185,6 +188,19 @@ func (h *relayHost) addTransports(private crypto.PrivKey) error {
 		return err
 	}
 	return errors.Join(h.swarm.AddTransport(q), h.swarm.AddTransport(t), h.swarm.AddTransport(w))
+}
+
+// listenUDP keeps the sockets, since libp2p closes them some time after it is closed itself, and a relay that is
+// started again wants its port.
+func (h *relayHost) listenUDP(network string, addr *net.UDPAddr) (net.PacketConn, error) {
+	conn, err := net.ListenUDP(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	// The kernel may grant less; then bursts may lose packets, nothing more.
+	_, _ = conn.SetReadBuffer(socketBuffer), conn.SetWriteBuffer(socketBuffer)
+	h.sockets = append(h.sockets, conn)
+	return conn, nil
 }
 
 func quicKey(key []byte, use string) [32]byte {
@@ -335,6 +351,9 @@ func (h *relayHost) close() (err error) {
 	}
 	if h.reuse != nil {
 		_ = h.reuse.Close()
+	}
+	for _, s := range h.sockets {
+		_ = s.Close()
 	}
 	if h.resources != nil {
 		_ = h.resources.Close()
