@@ -48,7 +48,7 @@ type Config struct {
 	Listen []netip.AddrPort
 	// Tokens are whose tickets are taken. None: nobody's. SetTokens changes them.
 	Tokens relayauth.Tokens
-	// Logger gets faults and refusals: never an address, a peer or a token's secret. Nil logs nothing.
+	// Logger gets refusals, at the debug level: never an address, a peer or a token's secret. Nil logs nothing.
 	Logger *slog.Logger
 
 	// MaxConnections bounds the connections in all. 0: 2,048.

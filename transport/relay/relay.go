@@ -241,7 +241,7 @@ func (r *Relay) handleTicket(s network.Stream) {
 		r.counters.ticketsAccepted.Add(1)
 	} else {
 		r.counters.ticketsRefused.Add(1)
-		r.config.Logger.Info("a ticket was refused", "reason", refusal)
+		r.config.Logger.Debug("a ticket was refused", "reason", refusal)
 	}
 	var observed netip.AddrPort
 	if remote := s.Conn().RemoteMultiaddr(); relayauth.Kind(remote) == relayauth.KindQUIC {

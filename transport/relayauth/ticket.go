@@ -112,7 +112,7 @@ func (t Token) bytes() []byte {
 // ticketLabel keeps a ticket's MAC apart from any other use of the secret.
 const ticketLabel = "huisclos relay ticket v1"
 
-// Ticket makes a ticket that is good until expiry, in whole seconds (SPEC §12, RLY-1):
+// Ticket makes a ticket that is good until expiry, in whole seconds (SPEC §10.5, RLY-1):
 //
 //	token ID (8) ‖ nonce (16) ‖ expiry (8, Unix seconds) ‖ MAC (16)
 //
@@ -156,17 +156,27 @@ func ReadClaim(ticket []byte) (Claim, error) {
 }
 
 // Tokens are the tokens of a relay. The zero value has none: it lets nobody in.
-type Tokens struct{ byID map[TokenID]Token }
+type Tokens struct {
+	byID  map[TokenID]Token
+	order []TokenID
+	notes map[TokenID]string
+}
 
 // NewTokens makes a set.
 func NewTokens(tokens ...Token) Tokens {
-	s := Tokens{make(map[TokenID]Token, len(tokens))}
+	s := Tokens{byID: make(map[TokenID]Token, len(tokens)), notes: make(map[TokenID]string)}
 	for _, t := range tokens {
-		if !t.IsZero() {
-			s.byID[t.id] = t
-		}
+		s.add(t, "")
 	}
 	return s
+}
+
+func (s *Tokens) add(t Token, note string) {
+	if _, known := s.byID[t.id]; known || t.IsZero() {
+		return
+	}
+	s.byID[t.id], s.notes[t.id] = t, note
+	s.order = append(s.order, t.id)
 }
 
 // ReadTokens reads a file of tokens: one per line, and after a space whatever helps the
@@ -188,7 +198,7 @@ func ReadTokens(r io.Reader) (Tokens, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		text, _, _ := strings.Cut(line, " ")
+		text, note, _ := strings.Cut(line, " ")
 		t, err := ParseToken(text)
 		if err != nil {
 			return Tokens{}, fmt.Errorf("line %d: %w", n, err)
@@ -196,7 +206,7 @@ func ReadTokens(r io.Reader) (Tokens, error) {
 		if _, twice := s.byID[t.id]; twice {
 			return Tokens{}, fmt.Errorf("line %d: %v stands there twice", n, t)
 		}
-		if s.byID[t.id] = t; len(s.byID) > MaxTokens {
+		if s.add(t, strings.TrimSpace(note)); len(s.byID) > MaxTokens {
 			return Tokens{}, ErrTooManyTokens
 		}
 	}
@@ -205,6 +215,18 @@ func ReadTokens(r io.Reader) (Tokens, error) {
 
 // Len is how many tokens there are.
 func (s Tokens) Len() int { return len(s.byID) }
+
+// All returns the tokens, in the order of their file.
+func (s Tokens) All() []Token {
+	all := make([]Token, 0, len(s.order))
+	for _, id := range s.order {
+		all = append(all, s.byID[id])
+	}
+	return all
+}
+
+// Note returns what the file says about a token, behind it in its line.
+func (s Tokens) Note(id TokenID) string { return s.notes[id] }
 
 // Has tells whether a token is one of them.
 func (s Tokens) Has(id TokenID) bool { _, ok := s.byID[id]; return ok }
