@@ -46,6 +46,7 @@ func With(c Config, names ...string) Config {
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent,
 		"byName":     &h.byName,
+		"noBridges":  &h.noBridges,
 	}
 	for _, n := range names {
 		*all[n] = true
