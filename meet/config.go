@@ -90,6 +90,7 @@ type hooks struct {
 	keepUploads   bool // FIL-7: goes on sending to who is out
 	noPacing      bool // FIL-9: sends as fast as it can
 	anyContent    bool // FIL-6: takes content whatever its hash
+	noBridges     bool // reserves nowhere
 	byName        bool // CON-1, CON-2: a name says who somebody is
 }
 

@@ -65,12 +65,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 			m.shareInvites(p)
 		}
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
-		door := crypto.Door{Key: m.self.Key()}
-		for _, a := range m.host.Addresses() {
-			if len(door.Addresses) < crypto.MaxDoorAddresses {
-				door.Addresses = append(door.Addresses, a.Bytes())
-			}
-		}
+		door := crypto.Door{Key: m.self.Key(), Addresses: mixAddresses(m.host.Addresses())}
 		link.Doors = []crypto.Door{door}
 		m.ledger.invite(Invite{link})
 		return Invite{link}, link.Validate()

@@ -67,6 +67,7 @@ type Meeting struct {
 	voices     listening
 	ledger     ledger // for Exposure
 	choosing   bool   // layers; a timer runs
+	bridges    bridges
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }
@@ -90,6 +91,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	m.chats = newChats()
 	m.files = newFiles()
 	m.ledger = newLedger(time.Now())
+	m.bridges.held = map[crypto.MeetingKey]*reservation{}
 	m.watch = watch{warned: map[warningKey]Member{}, heardAt: time.Now()}
 	m.plane = newPlane(m.id, self, keys, suiteOf(set), host, planeHooks{
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
@@ -106,7 +108,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 func (m *Meeting) start(addresses [][]byte) {
 	m.host.SetDoorOpen(true)
 	m.follow()
-	m.addresses(addresses, time.Now())
+	m.addresses(addresses, nil, time.Now())
 	m.happened = nil // nobody reads yet: all of it is in the snapshot
 	m.events.set(m.snapshot())
 	m.started = true
@@ -348,6 +350,12 @@ func (m *Meeting) transported(e transport.Event) {
 		m.gossip(e)
 	case transport.MediaState:
 		m.mediaState(e)
+	case transport.PathChanged:
+		if p := m.peers[crypto.MeetingKey(e.Peer)]; p != nil {
+			m.pathChanged(p, time.Now())
+		}
+	case transport.RelayChanged:
+		m.tellRecord()
 	}
 }
 
@@ -358,6 +366,7 @@ func (m *Meeting) tick(now time.Time) {
 	for _, p := range m.peers {
 		m.tend(p, now)
 	}
+	m.bridgesTick(now)
 	m.beat(now)
 	m.observe(now)
 	m.observeRecordings(now)

@@ -137,6 +137,11 @@ func (f *addressFilter) dialable(a ma.Multiaddr) bool {
 	return false
 }
 
+// dialableRelay is dialable for a relay, which may also be dialled by WebSocket.
+func (f *addressFilter) dialableRelay(a ma.Multiaddr) bool {
+	return f.dialable(a) || isWebSocket(a) && f.dialable(firstTwo(a))
+}
+
 // reachable lists the addresses others may find us at on the given socket address:
 // the socket's own, or every interface's if it listens on all of them. Public first.
 func (f *addressFilter) reachable(bound netip.AddrPort) []netip.AddrPort {

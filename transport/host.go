@@ -100,6 +100,9 @@ type Config struct {
 	PairQueue int
 	// Relays are reserved at, for circuits through them. See SetRelays.
 	Relays []Relay
+	// Proxy is the HTTP or SOCKS5 proxy by which relays are dialled over WebSocket, and nothing else. Nil is none: the
+	// environment's (HTTPS_PROXY) isn't asked, since it names a third party; http.ProxyFromEnvironment asks it.
+	Proxy ProxyFunc
 	// HeartbeatInterval is GossipSub's. 0: 250 ms.
 	HeartbeatInterval time.Duration
 

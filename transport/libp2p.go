@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -232,7 +233,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	return l.swarm.AddTransport(t)
+	return errors.Join(l.swarm.AddTransport(t), l.swarm.AddTransport(newWebSocket(up, l.resources, l.host.config.Proxy)))
 }
 
 // PreferredSourceIPForDestination tells quicreuse which of our sockets to dial from:
