@@ -111,7 +111,9 @@ func (c ReplyCode) String() string {
 func (c ReplyCode) LogValue() slog.Value { return slog.StringValue(hiddenText) }
 
 // aad binds the code to the meeting and the name of the invite.
-func (c ReplyCode) aad(meeting MeetingID) []byte { return append(bytes.Clone(meeting[:]), c.Invite[:]...) }
+func (c ReplyCode) aad(meeting MeetingID) []byte {
+	return append(bytes.Clone(meeting[:]), c.Invite[:]...)
+}
 
 func replyAEAD(secret InviteSecret) cipher.AEAD {
 	key := expand(secret.bytes(), labelReply, 32)

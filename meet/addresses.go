@@ -143,6 +143,19 @@ func (m *Meeting) tellNewcomers(r *addressRecord, now time.Time) {
 	}
 }
 
+// tellRecord tells all others this member's record, if it has changed.
+func (m *Meeting) tellRecord() {
+	before := m.own
+	if m.ownRecord() == before {
+		return
+	}
+	for _, p := range m.peers {
+		if p.installed {
+			m.send(p, pairMessage{Addresses: [][]byte{encode(m.own)}})
+		}
+	}
+}
+
 func multiaddrs(raws [][]byte) []ma.Multiaddr {
 	var all []ma.Multiaddr
 	for _, raw := range raws {

@@ -64,6 +64,7 @@ type Meeting struct {
 	reason     error // why, when ending
 	files      files
 	contacts   contacts
+	replies    limiter // codes followed (RPL-3)
 	voices     listening
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
@@ -93,6 +94,8 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	}, time.Now)
 	m.plane.off.permissions = config.hooks.allPermitted
 	in.open(m.plane.onPacket)
+	moved := func() { m.post(m.tellRecord) }
+	in.moved.Store(&moved)
 	return m, nil
 }
 
