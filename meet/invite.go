@@ -81,7 +81,9 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		for len(link.Doors) > 1 && link.Validate() != nil {
 			link.Doors = link.Doors[:len(link.Doors)-1] // too long
 		}
-		return Invite{link, Router(asked.Outcome), routed(asked)}, link.Validate()
+		// A copy, since the end of the meeting overwrites its own secrets, and the link is the caller's.
+		own, err := crypto.ParseLink(link.String(), time.Time{})
+		return Invite{own, Router(asked.Outcome), routed(asked)}, err
 	})
 }
 
