@@ -69,3 +69,12 @@ func ReplaceFingerprint(answer []byte) ([]byte, error) {
 	s.Fingerprint[0] ^= 1
 	return s.encode()
 }
+
+// Candidates are those of an offer.
+func Candidates(offer []byte) (all []netip.AddrPort) {
+	_, candidates, _ := decodeSignal(offer, signalOffer)
+	for _, c := range candidates {
+		all = append(all, c.addr)
+	}
+	return all
+}
