@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -281,16 +282,24 @@ func tcpMultiaddr(a netip.AddrPort) ma.Multiaddr {
 
 func (l *libp2pHost) addresses() []ma.Multiaddr {
 	var udp, tcp []ma.Multiaddr
+	for _, a := range l.host.mapped("udp") {
+		udp = append(udp, quicMultiaddr(a))
+	}
+	for _, a := range l.host.mapped("tcp") {
+		tcp = append(tcp, tcpMultiaddr(a))
+	}
 	for _, a := range l.swarm.ListenAddresses() {
 		bound, ok := addrPortOf(firstTwo(a))
 		if !ok {
 			continue // that of circuits
 		}
 		for _, ap := range l.host.filter.reachable(bound) {
-			if a[1].Code() == ma.P_UDP {
-				udp = append(udp, quicMultiaddr(ap))
-			} else {
-				tcp = append(tcp, tcpMultiaddr(ap))
+			// An IPv6 address that the router lets in is there already.
+			if m := quicMultiaddr(ap); a[1].Code() == ma.P_UDP && !slices.ContainsFunc(udp, m.Equal) {
+				udp = append(udp, m)
+			}
+			if m := tcpMultiaddr(ap); a[1].Code() == ma.P_TCP && !slices.ContainsFunc(tcp, m.Equal) {
+				tcp = append(tcp, m)
 			}
 		}
 	}
