@@ -280,3 +280,11 @@ func (m *Meeting) OperationsAfterEnd(ctx context.Context) (all [][]byte, err err
 	m.set.All(func(_ crypto.Hash, raw []byte) bool { all = append(all, raw); return true })
 	return all, nil
 }
+
+// ConnectionsTo counts what the transport has of connections to a peer: 0 or 1.
+func (m *Meeting) ConnectionsTo(key crypto.MeetingKey) int {
+	if m.host.Path(peerKey(key)).Kind == PathNone {
+		return 0
+	}
+	return 1
+}
