@@ -321,3 +321,11 @@ func PlayDoor(ctx context.Context, m *Meeting, i Invite, code string) error {
 	}
 	return m.host.ConnectStranger(ctx, peerKey(joiner.Key), multiaddrs(joiner.Addresses))
 }
+
+// ConnectionsTo counts what the transport has of connections to a peer: 0 or 1.
+func (m *Meeting) ConnectionsTo(key crypto.MeetingKey) int {
+	if m.host.Path(peerKey(key)).Kind == PathNone {
+		return 0
+	}
+	return 1
+}
