@@ -85,6 +85,7 @@ type hooks struct {
 	noPacing      bool // FIL-9: sends as fast as it can
 	anyContent    bool // FIL-6: takes content whatever its hash
 	byName        bool // CON-1, CON-2: a name says who somebody is
+	noStreams     bool // MST-4: no media where ICE has no path
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).

@@ -45,7 +45,7 @@ func With(c Config, names ...string) Config {
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent,
-		"byName":     &h.byName,
+		"byName":     &h.byName, "noStreams": &h.noStreams,
 	}
 	for _, n := range names {
 		*all[n] = true

@@ -92,7 +92,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
 	}, time.Now)
 	m.plane.off.permissions = config.hooks.allPermitted
-	in.open(m.plane.onPacket)
+	in.open(m.plane)
 	return m, nil
 }
 
