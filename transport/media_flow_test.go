@@ -122,6 +122,31 @@ func TestStreamFlowAcks(t *testing.T) {
 	}
 }
 
+// TestStreamFlowLies covers MST-2: a receiver that acknowledges more than it can have got gets no more than its window.
+// Twin: it has the sender write without end.
+func TestStreamFlowLies(t *testing.T) {
+	for name, trusting := range map[string]bool{"protected": false, "twin": true} {
+		now := time.Unix(1000, 0)
+		f := newStreamFlow(now)
+		f.trusting = trusting
+		_ = f.acknowledged(now, 0)
+		f.wrote(now, flowPacket)
+		over := f.acknowledged(now.Add(time.Millisecond), 10_000_000) != nil // and with that the stream
+		written := 0
+		for !over && written < 5_000_000 {
+			_, video := f.room(now.Add(2 * time.Millisecond))
+			if video == 0 {
+				break
+			}
+			f.wrote(now.Add(2*time.Millisecond), video)
+			written += video
+		}
+		if (written < 100_000) == trusting {
+			t.Errorf("%s: %d bytes written", name, written)
+		}
+	}
+}
+
 func queued(q *mediaQueue, kind Kind, at time.Time, data ...byte) {
 	p := sharePayload(data)
 	q.push(kind, p, at)
