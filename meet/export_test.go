@@ -47,6 +47,7 @@ func With(c Config, names ...string) Config {
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
 		"byName": &h.byName, "noBridges": &h.noBridges, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
+		"noStreams": &h.noStreams,
 	}
 	for _, n := range names {
 		*all[n] = true

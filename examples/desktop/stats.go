@@ -72,8 +72,11 @@ func (s *session) statistics(raw meet.Stats, at time.Time) stats {
 			BitrateIn: int64(8 * rate(l.BytesReceived, was.BytesReceived)), BitrateOut: int64(8 * rate(l.BytesSent, was.BytesSent)),
 			Loss: share(rate(l.Retransmitted, was.Retransmitted), rate(l.PacketsSent, was.PacketsSent)),
 		}
-		if l.Up {
+		switch {
+		case l.Path.Kind.Direct():
 			shown.Path = "direct"
+		case l.Up:
+			shown.Path = l.Path.Kind.String() // "member" or "relay"
 		}
 		for _, id := range l.Hears {
 			shown.Others = append(shown.Others, hexKey(id))
