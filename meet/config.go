@@ -30,6 +30,12 @@ type Config struct {
 	EstimateBandwidth bool
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network
+	// Relays are relays the user may use, at most MaxRelays: members reach each other through them where no direct way
+	// exists. The others in the meeting get tickets for them. Nil is none.
+	Relays []Relay
+	// Proxy is the HTTP or SOCKS5 proxy by which relays are reached over WebSocket, and nothing else. Nil is none: the
+	// environment's isn't asked. http.ProxyFromEnvironment asks it, http.ProxyURL names one.
+	Proxy transport.ProxyFunc
 	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for
 	// tests that prove what others can see.
 	Tap func(at transport.TapPoint, from transport.PeerKey, data []byte)
@@ -85,6 +91,7 @@ type hooks struct {
 	noPacing      bool // FIL-9: sends as fast as it can
 	anyContent    bool // FIL-6: takes content whatever its hash
 	noBridges     bool // reserves nowhere
+	anyRelay      bool // RLY-11: takes whatever relays a member names
 	byName        bool // CON-1, CON-2: a name says who somebody is
 }
 
@@ -137,6 +144,9 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxFileSize = defaultFileSize
 	}
 	if err := checkContacts(c.Contacts); err != nil {
+		return c, err
+	}
+	if err := checkRelays(c.Relays); err != nil {
 		return c, err
 	}
 	if c.Policy == (Policy{}) {

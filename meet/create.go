@@ -69,6 +69,7 @@ func listen(ctx context.Context, config Config, self *crypto.Incarnation, id cry
 	c := transport.Config{
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
 		Logger: config.Logger, OnPacket: in.packet, Tap: config.Tap,
+		Relays: relaysForHost(ticketsFor(config.Relays, time.Now())), Proxy: config.Proxy,
 	}
 	if config.EstimateBandwidth {
 		c.BandwidthEstimator = estimateBandwidth

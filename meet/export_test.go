@@ -22,6 +22,7 @@ type (
 	WaitingList   = waitingList
 	WaitingKnock  = waitingKnock
 	KnockDecision = knockDecision
+	SharedRelay   = sharedRelay
 )
 
 // RecordWraps has f called with every sender key that a member is given: what a hostile one would keep.
@@ -47,6 +48,7 @@ func With(c Config, names ...string) Config {
 		"anyContent": &h.anyContent,
 		"byName":     &h.byName,
 		"noBridges":  &h.noBridges,
+		"anyRelay":   &h.anyRelay,
 	}
 	for _, n := range names {
 		*all[n] = true

@@ -65,6 +65,7 @@ type Meeting struct {
 	files      files
 	contacts   contacts
 	voices     listening
+	relays     relays
 	bridges    bridges
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
@@ -358,6 +359,7 @@ func (m *Meeting) tick(now time.Time) {
 		m.tend(p, now)
 	}
 	m.bridgesTick(now)
+	m.relaysTick(now)
 	m.beat(now)
 	m.observe(now)
 	m.observeRecordings(now)
