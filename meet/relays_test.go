@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -106,6 +107,33 @@ func TestRelayTickets(t *testing.T) {
 		w.Advance(2 * time.Second)
 		if status := must[[]meet.RelayStatus](t)(a.Relays(ctx)); len(status) != 0 {
 			t.Errorf("who left still names %+v", status)
+		}
+	})
+}
+
+// TestRelayRenewal: half a day later everybody has another ticket, before the first one ends.
+//
+// Checks: RLY-10.
+func TestRelayRenewal(t *testing.T) {
+	if os.Getenv("FIGURES") == "" {
+		t.Skip("needs a minute for half a day: FIGURES=1")
+	}
+	u := relayURI(t, 1)
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		var got []time.Time
+		config := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
+			if len(msg.Relays) > 0 {
+				got = append(got, time.Now())
+			}
+		})
+		c := open()
+		c.Relays = []meet.Relay{parseRelay(t, u)}
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", c))
+		guest := must[*meettest.Member](t)(w.Join(ctx, "guest", host, config))
+		connected(t, ctx, host, guest)
+		w.Advance(12*time.Hour + time.Minute)
+		if len(got) != 2 || got[1].Sub(got[0]) < 12*time.Hour-time.Minute {
+			t.Errorf("%v", got)
 		}
 	})
 }
