@@ -2,7 +2,6 @@ package meet
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -127,7 +126,7 @@ func (m *Meeting) bridgeSoon() {
 	m.after(apartAfter, func() { m.bridge(time.Now()) })
 }
 
-// bridge reserves at other members if somebody may need that to reach this one, and gives up what nobody needs.
+// bridge (BRI-1) reserves at other members if somebody may need that to reach this one, and gives up what nobody needs.
 func (m *Meeting) bridge(now time.Time) {
 	if m.ending || m.config.hooks.noBridges {
 		return
@@ -207,7 +206,10 @@ func (m *Meeting) bridgeCandidates(now time.Time) []crypto.MeetingKey {
 	}
 	slices.SortFunc(all, func(a, b candidate) int {
 		if a.private != b.private {
-			return cmp.Compare(boolInt(a.private), boolInt(b.private))
+			if b.private {
+				return -1
+			}
+			return 1
 		}
 		return bytes.Compare(a.order[:], b.order[:])
 	})
@@ -216,13 +218,6 @@ func (m *Meeting) bridgeCandidates(now time.Time) []crypto.MeetingKey {
 		keys[i] = c.key
 	}
 	return keys
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // reserve asks a member to bridge, and tells the others when it does.
@@ -246,7 +241,7 @@ func (m *Meeting) reserve(key crypto.MeetingKey, r *reservation) {
 			first := r.until.IsZero()
 			if r.until = until; first {
 				m.bridges.changed = true
-				if m.bridgesHeld() == 1 || m.granted() == 1 { // others wait for it; further ones are told by the tick
+				if m.granted() == 1 { // others wait for it; further ones are told by the tick
 					m.tellRecord()
 				}
 			}
@@ -314,7 +309,7 @@ func (m *Meeting) seekDirect(p *peer, now time.Time) {
 	})
 }
 
-// dialThrough dials those who can be reached through a member there is a new direct connection to.
+// dialThrough (BRI-3) dials those who can be reached through a member there is a new direct connection to.
 func (m *Meeting) dialThrough(bridge crypto.MeetingKey, now time.Time) {
 	for _, p := range m.peers {
 		if r := m.records[p.key]; !p.connected && r != nil && r.names(bridge) {

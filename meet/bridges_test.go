@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
 	"github.com/huisclos/huisclos/meet/meettest"
+	"github.com/huisclos/huisclos/transport"
 	"github.com/huisclos/huisclos/transport/transporttest"
 )
 
@@ -123,5 +125,213 @@ func pairOfNATs(t *testing.T, ctx context.Context, w *meettest.World, ka, kb tra
 	defer cancel()
 	if _, err := meettest.AwaitEvent[meet.Chat](c, b); err != nil {
 		t.Error("no chat:", err)
+	}
+}
+
+// TestNoBridges is the twin of TestPairsOfNATs: where nobody reserves, two behind symmetric NATs don't find each other.
+//
+// Checks: BRI-1.
+func TestNoBridges(t *testing.T) {
+	alarmed(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
+		creator, err := w.Create(ctx, "bridge", open())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pair []*meettest.Member
+		for _, name := range []string{"a", "b"} {
+			w.Place(name, transporttest.HostOptions{NAT: transporttest.Symmetric})
+			m, err := w.Join(ctx, name, creator, meet.With(meet.Config{}, "noBridges"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pair = append(pair, m)
+		}
+		w.Advance(20 * time.Second)
+		if p := pathTo(t, ctx, pair[0], pair[1]); p.Kind != meet.PathNone {
+			t.Errorf("path %v", p)
+		}
+	})
+}
+
+// TestOffice: twenty members behind one address, where nothing comes back in from outside to that address (no hairpin),
+// and one in the open: all are directly connected.
+//
+// Checks: BRI-1.
+func TestOffice(t *testing.T) {
+	world(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
+		creator, err := w.Create(ctx, "outside", open())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := []*meettest.Member{creator}
+		for i := range 20 {
+			name := fmt.Sprintf("desk%d", i)
+			w.Place(name, transporttest.HostOptions{NAT: transporttest.PortRestricted, LAN: "office"})
+			m, err := w.Join(ctx, name, creator, meet.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, m)
+		}
+		begun := time.Now()
+		connected(t, ctx, all...)
+		t.Logf("all connected %v after the last came", time.Since(begun))
+		w.Advance(3 * time.Second)
+		for _, m := range all {
+			members, err := m.Members(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range members {
+				if !v.Self && v.Path.Kind != meet.PathUDP {
+					t.Errorf("%s to %s: %v", m.Host, v.Name, v.Path)
+				}
+			}
+		}
+	})
+}
+
+// strangersToEachOther is a meeting of a creator and another in the open, and two behind symmetric NATs.
+func strangersToEachOther(t *testing.T, ctx context.Context, w *meettest.World) (creator, second, a, b *meettest.Member) {
+	t.Helper()
+	for _, name := range []string{"a", "b"} {
+		w.Place(name, transporttest.HostOptions{NAT: transporttest.Symmetric})
+	}
+	creator, err := w.Create(ctx, "creator", open())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var joined []*meettest.Member
+	for _, name := range []string{"second", "a", "b"} {
+		m, err := w.Join(ctx, name, creator, meet.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		joined = append(joined, m)
+	}
+	second, a, b = joined[0], joined[1], joined[2]
+	awaitPath(t, ctx, w, a, b, 3*time.Second, meet.PathMember)
+	w.Advance(5 * time.Second)
+	return creator, second, a, b
+}
+
+// TestBridgeGone: when the member in the middle leaves, crashes or is removed, the others go on through another.
+//
+// Checks: BRI-1.
+func TestBridgeGone(t *testing.T) {
+	for name, limit := range map[string]time.Duration{"leaves": time.Second, "crashes": 18 * time.Second, "is removed": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			alarmed(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
+				creator, second, a, b := strangersToEachOther(t, ctx, w)
+				// Whoever is in the middle now is to go; only the creator can't be removed.
+				middle, other := creator, second
+				if pathTo(t, ctx, a, b).Name == "second" || name == "is removed" {
+					middle, other = second, creator
+				}
+				s, err := middle.Self(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun := time.Now()
+				switch name {
+				case "leaves":
+					err = middle.Leave(ctx)
+				case "crashes":
+					w.Crash(middle)
+				default:
+					err = creator.Remove(ctx, s.Identity, false)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				for {
+					p, q := pathTo(t, ctx, a, b), pathTo(t, ctx, b, a)
+					if p.Kind == meet.PathMember && q.Kind == meet.PathMember && p.Name == other.Host && q.Name == other.Host {
+						break
+					}
+					if time.Since(begun) > limit {
+						t.Fatalf("%v, %v after %v", p, q, limit)
+					}
+					w.Advance(5 * time.Millisecond)
+				}
+				t.Logf("through another after %v", time.Since(begun))
+			})
+		})
+	}
+}
+
+// TestRemovedIsNotBridged: a member who was removed is cut off from whom it reached through another, though that one
+// could still be asked.
+//
+// Checks: BRI-1.
+func TestRemovedIsNotBridged(t *testing.T) {
+	alarmed(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
+		creator, _, a, b := strangersToEachOther(t, ctx, w)
+		s, err := b.Self(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := creator.Remove(ctx, s.Identity, false); err != nil {
+			t.Fatal(err)
+		}
+		w.Advance(time.Second)
+		if n := a.ConnectionsTo(s.Key); n != 0 {
+			t.Errorf("%d connections to who was removed", n)
+		}
+		if b.Context().Err() == nil {
+			t.Error("who was removed is still in")
+		}
+	})
+}
+
+// TestBridgeFlood: a member who has others pass on its address without end makes them send little. The twin shows how
+// much it would be.
+//
+// Checks: BRI-2.
+func TestBridgeFlood(t *testing.T) {
+	for name, protected := range map[string]bool{"protected": true, "twin": false} {
+		t.Run(name, func(t *testing.T) {
+			alarmed(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
+				config := open()
+				if !protected {
+					config = meet.With(config, "noLimits")
+				}
+				creator, err := w.Create(ctx, "creator", config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				passed := 0
+				victim := creator.Incarnation().Key()
+				_, err = w.Join(ctx, "reader", creator, meet.OnPair(meet.Config{}, func(from crypto.MeetingKey, msg meet.PairMessage) {
+					if from == victim && len(msg.Addresses) > 0 {
+						passed++
+					}
+				}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.Advance(20 * time.Second) // nobody is new any more
+				evil, err := w.Join(ctx, "evil", creator, meet.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.Advance(15 * time.Second)
+				before := passed
+				bridge, err := transport.CircuitAddress(transport.PeerKey(victim))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 40 {
+					r := meet.SignRecord(evil.Incarnation(), uint64(time.Now().Add(time.Hour).UnixMilli())+uint64(i), [][]byte{bridge.Bytes()})
+					if err := evil.InjectMessage(ctx, victim, meet.PairMessage{Addresses: [][]byte{meet.Encode(r)}}); err != nil {
+						t.Fatal(err)
+					}
+					w.Advance(500 * time.Millisecond)
+				}
+				if n := passed - before; (n <= 9) != protected || n < 4 {
+					t.Errorf("%d records passed on in 20 s, protected: %v", n, protected)
+				}
+			})
+		})
 	}
 }

@@ -167,6 +167,7 @@ func (l *libp2pHost) dialDirect(ctx context.Context, id peer.ID, direct []ma.Mul
 // under way takes them out. Relays on the way may be dialled as long.
 func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
 	l.swarm.Backoff().Clear(id)
+	l.host.contacts.noteDial(id, r.direct...)
 	addrs := slices.Clone(r.direct)
 	for _, h := range r.hops {
 		addrs = append(addrs, circuitAddress(h.id))
@@ -175,6 +176,7 @@ func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
 	for _, h := range r.hops {
 		if len(h.addrs) > 0 {
 			l.host.holdHop(h.id, 1)
+			l.host.contacts.noteDial(h.id, h.addrs...)
 			l.swarm.Backoff().Clear(h.id)
 			withdraw = append(withdraw, l.addAddrs(h.id, h.addrs), func() { l.host.holdHop(h.id, -1) })
 		}
