@@ -94,6 +94,7 @@ func listen(ctx context.Context, config Config, self *crypto.Incarnation, id cry
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
 		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap,
 		DescribeVideo: describeVideo, WantKeyFrame: in.keyFrame,
+		Relays: relaysForHost(ticketsFor(config.Relays, time.Now())), Proxy: config.Proxy,
 	}
 	if config.hooks.noStreams {
 		c.StreamDelay = -1

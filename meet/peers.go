@@ -65,13 +65,15 @@ type peer struct {
 	compare    comparison
 	resentAt   time.Time
 	reactions  reactions
+	relays     []sharedRelay            // that it named
+	relaysAt   time.Time                // when it was told ours
 	unverified []sharedInvite           // whose Invite isn't known yet
 	knows      map[crypto.InviteID]bool // invites it was told
 	waiting    []*waiting               // at its door, as it says (DOR-11)
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, passes limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, passes, relays limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
@@ -114,7 +116,9 @@ func (m *Meeting) dropPeer(p *peer) {
 	delete(m.peers, p.key)
 	delete(m.records, p.key)
 	delete(m.bridges.held, p.key)
-	m.forgetWarnings(p.key)
+	if m.forgetWarnings(p.key); len(p.relays) > 0 {
+		m.useRelays()
+	}
 	p.compare.fail(ErrNoSuchMember)
 	m.hideWaiting(p)
 	m.trackEvents(m.plane.removeSender(p.key), nil)
@@ -363,6 +367,7 @@ func (m *Meeting) greet(p *peer) {
 	m.reconcile(p)
 	m.sendRecords(p)
 	m.shareInvites(p)
+	m.shareRelays(p, time.Now())
 	p.knocksTold = 0
 	m.tellWaiting(p, time.Now())
 	p.resentAt = time.Time{}
