@@ -54,6 +54,7 @@ func (p *participant) command(line string) {
 		"record":  p.record,
 		"members": bare(p.showMembers),
 		"stats":   bare(p.showStats),
+		"links":   bare(p.showLinks),
 		"end":     bare(p.m.End),
 		"accept":  p.accept,
 		"pause":   p.onTransfer((*meet.FileTransfer).Pause),
@@ -66,7 +67,7 @@ func (p *participant) command(line string) {
 		"contacts":   bare(p.showContacts),
 	}[name]
 	if !known {
-		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, pause, resume, cancel, members, words, stats, attendance, leave and end"))
+		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, pause, resume, cancel, members, words, stats, links, attendance, leave and end"))
 		return
 	}
 	p.do(name, argument, do)

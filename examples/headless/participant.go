@@ -25,6 +25,7 @@ type participant struct {
 	wantWords  chan struct{} // has room for one
 	wordsAsked atomic.Bool   // by a command, so that a refusal is reported
 	tasks      sync.WaitGroup
+	began      time.Time // to create or join
 
 	// What follows belongs to the goroutine that reads the events.
 
@@ -290,6 +291,7 @@ func (p *participant) trackAdded(t *meet.RemoteTrack) {
 		return
 	}
 	p.out.event("track_added", d, "%s sends %s (%s)", d.Member, d.Kind, d.Codec)
+	p.spawn(func() { p.awaitFirst(t, d) })
 	if p.recordings != nil {
 		p.recordings.add(t, d.Member)
 	}
