@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// mediaRate is how many packets a second are media: the files hold 50 a second.
+const mediaRate = 25
+
+// pathOf tells from what a host received in a while on which path media came to it from another. Nobody else in the
+// meeting sends any.
+func pathOf(flows map[flowAt]counts, during time.Duration, other, bridge, relay []netip.Addr) path {
+	var udp, tcp, member, relayed int
+	for f, n := range flows {
+		from := f.src.Addr()
+		switch {
+		case f.out:
+		case contains(other, from) && f.class == classTCP:
+			tcp += n.packets
+		case contains(other, from):
+			udp += n.packets
+		case contains(bridge, from):
+			member += n.packets
+		case contains(relay, from):
+			relayed += n.packets
+		}
+	}
+	enough := int(mediaRate * during.Seconds())
+	switch {
+	case udp >= enough:
+		return pathUDP
+	case tcp >= enough:
+		return pathTCP
+	case member >= enough:
+		return pathBridge
+	case relayed >= enough:
+		return pathRelay
+	}
+	return pathNone
+}
+
+func contains(all []netip.Addr, a netip.Addr) bool { return slices.Contains(all, a.Unmap()) }
+
+// destinations says what a host sent to addresses where it may not send.
+func destinations(who string, flows map[flowAt]counts, allowed []netip.Addr) []string {
+	var out []string
+	for f, n := range flows {
+		if f.out && f.class != classKernel && !contains(allowed, f.dst.Addr()) {
+			out = append(out, fmt.Sprintf("%s sent %d packets to a stranger: %v", who, n.packets, f.flow))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// judge holds a cell to the acceptance.
+func (r *result) judge(c cell) {
+	for i, s := range r.Sides {
+		direction := []string{"A→B", "B→A"}[i]
+		if s.Path > r.Expected {
+			r.fail("%s: by %v, expected %v", direction, s.Path, r.Expected)
+		}
+		if s.received == 0 {
+			r.fail("%s: no packet in %v", direction, measureFor)
+		}
+		punched := !c.a.open() && !c.b.open() && r.Expected == pathUDP
+		if punched && s.Direct > directWithin {
+			r.fail("%s: direct %v after the two could signal, the limit is %v", direction, s.Direct.Round(time.Millisecond), directWithin)
+		}
+		if s.First > blockedWithin {
+			r.fail("%s: first media after %v, the limit is %v", direction, s.First.Round(time.Millisecond), blockedWithin)
+		}
+	}
+}
+
+// open tells whether anybody may send to a network's hosts first.
+func (k kind) open() bool { return k == kindPublic || k == kindFullCone }
