@@ -7,6 +7,39 @@ import (
 	"time"
 )
 
+// side is one direction of a pair: what one member hears of the other.
+type side struct {
+	Path     path
+	First    time.Duration // from this member's Join to the other's first packet opened
+	RTT      time.Duration
+	Loss     float64
+	Direct   time.Duration // from the path through a member to direct media; negative: there was none
+	received uint64
+}
+
+// result is what came of a cell or scenario.
+type result struct {
+	Name     string
+	A, B     kind
+	Sides    [2]side // what the second hears of the first, and the first of the second
+	Expected path
+	Notes    []string // figures of a scenario
+	Failures []string
+	Pending  string // why it wasn't run
+	Took     time.Duration
+}
+
+func (r *result) fail(format string, args ...any) {
+	r.Failures = append(r.Failures, fmt.Sprintf(format, args...))
+}
+
+func (r *result) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
+
+// measureFor is how long loss and path are measured.
+const measureFor = 2 * time.Second
+
 // mediaRate is how many packets a second are media: the files hold 50 a second.
 const mediaRate = 25
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -137,3 +138,7 @@ func (c cell) needs() []string {
 	}
 	return flags
 }
+
+// The addresses of the n-th site, which look public and belong to nobody here.
+func wan4(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("5.%d.0.1/32", n)) }
+func wan6(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("2a05:%x::1/32", n)) }

@@ -118,10 +118,6 @@ func (w *world) uplink(ns *namespace, p profile, addrs ...netip.Prefix) (*port, 
 	return w.wan.attach(ns.name, device, p, announced...), nil
 }
 
-// The addresses of the n-th site, which look public and belong to nobody here.
-func wan4(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("5.%d.0.1/32", n)) }
-func wan6(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("2a05:%x::1/32", n)) }
-
 // public attaches a host to the WAN itself.
 func (w *world) public(name string, n int) (*site, error) {
 	ns, err := w.namespace(name)
