@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -92,6 +93,18 @@ func linkSecrets(link string) ([]needle, error) {
 		return nil, err
 	}
 	return slices.Concat(forms("meeting ID", body.Meeting), forms("invite secret", body.Secret), forms("door key", body.DoorKey)), nil
+}
+
+// addressNeedles are the forms of an IP address that can't be met by chance: as text, and, of IPv6, as bytes.
+func addressNeedles(whose string, a netip.Addr) []needle {
+	var out []needle
+	if text := a.String(); len(text) >= minNeedle {
+		out = append(out, needle{whose + "'s address (text)", []byte(text)})
+	}
+	if a.Is6() {
+		out = append(out, needle{whose + "'s address", a.AsSlice()})
+	}
+	return out
 }
 
 // finder looks for many needles at once.

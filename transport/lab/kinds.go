@@ -23,6 +23,9 @@ const (
 	kindProxy      kind = "HTTP proxy"      // nothing gets out but by CONNECT to port 443 through a proxy
 )
 
+// kindLAN leads nowhere: a courtroom's network. No pair needs it.
+const kindLAN kind = "LAN"
+
 // kinds is the order of the matrix.
 var kinds = []kind{
 	kindPublic, kindFullCone, kindRestricted, kindSymmetric, kindDouble, kindMapped, kindIPv6, kindNoUDP, kindOnly443, kindProxy,

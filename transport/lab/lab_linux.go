@@ -107,13 +107,14 @@ func (l *lab) lacks(flags []string) string {
 
 // experiment is a cell or scenario, ready to run.
 type experiment struct {
-	name  string
-	needs []string
-	short bool
-	alone bool // measures times that others running beside it would spoil
-	limit time.Duration
-	cell  *cell
-	run   func(ctx context.Context, r *result) error
+	name   string
+	needs  []string
+	short  bool
+	beside bool // takes long and little work: it begins at once, beside all others
+	alone  bool // measures times that others running beside it would spoil
+	limit  time.Duration
+	cell   *cell
+	run    func(ctx context.Context, r *result) error
 }
 
 const cellLimit = 90 * time.Second
@@ -128,6 +129,19 @@ func (l *lab) experiments() []experiment {
 		})
 	}
 	return append(all, l.scenarios()...)
+}
+
+// samples are needles of what the members play.
+func (l *lab) samples() ([]needle, error) {
+	var out []needle
+	for _, name := range l.speech {
+		file, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, mediaNeedles(file)...)
+	}
+	return out, nil
 }
 
 // wanted are those that the options ask for.
@@ -154,12 +168,17 @@ func (l *lab) runAll(ctx context.Context, all []experiment, jobs int, show func(
 		results[i] = r
 		show(r)
 	}
+	var beside sync.WaitGroup
 	for i, e := range all {
-		if e.alone {
-			continue
+		if e.beside {
+			beside.Go(func() { one(i) })
 		}
-		turn <- struct{}{}
-		running.Go(func() { one(i); <-turn })
+	}
+	for i, e := range all {
+		if !e.alone && !e.beside {
+			turn <- struct{}{}
+			running.Go(func() { one(i); <-turn })
+		}
 	}
 	running.Wait()
 	for i, e := range all {
@@ -167,6 +186,7 @@ func (l *lab) runAll(ctx context.Context, all []experiment, jobs int, show func(
 			one(i)
 		}
 	}
+	beside.Wait()
 	return results
 }
 

@@ -176,6 +176,9 @@ func (w *world) site(k kind, name string, n, hosts int) (*site, error) {
 // connect gives the router of a site its line, or that of the provider's NAT in front of it.
 func (w *world) connect(s *site, name string, n int) (err error) {
 	p := profile{delay: accessDelay}
+	if s.kind == kindLAN {
+		return nil
+	}
 	if s.kind == kindIPv6 {
 		s.port, err = w.uplink(s.router, p, wan6(n))
 		return err
@@ -249,7 +252,10 @@ func (w *world) inside(s *site, name string, n, i int) (*host, error) {
 	} else {
 		own := netip.MustParseAddr(fmt.Sprintf("192.168.1.%d", 10*n+i))
 		h.own, h.outside = []netip.Addr{own}, []netip.Addr{wan4(n).Addr()}
-		lines = []string{"link set eth0 addrgenmode none up", fmt.Sprintf("addr add %v/24 dev eth0", own), "route add default via 192.168.1.1"}
+		lines = []string{"link set eth0 addrgenmode none up", fmt.Sprintf("addr add %v/24 dev eth0", own)}
+		if s.kind != kindLAN {
+			lines = append(lines, "route add default via 192.168.1.1")
+		}
 	}
 	s.hosts = append(s.hosts, h)
 	return h, ns.ip(lines...)
