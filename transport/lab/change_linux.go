@@ -101,7 +101,7 @@ func (l *lab) roaming(ctx context.Context, r *result) error {
 	}
 	t.back(ctx, r, "the change from Ethernet to telephone", time.Now(), roamWithin)
 	pause(ctx, 2*time.Second)
-	if err := bob.ip("link set eth1 down", "link set wan up", "route add default dev wan", "addr replace "+wan6(3).Addr().String()+"/128 dev wan", "route add ::/0 dev wan"); err != nil {
+	if err := bob.ip("link set eth1 down", "link set wan up", "route add default dev wan", "addr replace "+wan6(3).Addr().String()+"/128 dev wan nodad", "route add ::/0 dev wan"); err != nil {
 		return err
 	}
 	t.back(ctx, r, "the change back", time.Now(), roamWithin)

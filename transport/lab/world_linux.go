@@ -102,7 +102,11 @@ func (w *world) uplink(ns *namespace, p profile, addrs ...netip.Prefix) (*port, 
 	var announced []netip.Prefix
 	families := map[bool]bool{}
 	for _, a := range addrs {
-		lines = append(lines, fmt.Sprintf("addr add %v/%d dev wan", a.Addr(), a.Addr().BitLen()))
+		dad := ""
+		if a.Addr().Is6() {
+			dad = " nodad"
+		}
+		lines = append(lines, fmt.Sprintf("addr add %v/%d dev wan%s", a.Addr(), a.Addr().BitLen(), dad))
 		families[a.Addr().Is4()] = true
 		announced = append(announced, a.Masked())
 	}
