@@ -34,6 +34,7 @@ func (m *Meeting) ownRecord() *addressRecord {
 		}
 	}
 	if m.own == nil || !slices.EqualFunc(m.own.Addresses, raw, bytes.Equal) {
+		m.ledger.record = m.ledger.record || len(raw) > 0
 		m.own = signRecord(m.self, uint64(time.Now().UnixMilli()), raw)
 	}
 	return m.own

@@ -139,6 +139,9 @@ func (m *Meeting) sendMessage(stream uint8, body []byte, to *crypto.IdentityKey)
 	} else if p := m.peers[m.roster.Member(*to).Bundle.MeetingKey]; p != nil && p.installed {
 		m.send(p, pairMessage{Resend: &resentMessage{Stream: stream, Signed: signed}})
 	}
+	if err == nil {
+		m.messageTo(stream, readers, to != nil)
+	}
 	if err == nil && len(readers) > 0 {
 		m.keep(o)
 	}

@@ -72,6 +72,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 			}
 		}
 		link.Doors = []crypto.Door{door}
+		m.ledger.invite(Invite{link})
 		return Invite{link}, link.Validate()
 	})
 }

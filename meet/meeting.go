@@ -65,6 +65,7 @@ type Meeting struct {
 	files      files
 	contacts   contacts
 	voices     listening
+	ledger     ledger // for Exposure
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }
@@ -87,6 +88,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	m.keys = distribution{keys: keys, readers: map[crypto.MeetingKey]bool{}, unacked: map[crypto.MeetingKey]bool{}}
 	m.chats = newChats()
 	m.files = newFiles()
+	m.ledger = newLedger(time.Now())
 	m.watch = watch{warned: map[warningKey]Member{}, heardAt: time.Now()}
 	m.plane = newPlane(m.id, self, keys, suiteOf(set), host, planeHooks{
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
@@ -135,6 +137,9 @@ func (m *Meeting) run() {
 }
 
 func (m *Meeting) shutDown() {
+	for _, p := range m.peers {
+		m.leaves(p)
+	}
 	m.plane.close()
 	_ = m.host.Close()
 	m.tasks.Wait()

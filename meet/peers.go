@@ -90,6 +90,7 @@ func (m *Meeting) addPeer(r *roster.Member) {
 		p.dialAt = time.Now().Add(2 * time.Second)
 	}
 	m.peers[key] = p
+	m.ledger.came(r)
 	m.host.Allow(peerKey(key))
 	m.dial(p, time.Now())
 }
@@ -97,6 +98,7 @@ func (m *Meeting) addPeer(r *roster.Member) {
 // dropPeer ends everything with an incarnation that is no longer on the roster. It is told why, by the operations
 // it may lack, and then cut off; nothing new is sent to it from this moment.
 func (m *Meeting) dropPeer(p *peer) {
+	m.leaves(p)
 	delete(m.peers, p.key)
 	delete(m.records, p.key)
 	m.forgetWarnings(p.key)

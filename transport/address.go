@@ -40,6 +40,13 @@ func (f *addressFilter) ownPrefixes() []netip.Prefix {
 	return f.own
 }
 
+// forget has the interface addresses looked up again.
+func (f *addressFilter) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until = time.Time{}
+}
+
 var (
 	carrierNAT   = netip.MustParsePrefix("100.64.0.0/10")
 	neverPrefix4 = []netip.Prefix{
@@ -162,6 +169,9 @@ func addressRank(ip netip.Addr) int {
 
 // addrPortOf reads the IP address and port of a multiaddr or net.Addr pair.
 func addrPortOf(a ma.Multiaddr) (netip.AddrPort, bool) {
+	if len(a) == 0 { // of which manet would panic
+		return netip.AddrPort{}, false
+	}
 	n, err := manet.ToNetAddr(a)
 	if err != nil {
 		return netip.AddrPort{}, false

@@ -65,14 +65,24 @@ type Config struct {
 	// Logger is nil for none. Keys are logged by their first 4 bytes, addresses never.
 	Logger *slog.Logger
 
-	// OnPacket receives every media packet, from the goroutine that reads that peer's
-	// link: return soon, and do not call Revoke or Close. payload is valid only during
-	// the call. Nil: packets are dropped.
+	// OnPacket receives every media packet, from a goroutine that reads that peer's
+	// link, one at a time for each peer: return soon, and do not call Revoke or Close. payload
+	// is valid only during the call. Nil: packets are dropped.
 	OnPacket func(from PeerKey, kind Kind, payload []byte)
 	// BandwidthEstimator makes the congestion controller of a media link, for instance
 	// gcc.NewSendSideBWE with an initial and a maximum bitrate, so that there is a cap
 	// from the first packet. Nil: no congestion control and no pacing.
 	BandwidthEstimator func(PeerKey) (cc.BandwidthEstimator, error)
+	// StreamDelay is how long ICE is given to find a path for media when a peer is new, before it goes by a stream over
+	// the connection there is. Only connections over UDP wait for it: others show that ICE has little hope. 0: 700 ms.
+	// Negative: media never goes by streams.
+	StreamDelay time.Duration
+	// DescribeVideo tells what can be seen of a video packet from outside. It is asked on streams alone, where packets
+	// must be dropped in the owner's stead, and must not keep what it is given. Nil: packets are dropped one by one.
+	DescribeVideo func(payload []byte) VideoFacts
+	// WantKeyFrame is called, from any goroutine, when something of a picture was dropped and there is room again for
+	// what a decoder can begin with: at most once a second for each peer. It must not wait.
+	WantKeyFrame func(stream uint8)
 	// Tap, if set, sees every byte string that reached this host, after decryption,
 	// whether accepted or not. For tests and simulations.
 	Tap func(at TapPoint, from PeerKey, data []byte)
@@ -88,6 +98,8 @@ type Config struct {
 	DoorTimeout time.Duration
 	// PairQueue is how many bytes wait for one peer at most. 0: 1 MiB. Also 1,024 messages.
 	PairQueue int
+	// Relays are reserved at, for circuits through them. See SetRelays.
+	Relays []Relay
 	// HeartbeatInterval is GossipSub's. 0: 250 ms.
 	HeartbeatInterval time.Duration
 
@@ -104,6 +116,9 @@ type unsafeSwitches struct {
 	anyFingerprint bool // any DTLS certificate
 	replayOffers   bool // old offers are answered
 	keepFiles      bool // file streams outlive their peer's membership
+	anyBridge      bool // circuits for anybody
+	keepStreams    bool // and so do media streams
+	anyDelay       bool // media streams queue without limits
 }
 
 // TapPoint is where Config.Tap saw something.
@@ -137,6 +152,7 @@ func (c Config) withDefaults() Config {
 	wait(&c.StrangerTimeout, 5*time.Second)
 	wait(&c.DoorTimeout, 30*time.Minute)
 	wait(&c.HeartbeatInterval, 250*time.Millisecond)
+	wait(&c.StreamDelay, 700*time.Millisecond)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -145,27 +161,30 @@ func (c Config) withDefaults() Config {
 
 // Host is one end of the transport. Its methods may be called from any goroutine.
 type Host struct {
-	config  Config
-	key     PeerKey
-	log     *slog.Logger
-	filter  *addressFilter
-	ctx     context.Context
-	cancel  context.CancelFunc
-	events  *events
-	mux     *mediaMux
-	gate    *gate
-	libp2p  *libp2pHost
-	room    *room
-	doors   chan *DoorStream
-	files   chan *FileStream
-	media   *mediaConfig
-	streams sync.WaitGroup // every goroutine of ours
+	config   Config
+	key      PeerKey
+	log      *slog.Logger
+	filter   *addressFilter
+	ctx      context.Context
+	cancel   context.CancelFunc
+	events   *events
+	mux      *mediaMux
+	gate     *gate
+	libp2p   *libp2pHost
+	room     *room
+	doors    chan *DoorStream
+	files    chan *FileStream
+	media    *mediaConfig
+	streams  sync.WaitGroup // every goroutine of ours
+	contacts contacts
+	routes   routeWatch
 
 	mu       sync.Mutex
 	closed   bool
 	doorOpen bool
 	doorRate *rateLimiter
 	peers    map[peer.ID]*peerState
+	relays   map[peer.ID]*relayClient
 }
 
 // peerState is what the host knows of one peer; guarded by Host.mu.
@@ -174,6 +193,7 @@ type peerState struct {
 	id      peer.ID
 	allowed bool
 	conns   int
+	direct  int // of conns, those that are no circuits
 	doors   int // open door streams, ours and theirs
 	pair    *pairSender
 	inbound *pairReceiver
@@ -181,6 +201,11 @@ type peerState struct {
 	link    *Link
 	expiry  *time.Timer    // closes a stranger's connections
 	sees    netip.AddrPort // where this peer says it sees our UDP socket
+
+	path     Path         // as reported
+	retiring bool         // circuits to it are about to close
+	relay    *relayClient // a relay of ours
+	hops     int          // dials and circuits of ours that go through it
 }
 
 // Listen opens the sockets and starts the host. It returns when the host can be
@@ -213,7 +238,9 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		files:    make(chan *FileStream, maxFileStreams),
 		doorRate: newRateLimiter(),
 		peers:    make(map[peer.ID]*peerState),
+		relays:   make(map[peer.ID]*relayClient),
 	}
+	h.routes.of, _ = config.Network.(router)
 	for _, a := range listen {
 		h.filter.loopback = h.filter.loopback || a.Addr().IsLoopback()
 	}
@@ -236,7 +263,11 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	}
 	h.spawn(h.events.run)
 	h.spawn(h.room.run)
-	if err := ctx.Err(); err != nil {
+	h.spawn(h.watchRoutes)
+	if err = h.SetRelays(config.Relays); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		_ = h.Close()
 		return nil, err
 	}
@@ -279,8 +310,10 @@ func (h *Host) Key() PeerKey { return h.key }
 func (h *Host) Events() <-chan Event { return h.events.out }
 
 // Addresses lists where this host can be reached: what to put into an invite. QUIC
-// first, then TCP; public addresses first.
-func (h *Host) Addresses() []ma.Multiaddr { return h.libp2p.addresses() }
+// first, then TCP; public addresses first; last those of circuits through relays it has reserved at.
+func (h *Host) Addresses() []ma.Multiaddr {
+	return append(h.libp2p.addresses(), h.relayAddresses()...)
+}
 
 // Observed returns where connected peers see this host's UDP socket, when that is none
 // of its own addresses: the outside of a NAT. One address per family, the one most
@@ -393,7 +426,7 @@ func (h *Host) peerLocked(id peer.ID) *peerState {
 
 // forgetLocked drops a peer nothing is known of any more. Host.mu is held.
 func (h *Host) forgetLocked(p *peerState) {
-	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil {
+	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil && p.relay == nil && p.hops == 0 {
 		if p.expiry != nil {
 			p.expiry.Stop()
 		}

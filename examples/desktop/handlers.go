@@ -127,10 +127,9 @@ func init() {
 			a.stats = r.On
 			return nil, nil
 		}),
-		"exposure": on(func(a *agent, _ context.Context, _ exposureAsk) (any, error) {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			return exposureShown{exposureOf(&a.state)}, nil
+		"exposure": on(func(a *agent, ctx context.Context, _ exposureAsk) (any, error) {
+			e, err := a.whoSees(ctx)
+			return exposureShown{e}, err
 		}),
 	} {
 		add(name, h)

@@ -385,7 +385,7 @@ type exposure struct {
 // exposureRow is one datum. The page has the sentences for the codes.
 type exposureRow struct {
 	// Datum: ip, device, browser, times, names, identity, membership, speaking, chat, private-chat, media, files,
-	// recording, attendance, words, contacts, link.
+	// recording, attendance, words, contacts, link, volume, counterpart.
 	Datum string `json:"datum"`
 	// Purpose: connect, show, deliver, authenticate, prove, none.
 	Purpose string `json:"purpose"`
@@ -400,11 +400,13 @@ type exposureRow struct {
 }
 
 type exposureParty struct {
-	// Party: self, members, host, carrier (who carries the link), access-provider, relay, dht, router, browser,
-	// same-user (programs of the same user on this machine), nobody-else.
+	// Party: self, members, host, carrier (who carries the link), access-provider, local-network, relay, dht, router,
+	// browser, same-user (programs of the same user on this machine), nobody-else.
 	Party string `json:"party"`
-	// How: clear, encrypted, address-only, sizes-and-times, possible (if it is turned on).
+	// How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is turned on).
 	How string `json:"how"`
+	// Why is meet.SeenCause, in a meeting.
+	Why string `json:"why,omitempty"`
 	// Names are those it concerns, for members and relays.
 	Names []string `json:"names,omitempty"`
 }

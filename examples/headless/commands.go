@@ -62,12 +62,13 @@ func (p *participant) command(line string) {
 		"cancel":  p.onTransfer((*meet.FileTransfer).Cancel),
 
 		"attendance": p.attendance,
+		"exposure":   p.exposure,
 		"mark":       p.mark,
 		"unmark":     p.unmark,
 		"contacts":   bare(p.showContacts),
 	}[name]
 	if !known {
-		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, pause, resume, cancel, members, words, stats, links, attendance, leave and end"))
+		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, pause, resume, cancel, members, words, stats, links, attendance, exposure, leave and end"))
 		return
 	}
 	p.do(name, argument, do)

@@ -382,7 +382,7 @@
 /**
  * @typedef {object} ExposureRow exposureRow is one datum. The page has the sentences for the codes.
  * @property {string} datum Datum: ip, device, browser, times, names, identity, membership, speaking, chat,
- *   private-chat, media, files, recording, attendance, words, contacts, link.
+ *   private-chat, media, files, recording, attendance, words, contacts, link, volume, counterpart.
  * @property {string} purpose Purpose: connect, show, deliver, authenticate, prove, none.
  * @property {ExposureParty[]} seen Seen says who could observe it.
  * @property {string[]} where Where: this-machine, members-machines, in-transit.
@@ -392,9 +392,11 @@
 
 /**
  * @typedef {object} ExposureParty
- * @property {string} party Party: self, members, host, carrier (who carries the link), access-provider, relay, dht,
- *   router, browser, same-user (programs of the same user on this machine), nobody-else.
- * @property {string} how How: clear, encrypted, address-only, sizes-and-times, possible (if it is turned on).
+ * @property {string} party Party: self, members, host, carrier (who carries the link), access-provider,
+ *   local-network, relay, dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
+ * @property {string} how How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is
+ *   turned on).
+ * @property {string} [why] Why is meet.SeenCause, in a meeting.
  * @property {string[]} [names] Names are those it concerns, for members and relays.
  */
 

@@ -144,7 +144,7 @@ const hostile = [
 export const exposure = {
   at: now,
   rows: [
-    { datum: "media", purpose: "deliver", seen: [{ party: "members", how: "clear", names: ["Hélène Marchand", "Jean-Baptiste Lefèvre"] }, { party: "access-provider", how: "sizes-and-times" }, { party: "nobody-else", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
+    { datum: "media", purpose: "deliver", seen: [{ party: "members", how: "clear", why: "told", names: ["Hélène Marchand", "Jean-Baptiste Lefèvre"] }, { party: "relay", how: "encrypted", why: "sealed" }, { party: "access-provider", how: "sizes-and-times", why: "sizes" }, { party: "nobody-else", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
     { datum: "chat", purpose: "deliver", seen: [{ party: "members", how: "clear" }, { party: "nobody-else", how: "clear" }], where: ["this-machine", "members-machines", "in-transit"], kept: "memory" },
     { datum: "ip", purpose: "connect", seen: [{ party: "members", how: "clear", names: ["Hélène Marchand"] }, { party: "access-provider", how: "clear" }, { party: "carrier", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
     { datum: "names", purpose: "show", seen: [{ party: "members", how: "clear" }], where: ["members-machines"], kept: "members" },
