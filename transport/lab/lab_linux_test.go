@@ -237,3 +237,46 @@ func TestIsolation(t *testing.T) {
 		t.Logf("named namespaces, of others: %v", names)
 	}
 }
+
+// TestDelay checks that the WAN adds what it says to a round trip, and nearly nothing of its own.
+func TestDelay(t *testing.T) {
+	needRoot(t)
+	w, err := newWorld(t.TempDir(), false, t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	var ends []*net.UDPConn
+	for i, k := range []kind{kindRestricted, kindPublic} {
+		s, err := w.site(k, string(k), i+1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := s.hosts[0].ns.udp(netip.AddrPortFrom(s.hosts[0].own[0], 9))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		ends = append(ends, conn)
+	}
+	const want = 4 * accessDelay
+	shortest := time.Hour
+	for range 20 {
+		began := time.Now()
+		from := netip.AddrPortFrom(wan4(2).Addr(), 9)
+		for i := range 2 { // there and back
+			if _, err := ends[i].WriteToUDPAddrPort([]byte{128, 0}, from); err != nil {
+				t.Fatal(err)
+			}
+			_ = ends[1-i].SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, from, err = ends[1-i].ReadFromUDPAddrPort(make([]byte, 8)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		shortest = min(shortest, time.Since(began))
+	}
+	t.Logf("a round trip of %v takes %v", want, shortest)
+	if shortest < want || shortest > want+want/4 {
+		t.Errorf("a round trip of %v takes %v", want, shortest)
+	}
+}
