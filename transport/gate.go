@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -86,6 +87,17 @@ func (h *Host) expireLocked(p *peerState) {
 
 // keptLocked tells whether there is a use for connections to a stranger. Host.mu is held.
 func (p *peerState) keptLocked() bool { return p.doors > 0 || p.relay != nil || p.hops > 0 }
+
+// connectionRates bounds how many connections one address may begin: handshakes cost. libp2p's own limit of 16 and then
+// one in five seconds shuts out the eighteenth member of an office that arrives together.
+func connectionRates() *rate.Limiter {
+	perSubnet := func(bits int) []rate.SubnetLimit {
+		return []rate.SubnetLimit{{PrefixLength: bits, Limit: rate.Limit{RPS: 16, Burst: 256}}}
+	}
+	return &rate.Limiter{SubnetRateLimiter: rate.SubnetLimiter{
+		IPv4SubnetLimits: perSubnet(32), IPv6SubnetLimits: perSubnet(64), GracePeriod: time.Minute,
+	}}
+}
 
 // rateLimiter is a token bucket per address and one for all.
 type rateLimiter struct {

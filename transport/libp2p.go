@@ -172,7 +172,7 @@ func newResources(c Config) (network.ResourceManager, error) {
 		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: int(conns)}}
 	}
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),
-		rcmgr.WithLimitPerSubnet(perSubnet(32), perSubnet(64)))
+		rcmgr.WithLimitPerSubnet(perSubnet(32), perSubnet(64)), rcmgr.WithConnRateLimiters(connectionRates()))
 }
 
 func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
