@@ -41,6 +41,7 @@ func newLab(ctx context.Context, verbose bool) (*lab, error) {
 		return nil, err
 	}
 	removeStale()
+	goAhead()
 	if l.dir, err = os.MkdirTemp("", dirPrefix+fmt.Sprint(os.Getpid())+"-"); err != nil {
 		return nil, err
 	}

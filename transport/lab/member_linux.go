@@ -78,7 +78,6 @@ type member struct {
 func (l *lab) start(h *host, name, mode string, args ...string) (*member, error) {
 	args = append([]string{mode, "--json", "--name", name}, args...)
 	m := &member{name: name, host: h, cmd: exec.Command(l.headless, args...), done: make(chan struct{}), more: make(chan struct{})}
-	// One thread each for Go code: many members share few processors, and a world must not starve its neighbours.
 	m.cmd.Env = append(m.cmd.Environ(), h.env...)
 	var err error
 	if m.stdin, err = m.cmd.StdinPipe(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -89,6 +90,19 @@ func (n *namespace) command(stdin, name string, args ...string) error {
 func (n *namespace) start(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return n.do(cmd.Start)
+}
+
+// ahead is the priority of everything that is measured: what else the machine does shouldn't tell in the figures.
+const ahead = -10
+
+// goAhead gives this process that priority, and all it starts.
+func goAhead() {
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, id, ahead) // figures are worse without, not wrong
+		}
+	}
 }
 
 // ip runs ip(8) commands.
