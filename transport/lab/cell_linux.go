@@ -200,6 +200,17 @@ func (m *meeting) paths(before [2]map[flowAt]counts, during time.Duration) [2]pa
 	return out
 }
 
+// logFlows shows what came to each, for who looks into a failure.
+func (m *meeting) logFlows(before [2]map[flowAt]counts, during time.Duration) {
+	for i, hearer := range []*member{m.bob, m.alice} {
+		for f, n := range hearer.host.capture.since(before[i]) {
+			if s := during.Seconds(); !f.out {
+				m.world.log("%s received %.0f packets/s, %.0f bytes/s: %v", hearer.name, float64(n.packets)/s, float64(n.bytes)/s, f.flow)
+			}
+		}
+	}
+}
+
 // addresses are all by which anybody may name a host.
 func (h *host) addresses() []netip.Addr {
 	return append(append([]netip.Addr(nil), h.own...), h.outside...)
@@ -230,6 +241,7 @@ func (m *meeting) measure(ctx context.Context, r *result) error {
 		}
 	}
 	paths := m.paths(before, time.Since(began))
+	m.logFlows(before, time.Since(began))
 	var err error
 	for i, hearer := range pair {
 		s, t := &r.Sides[i], stats[i]

@@ -40,37 +40,35 @@ func (r *result) note(format string, args ...any) {
 // measureFor is how long loss and path are measured.
 const measureFor = 2 * time.Second
 
-// mediaRate is how many packets a second are media: the files hold 50 a second.
-const mediaRate = 25
+// The files hold 50 packets a second, of 80 bytes. On a stream several may share a packet of TCP or QUIC, so a path
+// carries media if it carries bytes like media: what the members have to say beside is less.
+const (
+	mediaRate  = 25    // packets a second
+	mediaBytes = 3_000 // a second, with headers
+)
 
 // pathOf tells from what a host received in a while on which path media came to it from another. Nobody else in the
 // meeting sends any.
 func pathOf(flows map[flowAt]counts, during time.Duration, other, bridge, relay []netip.Addr) path {
-	var udp, tcp, member, relayed int
+	bytes := map[path]int{}
 	for f, n := range flows {
 		from := f.src.Addr()
 		switch {
 		case f.out:
 		case contains(other, from) && f.class == classTCP:
-			tcp += n.packets
+			bytes[pathTCP] += n.bytes
 		case contains(other, from):
-			udp += n.packets
+			bytes[pathUDP] += n.bytes
 		case contains(bridge, from):
-			member += n.packets
+			bytes[pathBridge] += n.bytes
 		case contains(relay, from):
-			relayed += n.packets
+			bytes[pathRelay] += n.bytes
 		}
 	}
-	enough := int(mediaRate * during.Seconds())
-	switch {
-	case udp >= enough:
-		return pathUDP
-	case tcp >= enough:
-		return pathTCP
-	case member >= enough:
-		return pathBridge
-	case relayed >= enough:
-		return pathRelay
+	for p := pathUDP; p < pathNone; p++ {
+		if float64(bytes[p]) >= mediaBytes*during.Seconds() {
+			return p
+		}
 	}
 	return pathNone
 }

@@ -276,7 +276,7 @@ func TestPathOf(t *testing.T) {
 	} {
 		flows := map[flowAt]counts{}
 		for f, n := range tt.flows {
-			flows[f] = counts{packets: n}
+			flows[f] = counts{bytes: 100 * n}
 		}
 		if got := pathOf(flows, 2*time.Second, other, bridge, relay); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
