@@ -37,6 +37,7 @@ func (l *lab) cell(ctx context.Context, c cell, r *result) error {
 			r.fail("%v", err)
 		}
 	}
+	m.logTimes()
 	if len(r.Failures) == 0 {
 		m.settle(ctx, r)
 		if err := m.measure(ctx, r); err != nil {
@@ -198,6 +199,24 @@ func (m *meeting) paths(before [2]map[flowAt]counts, during time.Duration) [2]pa
 		out[i] = pathOf(hearer.host.capture.since(before[i]), during, other.host.addresses(), m.carol.host.addresses(), relay)
 	}
 	return out
+}
+
+// logTimes shows what happened to each when, for who looks into a delay.
+func (m *meeting) logTimes() {
+	for i, x := range []*member{m.alice, m.bob} {
+		if m.alice == nil || m.bob == nil {
+			return
+		}
+		other := []*member{m.bob, m.alice}[i]
+		for what, wanted := range map[string]func(event) bool{
+			"is in": isEvent("ready"), "reaches " + other.name: reaches(other.name), "hears " + other.name: hears(other.name),
+			"knows of the track": func(e event) bool { return e.Event == "track_added" && e.Member == other.name },
+		} {
+			if e, ok := x.find(wanted); ok {
+				m.world.log("%s %s %v after Bob was started", x.name, what, e.Time.Sub(m.bobBegan).Round(time.Millisecond))
+			}
+		}
+	}
 }
 
 // logFlows shows what came to each, for who looks into a failure.
