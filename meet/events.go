@@ -26,8 +26,10 @@ type Member struct {
 	Self bool
 	// Away: not heard for 15 s (PRE-3). Still on the roster, but given no new key.
 	Away bool
-	// Connected: there is a direct path and a pair session.
+	// Connected: there is a path and a pair session.
 	Connected bool
+	// Path is the way by which what is said reaches them. Media has one of its own: see LinkStats.
+	Path Path
 	// Suspended: proven to have signed two histories; nothing is sealed to them (ROS-19).
 	Suspended bool
 	// Verified: words were compared with this identity, in this meeting or one before (CON-1).
@@ -198,6 +200,13 @@ type FileOffered struct{ Offer FileOffer }
 // may not send files. What was not received by then fails.
 type FileWithdrawn struct{ Offer FileOffer }
 
+// FileRefused says that somebody doesn't want a file that this member offers; each is reported once. They may still change
+// their mind.
+type FileRefused struct {
+	Offer FileOffer
+	By    Member
+}
+
 // FileState is what a transfer does at present.
 type FileState uint8
 
@@ -288,6 +297,7 @@ func (Warning) isEvent()          {}
 func (Ended) isEvent()            {}
 func (FileOffered) isEvent()      {}
 func (FileWithdrawn) isEvent()    {}
+func (FileRefused) isEvent()      {}
 func (FileProgress) isEvent()     {}
 func (FileDone) isEvent()         {}
 func (ContactChanged) isEvent()   {}

@@ -9,8 +9,8 @@ import (
 	"github.com/huisclos/huisclos/crypto"
 )
 
-// everything is a meeting in which all there is happened with everybody.
-func everything() exposureFacts {
+// allHappened is a meeting in which all there is happened with everybody.
+func allHappened() exposureFacts {
 	addr := []netip.Addr{netip.MustParseAddr("5.0.0.1")}
 	return exposureFacts{
 		now: time.Unix(2, 0), since: time.Unix(1, 0),
@@ -48,7 +48,7 @@ func find(t *testing.T, e Exposure, kind PartyKind, n int, d Datum) Observation 
 //
 // Checks: EXP-1.
 func TestExposureIsWhole(t *testing.T) {
-	e := exposureOf(everything())
+	e := exposureOf(allHappened())
 	kinds := map[PartyKind]int{}
 	for _, p := range e.Parties {
 		kinds[p.Party.Kind]++
@@ -82,7 +82,7 @@ func TestExposureIsWhole(t *testing.T) {
 //
 // Checks: EXP-2.
 func TestExposureOfOutsiders(t *testing.T) {
-	e := exposureOf(everything())
+	e := exposureOf(allHappened())
 	for _, p := range e.Parties {
 		if p.Party.Kind == PartyMember {
 			continue
@@ -117,7 +117,7 @@ func TestExposureOfOutsiders(t *testing.T) {
 //
 // Checks: EXP-3.
 func TestExposureOfMembers(t *testing.T) {
-	f := everything()
+	f := allHappened()
 	e := exposureOf(f)
 	for _, d := range AllDatums {
 		if got := find(t, e, PartyMember, 0, d); got.Seen != SeenClear {
@@ -143,7 +143,7 @@ func TestExposureOfNothing(t *testing.T) {
 	if e := exposureOf(exposureFacts{}); len(e.Parties) != 0 {
 		t.Errorf("parties: %+v", e.Parties)
 	}
-	f := everything()
+	f := allHappened()
 	f.said, f.saidPrivately, f.published, f.spoke, f.offered = false, false, false, false, false
 	f.members[0].chat, f.members[0].private, f.members[0].media, f.members[0].speech, f.members[0].files = false, false, false, false, false
 	e := exposureOf(f)

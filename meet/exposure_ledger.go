@@ -8,6 +8,7 @@ import (
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/roster"
 	"github.com/huisclos/huisclos/transport"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // ledger notes what decides who could observe what, as it happens: see Exposure. It belongs to the meeting's goroutine
@@ -136,4 +137,13 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		f.members = append(f.members, facts)
 	}
 	return f
+}
+
+// namesAddress tells whether an address record has an IP address of this member in it, and not those of bridges and
+// relays alone.
+func namesAddress(raws [][]byte) bool {
+	return slices.ContainsFunc(multiaddrs(raws), func(a ma.Multiaddr) bool {
+		_, err := a.ValueForProtocol(ma.P_CIRCUIT)
+		return err != nil
+	})
 }

@@ -64,8 +64,11 @@ type Meeting struct {
 	reason     error // why, when ending
 	files      files
 	contacts   contacts
+	replies    limiter // codes followed (RPL-3)
 	voices     listening
 	ledger     ledger // for Exposure
+	choosing   bool   // layers; a timer runs
+	bridges    bridges
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }
@@ -89,12 +92,18 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	m.chats = newChats()
 	m.files = newFiles()
 	m.ledger = newLedger(time.Now())
+	m.bridges.held = map[crypto.MeetingKey]*reservation{}
 	m.watch = watch{warned: map[warningKey]Member{}, heardAt: time.Now()}
 	m.plane = newPlane(m.id, self, keys, suiteOf(set), host, planeHooks{
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
 	}, time.Now)
 	m.plane.off.permissions = config.hooks.allPermitted
+	if config.NewLayerChooser != nil {
+		m.plane.newChooser = config.NewLayerChooser
+	}
 	in.open(m.plane.onPacket)
+	moved := func() { m.post(m.tellRecord) }
+	in.moved.Store(&moved)
 	return m, nil
 }
 
@@ -102,7 +111,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 func (m *Meeting) start(addresses [][]byte) {
 	m.host.SetDoorOpen(true)
 	m.follow()
-	m.addresses(addresses, time.Now())
+	m.addresses(addresses, nil, time.Now())
 	m.happened = nil // nobody reads yet: all of it is in the snapshot
 	m.events.set(m.snapshot())
 	m.started = true
@@ -344,6 +353,12 @@ func (m *Meeting) transported(e transport.Event) {
 		m.gossip(e)
 	case transport.MediaState:
 		m.mediaState(e)
+	case transport.PathChanged:
+		if p := m.peers[crypto.MeetingKey(e.Peer)]; p != nil {
+			m.pathChanged(p, time.Now())
+		}
+	case transport.RelayChanged:
+		m.tellRecord()
 	}
 }
 
@@ -354,6 +369,7 @@ func (m *Meeting) tick(now time.Time) {
 	for _, p := range m.peers {
 		m.tend(p, now)
 	}
+	m.bridgesTick(now)
 	m.beat(now)
 	m.observe(now)
 	m.observeRecordings(now)
@@ -363,4 +379,5 @@ func (m *Meeting) tick(now time.Time) {
 	m.doorTick(now)
 	m.askAtDoors(now)
 	m.listen(now)
+	m.startChoosing(now)
 }

@@ -47,6 +47,11 @@ func (f *addressFilter) forget() {
 	f.until = time.Time{}
 }
 
+// isOwn says whether ip is an interface's.
+func (f *addressFilter) isOwn(ip netip.Addr) bool {
+	return slices.ContainsFunc(f.ownPrefixes(), func(p netip.Prefix) bool { return p.Addr() == ip })
+}
+
 var (
 	carrierNAT   = netip.MustParsePrefix("100.64.0.0/10")
 	neverPrefix4 = []netip.Prefix{
@@ -135,6 +140,11 @@ func (f *addressFilter) dialable(a ma.Multiaddr) bool {
 		return len(a) == 2
 	}
 	return false
+}
+
+// dialableRelay is dialable for a relay, which may also be dialled by WebSocket.
+func (f *addressFilter) dialableRelay(a ma.Multiaddr) bool {
+	return f.dialable(a) || isWebSocket(a) && f.dialable(firstTwo(a))
 }
 
 // reachable lists the addresses others may find us at on the given socket address:

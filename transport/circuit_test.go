@@ -384,3 +384,29 @@ func TestRankDials(t *testing.T) {
 		}
 	}
 }
+
+// TestOneAddress: forty behind one address connect at once to one host, as an office does.
+//
+// Checks: TRA-5.
+func TestOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		keys := sortedKeys(41)
+		host := simNode(t, w, "host", keys[0], public)
+		var office []*node
+		for i, key := range keys[1:] {
+			n := simNode(t, w, fmt.Sprintf("desk %d", i), key, transporttest.HostOptions{NAT: transporttest.PortRestricted, LAN: "office"})
+			befriend(host, n)
+			office = append(office, n)
+		}
+		for _, n := range office {
+			n.connect(host)
+		}
+		time.Sleep(time.Second)
+		for _, n := range office {
+			if n.Path(host.Key()).Kind != transport.PathUDP || host.Path(n.Key()).Kind != transport.PathUDP {
+				t.Errorf("%s isn't connected", n.name)
+			}
+		}
+	})
+}

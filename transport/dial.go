@@ -95,10 +95,10 @@ func (l *libp2pHost) routes(id peer.ID, addrs []ma.Multiaddr) (r routes) {
 		i := slices.IndexFunc(r.hops, func(h hop) bool { return h.id == via })
 		switch {
 		case l.host.allowed(via):
-			if i < 0 && (len(at) == 0 || l.host.filter.dialable(at)) && len(r.hops) < maxHops && l.direct(via) {
+			if i < 0 && (len(at) == 0 || l.host.filter.dialableRelay(at)) && len(r.hops) < maxHops && l.direct(via) {
 				r.hops = append(r.hops, hop{id: via})
 			}
-		case !l.host.filter.dialable(at):
+		case !l.host.filter.dialableRelay(at):
 		case i < 0 && len(r.hops) < maxHops:
 			r.hops = append(r.hops, hop{via, []ma.Multiaddr{at}})
 		case i >= 0 && len(r.hops[i].addrs) < MaxAddresses && !slices.ContainsFunc(r.hops[i].addrs, at.Equal):

@@ -8,7 +8,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -24,10 +23,13 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 
 // InterceptAddrDial is the address filter once more, in case an address came in by a
 // way other than Connect.
-func (g *gate) InterceptAddrDial(_ peer.ID, addr ma.Multiaddr) bool {
+func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
 	if via, at, ok := circuitOf(addr); ok { // newHop dials the one in the middle, by this filter
 		member, relay := g.host.mayHop(via)
 		return len(at) == 0 && (member || relay)
+	}
+	if _, relay := g.host.mayHop(id); relay {
+		return g.host.filter.dialableRelay(addr)
 	}
 	return g.host.filter.dialable(addr)
 }
@@ -87,17 +89,6 @@ func (h *Host) expireLocked(p *peerState) {
 
 // keptLocked tells whether there is a use for connections to a stranger. Host.mu is held.
 func (p *peerState) keptLocked() bool { return p.doors > 0 || p.relay != nil || p.hops > 0 }
-
-// connectionRates bounds how many connections one address may begin: handshakes cost. libp2p's own limit of 16 and then
-// one in five seconds shuts out the eighteenth member of an office that arrives together.
-func connectionRates() *rate.Limiter {
-	perSubnet := func(bits int) []rate.SubnetLimit {
-		return []rate.SubnetLimit{{PrefixLength: bits, Limit: rate.Limit{RPS: 16, Burst: 256}}}
-	}
-	return &rate.Limiter{SubnetRateLimiter: rate.SubnetLimiter{
-		IPv4SubnetLimits: perSubnet(32), IPv6SubnetLimits: perSubnet(64), GracePeriod: time.Minute,
-	}}
-}
 
 // rateLimiter is a token bucket per address and one for all.
 type rateLimiter struct {

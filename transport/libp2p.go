@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +24,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
@@ -151,30 +152,6 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 	return l, l.listen(listen)
 }
 
-// newResources bounds what peers may make us hold. Members of one office share an
-// address, so the limits per subnet are the same as those in all.
-func newResources(c Config) (network.ResourceManager, error) {
-	conns := rcmgr.LimitVal(1024 + c.MaxStrangers)
-	circuits := rcmgr.ResourceLimits{Streams: 2 * maxCircuitsOfPeer, StreamsInbound: maxCircuitsOfPeer + 8,
-		StreamsOutbound: maxCircuitsOfPeer + 8, Memory: 32 << 20}
-	limits := rcmgr.PartialLimitConfig{
-		System: rcmgr.ResourceLimits{Conns: conns, ConnsInbound: conns, ConnsOutbound: conns, FD: conns,
-			Streams: 32768, StreamsInbound: 16384, StreamsOutbound: 16384, Memory: 1 << 30},
-		Transient: rcmgr.ResourceLimits{Conns: 256, ConnsInbound: 128, ConnsOutbound: 256, FD: 256,
-			Streams: 1024, StreamsInbound: 512, StreamsOutbound: 1024, Memory: 128 << 20},
-		PeerDefault: rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, ConnsOutbound: 8, Streams: 256, StreamsInbound: 160,
-			StreamsOutbound: 224, FD: 8, Memory: 64 << 20},
-		ProtocolPeer:        map[protocol.ID]rcmgr.ResourceLimits{protocolHop: circuits, protocolStop: circuits},
-		ProtocolPeerDefault: rcmgr.ResourceLimits{Streams: 64, StreamsInbound: 32, StreamsOutbound: 64, Memory: 32 << 20},
-		Conn:                rcmgr.ResourceLimits{Conns: 1, ConnsInbound: 1, ConnsOutbound: 1, FD: 1, Memory: 32 << 20},
-	}.Build(rcmgr.InfiniteLimits)
-	perSubnet := func(bits int) []rcmgr.ConnLimitPerSubnet {
-		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: int(conns)}}
-	}
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),
-		rcmgr.WithLimitPerSubnet(perSubnet(32), perSubnet(64)), rcmgr.WithConnRateLimiters(connectionRates()))
-}
-
 func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	var reset [32]byte
 	if _, err := rand.Read(reset[:]); err != nil {
@@ -232,7 +209,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	return l.swarm.AddTransport(t)
+	return errors.Join(l.swarm.AddTransport(t), l.swarm.AddTransport(newWebSocket(up, l.resources, l.host.config.Proxy)))
 }
 
 // PreferredSourceIPForDestination tells quicreuse which of our sockets to dial from:
@@ -280,16 +257,24 @@ func tcpMultiaddr(a netip.AddrPort) ma.Multiaddr {
 
 func (l *libp2pHost) addresses() []ma.Multiaddr {
 	var udp, tcp []ma.Multiaddr
+	for _, a := range l.host.mapped("udp") {
+		udp = append(udp, quicMultiaddr(a))
+	}
+	for _, a := range l.host.mapped("tcp") {
+		tcp = append(tcp, tcpMultiaddr(a))
+	}
 	for _, a := range l.swarm.ListenAddresses() {
 		bound, ok := addrPortOf(firstTwo(a))
 		if !ok {
 			continue // that of circuits
 		}
 		for _, ap := range l.host.filter.reachable(bound) {
-			if a[1].Code() == ma.P_UDP {
-				udp = append(udp, quicMultiaddr(ap))
-			} else {
-				tcp = append(tcp, tcpMultiaddr(ap))
+			// An IPv6 address that the router lets in is there already.
+			if m := quicMultiaddr(ap); a[1].Code() == ma.P_UDP && !slices.ContainsFunc(udp, m.Equal) {
+				udp = append(udp, m)
+			}
+			if m := tcpMultiaddr(ap); a[1].Code() == ma.P_TCP && !slices.ContainsFunc(tcp, m.Equal) {
+				tcp = append(tcp, m)
 			}
 		}
 	}

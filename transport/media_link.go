@@ -399,6 +399,14 @@ func (h *Host) Fanout(kind Kind, payload []byte, peers []PeerKey) (sent int) {
 	return sent
 }
 
+// TargetBitrate is LinkStats.TargetBitrate alone, which costs less.
+func (l *Link) TargetBitrate() int {
+	if s := l.active.Load(); s != nil && s.estimator != nil {
+		return s.estimator.GetTargetBitrate()
+	}
+	return 0
+}
+
 // Stats returns the link's counters and round-trip time.
 func (l *Link) Stats() LinkStats {
 	st := LinkStats{

@@ -75,6 +75,11 @@ func init() {
 		"end":          in(func(s *session, ctx context.Context, _ end) (any, error) { return nil, s.meeting.End(ctx) }),
 		"done":         on((*agent).done),
 		"quit": on(func(a *agent, _ context.Context, _ quit) (any, error) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if a.unsaved() {
+				return nil, fail(unsavedRecording)
+			}
 			time.AfterFunc(quitAfter, func() { a.end(errQuit) })
 			return nil, nil
 		}),

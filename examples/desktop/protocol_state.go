@@ -280,9 +280,11 @@ type file struct {
 	Size int64  `json:"size"`
 	Type string `json:"type"`         // MIME type, for an icon only
 	To   string `json:"to,omitempty"` // empty: everybody
-	Self bool   `json:"self"`
-	Time int64  `json:"time"`
-	Done int64  `json:"done"` // bytes
+	// Newcomers: of an own one, who comes later is offered it too.
+	Newcomers bool  `json:"newcomers,omitempty"`
+	Self      bool  `json:"self"`
+	Time      int64 `json:"time"`
+	Done      int64 `json:"done"` // bytes
 	// State: reading (own: the page uploads it), offered, refused, receiving, paused, waiting (the link is lost),
 	// complete (checked), withdrawn, failed.
 	State string   `json:"state"`
@@ -303,6 +305,7 @@ type recording struct {
 	// State: none, asking (also after it ran: somebody withdrew, or a newcomer hasn't consented, see Reason; nothing is
 	// recorded till they do), running, stopped (over).
 	State string `json:"state"`
+	ID    string `json:"id,omitempty"` // for recording-consent: the recording that the answer is about
 	By    string `json:"by,omitempty"` // member who records
 	Own   bool   `json:"own"`          // this member records
 	Since int64  `json:"since,omitempty"`
@@ -315,6 +318,7 @@ type recording struct {
 	// Save is the file, when there is one to save.
 	Save  string `json:"save,omitempty"` // for recording-save
 	Bytes int64  `json:"bytes,omitempty"`
+	Saved bool   `json:"saved,omitempty"` // the browser took all of it
 }
 
 type words struct {
@@ -331,7 +335,7 @@ type verification struct {
 }
 
 type warning struct {
-	// Kind: ghost, equivocation, isolation, unresolved, sending-stopped, lagged.
+	// Kind: ghost, equivocation, isolation, unresolved, sending-stopped, unconsented-recording, lagged.
 	Kind   string `json:"kind"`
 	Member string `json:"member,omitempty"`
 	Name   string `json:"name,omitempty"`
