@@ -17,6 +17,7 @@ type lab struct {
 	dir      string // removed at the end
 	root     string // of the repository
 	headless string
+	relay    string
 	usage    string   // of headless: what it can be told
 	speech   []string // files to play
 	verbose  bool
@@ -48,8 +49,8 @@ func newLab(ctx context.Context, verbose bool) (*lab, error) {
 	for _, name := range []string{"speech-1.ogg", "speech-2.ogg"} {
 		l.speech = append(l.speech, filepath.Join(l.root, "examples/internal/media", name))
 	}
-	l.headless = filepath.Join(l.dir, "headless")
-	build := exec.CommandContext(ctx, "go", "build", "-o", l.headless, "./examples/headless")
+	l.headless, l.relay = filepath.Join(l.dir, "headless"), filepath.Join(l.dir, "relay")
+	build := exec.CommandContext(ctx, "go", "build", "-o", l.dir, "./examples/headless", "./examples/relay")
 	build.Dir = l.root
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("go build: %w\n%s", err, out), l.close())

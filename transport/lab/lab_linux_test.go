@@ -280,3 +280,27 @@ func TestDelay(t *testing.T) {
 		t.Errorf("a round trip of %v takes %v", want, shortest)
 	}
 }
+
+// TestRelayStarts has the relay say what it hands out, the same after a restart.
+func TestRelayStarts(t *testing.T) {
+	needRoot(t)
+	l, err := newLab(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.close() }()
+	w, err := newWorld(l.dir, false, t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	r, err := l.startRelay(t.Context(), w, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.end()
+	uri := r.uri
+	if err := r.restart(t.Context()); err != nil || r.uri != uri {
+		t.Errorf("after the restart: %v, the same: %v", err, r.uri == uri)
+	}
+}
