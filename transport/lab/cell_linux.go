@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 )
@@ -120,7 +119,7 @@ func (l *lab) meeting(ctx context.Context, w *world, c cell, r *result) (*meetin
 		args := append(append([]string(nil), flags...), "--play", file, "--loop")
 		if extra := s.kind.flags(); extra != nil {
 			args = append(args, extra...)
-			m.routers = append(m.routers, s.inside)
+			m.routers = append(m.routers, s.inside) // or the proxy, which runs there
 		}
 		m.bobBegan = time.Now()
 		x, err := l.start(s.hosts[0], name, "join", append(args, m.invite)...)
@@ -326,13 +325,7 @@ func (m *meeting) audit() []string {
 	}
 	var out []string
 	for _, x := range m.members() {
-		own := allowed
-		for _, e := range x.host.env { // the proxy that the system told it to use
-			if _, address, ok := strings.Cut(e, "=http://"); ok {
-				own = append(own[:len(own):len(own)], netip.MustParseAddrPort(address).Addr())
-			}
-		}
-		out = append(out, destinations(x.name, x.host.capture.snapshot(), own)...)
+		out = append(out, destinations(x.name, x.host.capture.snapshot(), allowed)...)
 	}
 	for _, s := range m.world.wan.strayPackets() {
 		out = append(out, "packet to nowhere "+s.String())

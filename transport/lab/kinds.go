@@ -103,8 +103,11 @@ func (c cell) has(k kind) bool { return c.a == k || c.b == k }
 
 // flags are those that a member of a kind is started with, beside the common ones.
 func (k kind) flags() []string {
-	if k == kindMapped {
+	switch k {
+	case kindMapped:
 		return []string{"--router"}
+	case kindProxy:
+		return []string{"--proxy", "http://192.168.1.1:3128"}
 	}
 	return nil
 }
@@ -135,6 +138,9 @@ func (c cell) needs() []string {
 	var flags []string
 	if c.a.needsRelay() || c.b.needsRelay() {
 		flags = append(flags, "--relay")
+	}
+	if c.has(kindProxy) {
+		flags = append(flags, "--proxy")
 	}
 	if c.has(kindMapped) {
 		flags = append(flags, "--router")

@@ -29,6 +29,7 @@ type event struct {
 	Text    string    `json:"text"`
 	Reason  string    `json:"reason"`
 	Error   string    `json:"error"`
+	Code    string    `json:"code"`
 	After   float64   `json:"after_ms"`
 
 	Connected bool           `json:"connected"`
@@ -78,7 +79,6 @@ type member struct {
 func (l *lab) start(h *host, name, mode string, args ...string) (*member, error) {
 	args = append([]string{mode, "--json", "--name", name}, args...)
 	m := &member{name: name, host: h, cmd: exec.Command(l.headless, args...), done: make(chan struct{}), more: make(chan struct{})}
-	m.cmd.Env = append(m.cmd.Environ(), h.env...)
 	var err error
 	if m.stdin, err = m.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ func (l *lab) scenarios() []experiment {
 		{name: "hidden addresses", needs: []string{"--hide-address", "--relay"}, limit: time.Minute, run: l.hidden},
 		{name: "link of a home with a UPnP router", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindMapped)},
 		{name: "link of a home with an IPv6 firewall", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindIPv6)},
+		{name: "reply code: only the joiner can be reached", needs: []string{"--reply"}, limit: time.Minute, run: l.reply},
 		{name: "20 members behind one NAT", alone: true, limit: 2 * time.Minute, run: l.crowd},
 		{name: "address change", alone: true, limit: time.Minute, run: l.roaming},
 		{name: "relay restarted", needs: []string{"--relay"}, alone: true, limit: time.Minute, run: l.relayRestart},
@@ -279,6 +280,43 @@ func (l *lab) reachable(k kind) func(context.Context, *result) error {
 		c.audit(r)
 		return nil
 	}
+}
+
+// reply: somebody at home creates the meeting, where nobody gets in; the guest hands back a reply code, and is dialled.
+func (l *lab) reply(ctx context.Context, r *result) error {
+	c, err := l.newCall(false)
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	sites, err := c.sites(kindRestricted, kindPublic)
+	if err != nil {
+		return err
+	}
+	home, err := c.create(ctx, sites[0].hosts[0], "Home", c.play(0)...)
+	if err != nil {
+		return err
+	}
+	guest, err := c.start(sites[1].hosts[0], "Guest", "join", append(c.play(1), "--reply", c.invite)...)
+	if err != nil {
+		return err
+	}
+	code, err := guest.within(ctx, 2*joinTimeout, "reply code", isEvent("reply"))
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	home.tell("reply " + code.Code)
+	took, err := hear(ctx, began, [2]*member{guest, home}, [2]*member{home, guest})
+	if err != nil {
+		return err
+	}
+	r.note("media %v after the code was entered", took.Round(time.Millisecond))
+	if took > blockedWithin {
+		r.fail("media %v after the code was entered, the limit is %v", took.Round(time.Millisecond), blockedWithin)
+	}
+	c.audit(r)
+	return nil
 }
 
 // crowd: everybody but the creator sits behind one address.

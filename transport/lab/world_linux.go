@@ -31,8 +31,7 @@ type host struct {
 	capture *capture
 	own     []netip.Addr // of its interfaces
 	outside []netip.Addr // by which the world may see it: its own, or its router's
-	env     []string
-	port    *port // of its line
+	port    *port        // of its line
 }
 
 // site is a network of one kind with its hosts.
@@ -317,8 +316,5 @@ func (w *world) proxy(s *site) error {
 		return err
 	}
 	w.ends = append(w.ends, func() { cancel(); p.wait() })
-	for _, h := range s.hosts {
-		h.env = append(h.env, "HTTPS_PROXY=http://"+p.address.String(), "https_proxy=http://"+p.address.String())
-	}
 	return nil
 }
