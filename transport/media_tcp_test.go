@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -30,6 +31,7 @@ func thinLine(t *testing.T, to string, bytesPerSecond int) netip.AddrPort {
 			return
 		}
 		defer in.Close()
+		_ = in.(*net.TCPConn).SetReadBuffer(16 << 10)
 		out, err := net.Dial("tcp", to)
 		if err != nil {
 			return
@@ -57,6 +59,79 @@ func thinLine(t *testing.T, to string, bytesPerSecond int) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
+// thinPair is two members whom such a line connects, with UDP blocked.
+func thinPair(t *testing.T, bytesPerSecond int, u transport.Unsafe) (a, b *node) {
+	t.Helper()
+	keys := sortedKeys(2)
+	var n [2]*node
+	for i := range n {
+		os, err := transport.OSNetwork()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n[i] = newNode(t, string(rune('a'+i)), transport.Without(transport.Config{Key: keys[i], Network: deafNetwork{os},
+			Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}}, u))
+	}
+	a, b = n[0], n[1]
+	befriend(a, b)
+	var own string
+	for _, addr := range b.Addresses() {
+		if port, err := addr.ValueForProtocol(ma.P_TCP); err == nil {
+			own = "127.0.0.1:" + port
+		}
+	}
+	line := thinLine(t, own, bytesPerSecond)
+	if err := a.Connect(t.Context(), b.Key(), []ma.Multiaddr{ma.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", line.Port()))}); err != nil {
+		t.Fatal(err)
+	}
+	a.waitStream(b, 5*time.Second)
+	return a, b
+}
+
+// TestDismissJammed covers MST-5: whoever has stopped to read, so that everything underneath is full, is put out all the
+// same, and at once.
+func TestDismissJammed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds of real time")
+	}
+	a, b := thinPair(t, 30_000, transport.Unsafe{})
+	frame := make([]byte, transport.MaxFrame)
+	jammed := false
+	for range 60 { // each takes yamux's window of a stream, until the connection takes nothing more
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		f, err := a.OpenFile(ctx, b.Key())
+		cancel()
+		if jammed = err != nil; jammed {
+			break
+		}
+		for f.Send(frame, 30*time.Millisecond) == nil {
+		}
+	}
+	if !jammed {
+		t.Skip("this kernel's buffers can't be filled")
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { // media that waits, too
+		for link := a.Media(b.Key()); ; {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+				_ = link.WritePacket(transport.Video, frame[:transport.MaxPacket])
+			}
+		}
+	}()
+	time.Sleep(100 * time.Millisecond)
+	begun := time.Now()
+	a.Dismiss(b.Key(), [][]byte{[]byte("you are out")})
+	took := time.Since(begun)
+	t.Logf("Dismiss took %v", took)
+	if took > 2*time.Second {
+		t.Errorf("Dismiss took %v", took)
+	}
+}
+
 // TestMediaThinTCP covers MST-3 with the kernel's own buffers: they would take seconds of video, and voice would wait
 // behind it. Twin: it does.
 func TestMediaThinTCP(t *testing.T) {
@@ -66,30 +141,7 @@ func TestMediaThinTCP(t *testing.T) {
 	for name, bounded := range map[string]bool{"bounded": true, "twin": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			keys := sortedKeys(2)
-			var n [2]*node
-			for i := range n {
-				os, err := transport.OSNetwork()
-				if err != nil {
-					t.Fatal(err)
-				}
-				n[i] = newNode(t, string(rune('a'+i)), transport.Without(transport.Config{Key: keys[i], Network: deafNetwork{os},
-					Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}}, transport.Unsafe{AnyDelay: !bounded}))
-			}
-			a, b := n[0], n[1]
-			befriend(a, b)
-			var own netip.AddrPort
-			for _, addr := range b.Addresses() {
-				if port, err := addr.ValueForProtocol(ma.P_TCP); err == nil {
-					own = netip.MustParseAddrPort("127.0.0.1:" + port)
-				}
-			}
-			line := thinLine(t, own.String(), 60_000)
-			thin := ma.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", line.Port()))
-			if err := a.Connect(t.Context(), b.Key(), []ma.Multiaddr{thin}); err != nil {
-				t.Fatal(err)
-			}
-			a.waitStream(b, 5*time.Second)
+			a, b := thinPair(t, 60_000, transport.Unsafe{AnyDelay: !bounded})
 			sent := a.call(b, 1_500_000, 5*time.Second)
 			time.Sleep(500 * time.Millisecond)
 			voice, picture, st := b.heard(transport.Audio), b.heard(transport.Video), a.Media(b.Key()).Stats()
