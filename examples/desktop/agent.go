@@ -106,7 +106,7 @@ func (a *agent) wait() error {
 	err := a.port.Close()
 	close(a.over)
 	a.tasks.Wait()
-	a.save() // what was to be remembered last
+	a.saveDue() // what was to be remembered last
 	return errors.Join(err, a.bridge.Close(), a.spool.Close())
 }
 
