@@ -36,6 +36,7 @@ type options struct {
 	link     string
 	network  func(meet.Config) meet.Config // for tests: another network
 	factor   int                           // for tests: the store's scrypt work
+	wordless bool                          // for tests: words, which take half a second, are computed only when asked for
 }
 
 // agent is the state that the page shows, and everything that changes it. mu guards the state; whatever takes long is
