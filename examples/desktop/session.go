@@ -81,7 +81,9 @@ func (s *session) leave(why error) {
 // watch follows the meeting until it is over.
 func (s *session) watch() {
 	a := s.agent
-	a.tasks.Go(s.showWords)
+	if !a.options.wordless {
+		a.tasks.Go(s.showWords)
+	}
 	for e := range s.meeting.Events() {
 		s.event(e)
 	}

@@ -819,7 +819,7 @@
 
 /**
  * @typedef {object} Restore restore: → fileUpload; the URL takes a backup file, at most 64 MiB, which replaces the
- *   store, and is locked then. The upload's reply has {"error":{"code":…}} if it wasn't one (store-damaged,
+ *   store, and is open then. The upload's reply has {"error":{"code":…}} if it wasn't one (store-damaged,
  *   wrong-passphrase).
  * @property {string} passphrase of the backup
  */

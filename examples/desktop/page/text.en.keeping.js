@@ -80,7 +80,7 @@ export const keeping = {
   "restore.passphrase": "Passphrase of that copy",
   "restore.go": "Restore",
   "restore.no-file": "First choose the backup file.",
-  "restore.done": "Copy restored. Unlock it on the home screen.",
+  "restore.done": "Copy restored: identity, contacts and settings are those of the copy.",
   "passphrase.title": "Change the passphrase",
   "passphrase.old": "Current passphrase",
   "passphrase.go": "Change",

@@ -80,7 +80,7 @@ export const keeping = {
   "restore.passphrase": "Phrase secrète de cette copie",
   "restore.go": "Reprendre",
   "restore.no-file": "Choisissez d’abord le fichier de sauvegarde.",
-  "restore.done": "Copie reprise. Déverrouillez-la depuis l’accueil.",
+  "restore.done": "Copie reprise : l’identité, les contacts et les réglages sont ceux de la copie.",
   "passphrase.title": "Changer de phrase secrète",
   "passphrase.old": "Phrase actuelle",
   "passphrase.go": "Changer",
