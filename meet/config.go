@@ -28,6 +28,9 @@ type Config struct {
 	// costs about a third more processor time for each packet sent, so it is for who can act on it: a source whose bitrate
 	// can be set, such as an encoder.
 	EstimateBandwidth bool
+	// NewLayerChooser makes what chooses layers, for each member and each publication that has layers. Nil is the one of
+	// SPEC section 7.4.
+	NewLayerChooser func() LayerChooser
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network
 	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for
@@ -66,7 +69,7 @@ type hooks struct {
 	gossipOnly    bool // GOS-2: operations go by gossip alone
 	noResend      bool // MSG-3: what was missed is lost
 	allPermitted  bool // ROS-22: delivers whatever comes
-	noLimits      bool // SYN-3, REC-4, MUT-2: answers however often it is asked
+	noLimits      bool // SYN-3, REC-4, MUT-2, MSG-8: answers however often it is asked
 	anyTime       bool // VER-2: shows words whatever the others see
 	keepLobby     bool // DOR-9: a removal leaves who waits
 	keepPeers     bool // who is put out stays connected
@@ -77,10 +80,13 @@ type hooks struct {
 	anyAsker      bool // MUT-1: reports whoever asks to mute
 	recordAnyway  bool // REC-1: records without consent
 	anyConsent    bool // REC-2: takes a consent to any recording as one to this
+	anyRecording  bool // REC-6: answers whatever recording there is
 	trustRecorder bool // REC-3: believes whoever records
 	anyRecipient  bool // MSG-5: shows what is for somebody else
 	anyFileReader bool // FIL-2: takes announcements for others
 	anyReader     bool // FIL-3: sends a file to whoever asks
+	anyRefusal    bool // FIL-11: reports whoever refuses whatever
+	everyNewcomer bool // FIL-12: offers to who comes what was for those before
 	keepUploads   bool // FIL-7: goes on sending to who is out
 	noPacing      bool // FIL-9: sends as fast as it can
 	anyContent    bool // FIL-6: takes content whatever its hash

@@ -44,9 +44,8 @@ func With(c Config, names ...string) Config {
 		"noLimits": &h.noLimits, "anyTime": &h.anyTime, "keepLobby": &h.keepLobby, "keepPeers": &h.keepPeers,
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
-		"anyContent": &h.anyContent,
-		"byName":     &h.byName,
-		"noBridges":  &h.noBridges,
+		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
+		"byName": &h.byName, "noBridges": &h.noBridges,
 	}
 	for _, n := range names {
 		*all[n] = true

@@ -67,6 +67,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
 		door := crypto.Door{Key: m.self.Key(), Addresses: mixAddresses(m.host.Addresses())}
 		link.Doors = []crypto.Door{door}
+		m.ledger.invite(Invite{link})
 		return Invite{link}, link.Validate()
 	})
 }

@@ -65,6 +65,8 @@ type Meeting struct {
 	files      files
 	contacts   contacts
 	voices     listening
+	ledger     ledger // for Exposure
+	choosing   bool   // layers; a timer runs
 	bridges    bridges
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
@@ -88,12 +90,16 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	m.keys = distribution{keys: keys, readers: map[crypto.MeetingKey]bool{}, unacked: map[crypto.MeetingKey]bool{}}
 	m.chats = newChats()
 	m.files = newFiles()
+	m.ledger = newLedger(time.Now())
 	m.bridges.held = map[crypto.MeetingKey]*reservation{}
 	m.watch = watch{warned: map[warningKey]Member{}, heardAt: time.Now()}
 	m.plane = newPlane(m.id, self, keys, suiteOf(set), host, planeHooks{
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
 	}, time.Now)
 	m.plane.off.permissions = config.hooks.allPermitted
+	if config.NewLayerChooser != nil {
+		m.plane.newChooser = config.NewLayerChooser
+	}
 	in.open(m.plane.onPacket)
 	return m, nil
 }
@@ -137,6 +143,9 @@ func (m *Meeting) run() {
 }
 
 func (m *Meeting) shutDown() {
+	for _, p := range m.peers {
+		m.leaves(p)
+	}
 	m.plane.close()
 	_ = m.host.Close()
 	m.tasks.Wait()
@@ -367,4 +376,5 @@ func (m *Meeting) tick(now time.Time) {
 	m.doorTick(now)
 	m.askAtDoors(now)
 	m.listen(now)
+	m.startChoosing(now)
 }

@@ -66,7 +66,7 @@ type peer struct {
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, passes limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, passes limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
@@ -94,6 +94,7 @@ func (m *Meeting) addPeer(r *roster.Member) {
 		p.dialAt = time.Now().Add(2 * time.Second)
 	}
 	m.peers[key] = p
+	m.ledger.came(r)
 	p.apart(p.addedAt)
 	p.sought = !m.started
 	m.host.Allow(peerKey(key))
@@ -104,6 +105,7 @@ func (m *Meeting) addPeer(r *roster.Member) {
 // dropPeer ends everything with an incarnation that is no longer on the roster. It is told why, by the operations
 // it may lack, and then cut off; nothing new is sent to it from this moment.
 func (m *Meeting) dropPeer(p *peer) {
+	m.leaves(p)
 	delete(m.peers, p.key)
 	delete(m.records, p.key)
 	delete(m.bridges.held, p.key)
@@ -363,6 +365,7 @@ func (m *Meeting) greet(p *peer) {
 	if raw := m.presenceBeat(); raw != nil {
 		m.send(p, pairMessage{Heartbeat: raw})
 	}
+	m.refuseAgain(p)
 	m.files.wake(p.key)
 }
 

@@ -53,6 +53,7 @@ type pairMessage struct {
 	Contradiction *memberHeartbeat `cbor:"25,keyasint,omitempty"` // PRE-7
 	Mute          *muteRequest     `cbor:"22,keyasint,omitempty"`
 	FileAsk       *fileAsk         `cbor:"23,keyasint,omitempty"` // on a file stream alone
+	FileRefused   *crypto.FileID   `cbor:"24,keyasint,omitempty"` // FIL-11
 }
 
 // keyAck acknowledges a wrap (KEY-6).
@@ -77,6 +78,7 @@ type stateAnnounce struct {
 	Hand      uint64            `cbor:"4,keyasint,omitempty"` // raised since, Unix ms; 0 is down
 	Recording *recordingState   `cbor:"5,keyasint,omitempty"`
 	Consents  []consent         `cbor:"6,keyasint,omitempty"`
+	Refusals  []consent         `cbor:"7,keyasint,omitempty"` // REC-5
 }
 
 // recordingState is the recording that the author of an announcement makes, or asks to make (SPEC §9.4).
@@ -86,7 +88,7 @@ type recordingState struct {
 	Since   uint64      `cbor:"3,keyasint,omitempty"` // ran first, Unix ms; 0 if never
 }
 
-// consent is the author's to one recording of one member's (REC-2).
+// consent is the author's to one recording of one member's, or their refusal of it (REC-2, REC-5).
 type consent struct {
 	Recorder crypto.MeetingKey `cbor:"1,keyasint"`
 	ID       RecordingID       `cbor:"2,keyasint"`
@@ -101,6 +103,7 @@ type stream struct {
 	Channels  uint16 `cbor:"5,keyasint,omitempty"`
 	Format    string `cbor:"6,keyasint,omitempty"` // fmtp
 	Muted     bool   `cbor:"7,keyasint,omitempty"`
+	Layers    []byte `cbor:"8,keyasint,omitempty"` // of the same picture, the lowest first (LAY-1)
 }
 
 // keyFrameRequest asks the receiver of it for a key frame of its stream.

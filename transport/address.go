@@ -40,6 +40,13 @@ func (f *addressFilter) ownPrefixes() []netip.Prefix {
 	return f.own
 }
 
+// forget has the interface addresses looked up again.
+func (f *addressFilter) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until = time.Time{}
+}
+
 var (
 	carrierNAT   = netip.MustParsePrefix("100.64.0.0/10")
 	neverPrefix4 = []netip.Prefix{
@@ -128,6 +135,11 @@ func (f *addressFilter) dialable(a ma.Multiaddr) bool {
 		return len(a) == 2
 	}
 	return false
+}
+
+// dialableRelay is dialable for a relay, which may also be dialled by WebSocket.
+func (f *addressFilter) dialableRelay(a ma.Multiaddr) bool {
+	return f.dialable(a) || isWebSocket(a) && f.dialable(firstTwo(a))
 }
 
 // reachable lists the addresses others may find us at on the given socket address:

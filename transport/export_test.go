@@ -12,12 +12,12 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay bool
 }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge}
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge, u.KeepStreams, u.AnyDelay}
 	return c
 }
 
@@ -76,6 +76,9 @@ func ReplaceFingerprint(answer []byte) ([]byte, error) {
 	return s.encode()
 }
 
+// FollowRoutes looks at the routes now; slept as if the machine had been asleep.
+func (h *Host) FollowRoutes(slept bool) { h.followRoutes(slept) }
+
 // CircuitsTo counts the circuits to a peer.
 func (h *Host) CircuitsTo(key PeerKey) (n int) {
 	id, _ := idOfKey(key)
@@ -133,3 +136,9 @@ func (h *Host) RelayAddress() ma.Multiaddr {
 
 // DecodeRelayAnswer reads a relay's answer to a ticket.
 func DecodeRelayAnswer(b []byte) (netip.AddrPort, string, error) { return decodeRelayAnswer(b) }
+
+// OpenMedia opens a media stream as an attacker's client would, and returns it raw.
+func (h *Host) OpenMedia(key PeerKey) (network.Stream, error) {
+	id, _ := idOfKey(key)
+	return h.libp2p.NewStream(context.Background(), id, protocolMedia)
+}

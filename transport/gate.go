@@ -23,10 +23,13 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 
 // InterceptAddrDial is the address filter once more, in case an address came in by a
 // way other than Connect.
-func (g *gate) InterceptAddrDial(_ peer.ID, addr ma.Multiaddr) bool {
+func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
 	if via, at, ok := circuitOf(addr); ok { // newHop dials the one in the middle, by this filter
 		member, relay := g.host.mayHop(via)
 		return len(at) == 0 && (member || relay)
+	}
+	if _, relay := g.host.mayHop(id); relay {
+		return g.host.filter.dialableRelay(addr)
 	}
 	return g.host.filter.dialable(addr)
 }

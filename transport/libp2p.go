@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -135,6 +136,7 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 	l.handle(protocolDoor, h.handleDoor, l.members, l.strangers)
 	l.handle(protocolPair, h.handlePair, l.members)
 	l.handle(protocolFile, h.handleFile, l.members)
+	l.handle(protocolMedia, h.handleMedia, l.members)
 	l.notifiee = &network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected}
 	l.swarm.Notify(l.notifiee)
 	if l.greet, err = l.bus.Emitter(&event.EvtPeerIdentificationCompleted{}); err != nil {
@@ -206,7 +208,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	return l.swarm.AddTransport(t)
+	return errors.Join(l.swarm.AddTransport(t), l.swarm.AddTransport(newWebSocket(up, l.resources, l.host.config.Proxy)))
 }
 
 // PreferredSourceIPForDestination tells quicreuse which of our sockets to dial from:
@@ -440,7 +442,7 @@ func (l *libp2pHost) Mux() protocol.Switch { return l.members }
 // Connect refuses: dialling is Host.Connect's alone.
 func (l *libp2pHost) Connect(context.Context, peer.AddrInfo) error { return ErrNotAllowed }
 
-// SetStreamHandler registers a protocol for members; relays bring circuits, too (TRA-18).
+// SetStreamHandler registers a protocol for members; relays bring circuits, too (TRA-19).
 func (l *libp2pHost) SetStreamHandler(id protocol.ID, f network.StreamHandler) {
 	l.handle(id, f, l.members)
 	switch {

@@ -67,6 +67,8 @@ type World struct {
 	filter func(Datagram) bool
 	tap    func(Datagram)
 	next   int
+
+	downlinks map[netip.Addr]*uplink // by the host's address
 }
 
 // NewWorld starts a world. It must be called inside the synctest bubble, if there is one.
