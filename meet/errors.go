@@ -146,10 +146,17 @@ func (e *InviteExpiredError) Error() string { return crypto.ErrLinkExpired.Error
 func (e *InviteExpiredError) Unwrap() error { return crypto.ErrLinkExpired }
 
 // UnreachableError says that nobody answered at the addresses of a link.
-type UnreachableError struct{ Err error }
+type UnreachableError struct {
+	Err error
+	// Neither: the link leads into a private network, and this member is in one too, so a reply code wouldn't help.
+	Neither bool
+}
 
-// Error says what to check.
+// Error says what to check, or what there is to choose from.
 func (e *UnreachableError) Error() string {
+	if e.Neither {
+		return "neither you nor the person who sent this link can be reached from outside your own networks: use a relay of your own, or the public libp2p network, or open a port on one of the two routers and make a new link"
+	}
 	return "nobody answers at the addresses in this link: is the person who sent it in the meeting, and can you reach their network?"
 }
 

@@ -3,16 +3,22 @@ package meet
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport"
 )
 
 // Invite is a link to a meeting. Whoever has it may knock; it shows the inviter's addresses to whoever carries it.
 // Every removal kills all links made before it.
-type Invite struct{ link crypto.Link }
+type Invite struct {
+	link   crypto.Link
+	router Router           // of a link made here
+	routed []netip.AddrPort // which of the addresses are the router's
+}
 
 // InviteOptions says how a link is limited.
 type InviteOptions struct {
@@ -29,7 +35,7 @@ func ParseInvite(text string) (Invite, error) {
 	if err != nil {
 		return Invite{}, &InviteError{Err: err}
 	}
-	return Invite{link}, nil
+	return Invite{link: link}, nil
 }
 
 // String returns the link to send. It is a secret.
@@ -41,8 +47,14 @@ func (i Invite) Meeting() crypto.MeetingID { return i.link.Meeting }
 // Expiry returns when the link stops working, zero for never.
 func (i Invite) Expiry() time.Time { return i.link.Expiry }
 
-// Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing.
+// Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing. With Config.AskRouter the
+// first call waits up to 2 s for the router, or until ctx is done. The link leads to this member; and to other hosts who
+// can be reached from everywhere, if this one can't: Reaches tells.
 func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
+	var asked transport.Router
+	if m.config.AskRouter {
+		asked = askRouter(ctx, m.host)
+	}
 	return call(ctx, m, func() (Invite, error) {
 		secret := crypto.NewInvite()
 		body := roster.Invite{Key: secret.Secret.Key()}
@@ -65,10 +77,14 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 			m.shareInvites(p)
 		}
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
-		door := crypto.Door{Key: m.self.Key(), Addresses: mixAddresses(m.host.Addresses())}
-		link.Doors = []crypto.Door{door}
-		m.ledger.invite(Invite{link})
-		return Invite{link}, link.Validate()
+		link.Doors = m.doors()
+		for len(link.Doors) > 1 && link.Validate() != nil {
+			link.Doors = link.Doors[:len(link.Doors)-1] // too long
+		}
+		m.ledger.invite(Invite{link: link})
+		// A copy, since the end of the meeting overwrites its own secrets, and the link is the caller's.
+		own, err := crypto.ParseLink(link.String(), time.Time{})
+		return Invite{own, Router(asked.Outcome), routed(asked)}, err
 	})
 }
 

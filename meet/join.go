@@ -12,7 +12,8 @@ import (
 )
 
 // Join knocks at the doors of a link and waits until it is let in or turned away, or ctx is done. Somebody whose
-// identity is on the roster is let in at once, even with a dead link and while the meeting is locked.
+// identity is on the roster is let in at once, even with a dead link and while the meeting is locked. Where no door can be
+// reached it may wait to be dialled: see Config.OnReply.
 //
 // The errors are *DeniedError, *RemovedError, *UnreachableError, *ImpostorError, *InviteExpiredError, those of the
 // configuration, and ctx's.
@@ -34,7 +35,11 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 		return nil, err
 	}
 	g := &guest{config: config, self: self, link: invite.link, host: host}
-	if err := g.enter(ctx); err != nil {
+	err = g.enter(ctx)
+	if lost := new(UnreachableError); errors.As(err, &lost) {
+		err = g.awaitDial(ctx, lost)
+	}
+	if err != nil {
 		_ = host.Close()
 		self.Wipe()
 		return nil, err
@@ -96,21 +101,84 @@ func (g *guest) enter(ctx context.Context) error {
 	}
 }
 
+// doorStagger is the head start of a door over the next.
+const doorStagger = 500 * time.Millisecond
+
 func (g *guest) tryDoors(ctx context.Context) error {
 	last := &lostError{errors.New("the link names no door")}
-	for _, d := range g.link.Doors {
-		stream, err := g.host.OpenDoor(ctx, peerKey(d.Key), multiaddrs(d.Addresses))
+	for doors := g.link.Doors; len(doors) > 0; {
+		stream, key, rest, err := g.open(ctx, doors)
 		if err != nil {
-			last = &lostError{err}
-			continue
+			return &lostError{err}
 		}
-		err = g.through(ctx, stream, d.Key)
+		err = g.through(ctx, stream, key)
 		stream.Close()
 		if !errors.As(err, &last) {
 			return err
 		}
+		doors = rest
 	}
 	return last
+}
+
+// open returns the stream to the door that opens first; each has a head start over the next, which a failure ends. With
+// it come those that may still be tried. Somebody who asks as a member takes one after the other (DOR-10).
+func (g *guest) open(ctx context.Context, doors []crypto.Door) (*transport.DoorStream, crypto.MeetingKey, []crypto.Door, error) {
+	type attempt struct {
+		door   int
+		stream *transport.DoorStream
+		err    error
+	}
+	dialling, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan attempt, len(doors))
+	failed := make([]bool, len(doors))
+	begun, ended := 0, 0
+	begin := func() {
+		if begun == len(doors) {
+			return
+		}
+		i, d := begun, doors[begun]
+		begun++
+		go func() {
+			s, err := g.host.OpenDoor(dialling, peerKey(d.Key), multiaddrs(d.Addresses))
+			results <- attempt{i, s, err}
+		}()
+	}
+	begin()
+	var last error
+	for ended < begun {
+		var stagger <-chan time.Time
+		if begun < len(doors) && !g.member {
+			stagger = time.After(doorStagger)
+		}
+		select {
+		case <-stagger:
+			begin()
+			continue
+		case r := <-results:
+			ended++
+			if r.err != nil {
+				last, failed[r.door] = r.err, true
+				begin()
+				continue
+			}
+			cancel()
+			for ; ended < begun; ended++ {
+				if late := <-results; late.stream != nil {
+					late.stream.Close()
+				}
+			}
+			var rest []crypto.Door
+			for i, d := range doors {
+				if i != r.door && !failed[i] {
+					rest = append(rest, d)
+				}
+			}
+			return r.stream, doors[r.door].Key, rest, nil
+		}
+	}
+	return nil, crypto.MeetingKey{}, nil, last
 }
 
 // over returns why ctx is done, or nil. A read that heeds ctx's deadline may fail just before ctx does.
@@ -132,10 +200,12 @@ func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder 
 	if err != nil {
 		return err
 	}
-	if err := d.Send(ctx, frame); err != nil {
+	shaking, cancel := context.WithTimeout(ctx, doorHandshake)
+	defer cancel()
+	if err := d.Send(shaking, frame); err != nil {
 		return &lostError{err}
 	}
-	second, err := d.Receive(ctx)
+	second, err := d.Receive(shaking)
 	if err != nil {
 		return &lostError{err}
 	}

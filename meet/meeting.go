@@ -64,6 +64,7 @@ type Meeting struct {
 	reason     error // why, when ending
 	files      files
 	contacts   contacts
+	replies    limiter // codes followed (RPL-3)
 	voices     listening
 	ledger     ledger // for Exposure
 	choosing   bool   // layers; a timer runs
@@ -101,6 +102,8 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		m.plane.newChooser = config.NewLayerChooser
 	}
 	in.open(m.plane.onPacket)
+	moved := func() { m.post(m.tellRecord) }
+	in.moved.Store(&moved)
 	return m, nil
 }
 

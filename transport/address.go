@@ -47,6 +47,11 @@ func (f *addressFilter) forget() {
 	f.until = time.Time{}
 }
 
+// isOwn says whether ip is an interface's.
+func (f *addressFilter) isOwn(ip netip.Addr) bool {
+	return slices.ContainsFunc(f.ownPrefixes(), func(p netip.Prefix) bool { return p.Addr() == ip })
+}
+
 var (
 	carrierNAT   = netip.MustParsePrefix("100.64.0.0/10")
 	neverPrefix4 = []netip.Prefix{

@@ -17,7 +17,7 @@ const (
 	protocolStop = proto.ProtoIDv2Stop
 )
 
-// What a member bridges for others (TRA-19).
+// What a member bridges for others (TRA-18).
 const (
 	maxReservations   = 256
 	maxCircuitsOfPeer = 64
@@ -26,7 +26,7 @@ const (
 )
 
 // newBridge serves circuits to members, to and from members. Its streams are in the members' table alone, and end
-// with the connections of whoever is revoked (TRA-19).
+// with the connections of whoever is revoked (TRA-18).
 func newBridge(l *libp2pHost) (*relay.Relay, error) {
 	return relay.New(l, relay.WithACL(bridgeACL{l.host}), relay.WithResources(relay.Resources{
 		// Without a limit on bytes and time: with one, libp2p runs nothing over a circuit but what asks for it.
@@ -37,7 +37,7 @@ func newBridge(l *libp2pHost) (*relay.Relay, error) {
 	}))
 }
 
-// bridgeACL lets members alone reserve and connect, and connect to members alone (TRA-19).
+// bridgeACL lets members alone reserve and connect, and connect to members alone (TRA-18).
 type bridgeACL struct{ host *Host }
 
 // AllowReserve is asked for each reservation.

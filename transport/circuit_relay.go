@@ -204,7 +204,7 @@ func (h *Host) isRelay(id peer.ID) bool {
 	return p != nil && p.relay != nil
 }
 
-// run keeps the reservation until the relay is dropped (TRA-20).
+// run keeps the reservation until the relay is dropped (TRA-19).
 func (c *relayClient) run() {
 	pause := relayPauseMin
 	for c.ctx.Err() == nil {

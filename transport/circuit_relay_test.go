@@ -52,7 +52,7 @@ func (n *node) waitReserved(reserved bool, limit time.Duration) {
 // TestRelayed: two who know of each other but a relay's address connect through it, and directly where their NATs let
 // them; the relay restarted, both are back.
 //
-// Checks: TRA-20, TRA-21.
+// Checks: TRA-19, TRA-20.
 func TestRelayed(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -122,7 +122,7 @@ func relayed(t *testing.T, o transporttest.HostOptions, kind transport.PathKind)
 
 // TestRelayReservationLasts: it is prolonged before it ends.
 //
-// Checks: TRA-20.
+// Checks: TRA-19.
 func TestRelayReservationLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})

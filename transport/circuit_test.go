@@ -58,7 +58,7 @@ func (n *node) circuitTo(peer, bridge *node) error {
 
 // TestCircuit: two behind symmetric NATs talk through a member, by every kind of stream, and it alone is in the middle.
 //
-// Checks: TRA-19.
+// Checks: TRA-18.
 func TestCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
@@ -112,7 +112,7 @@ func TestCircuit(t *testing.T) {
 
 // TestPunched: two behind port-restricted NATs begin through a member and go on directly, and lose no message by that.
 //
-// Checks: TRA-21.
+// Checks: TRA-20.
 func TestPunched(t *testing.T) {
 	for name, direct := range map[string]bool{"a offers": true, "by the other": false} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func checkOrder(t *testing.T, n *node, sent int) {
 
 // TestRevokedCircuit: whoever is put out is cut off, whether it is an end of a circuit or in the middle.
 //
-// Checks: TRA-19.
+// Checks: TRA-18.
 func TestRevokedCircuit(t *testing.T) {
 	for name, revoke := range map[string]func(a, b, bridge *node){
 		"the bridge revokes the dialler":    func(a, _, bridge *node) { bridge.Revoke(a.Key()) },
@@ -238,7 +238,7 @@ func TestRevokedCircuit(t *testing.T) {
 // TestBridgeForMembers: a bridge neither takes reservations of strangers or the removed nor connects them, nor anybody to
 // them. The twin, without the list, does all of it.
 //
-// Checks: TRA-19.
+// Checks: TRA-18.
 func TestBridgeForMembers(t *testing.T) {
 	for name, protected := range map[string]bool{"protected": true, "twin": false} {
 		t.Run(name, func(t *testing.T) {

@@ -142,3 +142,12 @@ func (h *Host) OpenMedia(key PeerKey) (network.Stream, error) {
 	id, _ := idOfKey(key)
 	return h.libp2p.NewStream(context.Background(), id, protocolMedia)
 }
+
+// Candidates are those of an offer.
+func Candidates(offer []byte) (all []netip.AddrPort) {
+	_, candidates, _ := decodeSignal(offer, signalOffer)
+	for _, c := range candidates {
+		all = append(all, c.addr)
+	}
+	return all
+}

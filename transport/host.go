@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/huisclos/huisclos/transport/portmap"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/pion/interceptor/pkg/cc"
@@ -65,6 +66,12 @@ type Config struct {
 	// Logger is nil for none. Keys are logged by their first 4 bytes, addresses never.
 	Logger *slog.Logger
 
+	// MapPorts has the user's own router asked to let peers in, from the start (package portmap). Listen doesn't wait for
+	// that; Host.Mapped does. Default: the router isn't asked, unless by Host.MapPorts.
+	MapPorts bool
+	// OnAddresses is called when Addresses may have changed because of the router, from a goroutine of its own, which
+	// must not wait. Nil: nobody is told.
+	OnAddresses func()
 	// OnPacket receives every media packet, from a goroutine that reads that peer's
 	// link, one at a time for each peer: return soon, and do not call Revoke or Close. payload
 	// is valid only during the call. Nil: packets are dropped.
@@ -182,12 +189,14 @@ type Host struct {
 	contacts contacts
 	routes   routeWatch
 
-	mu       sync.Mutex
-	closed   bool
-	doorOpen bool
-	doorRate *rateLimiter
-	peers    map[peer.ID]*peerState
-	relays   map[peer.ID]*relayClient
+	mu        sync.Mutex
+	closed    bool
+	doorOpen  bool
+	doorRate  *rateLimiter
+	mapper    *portmap.Mapper // nil: the router wasn't asked
+	strangers chan PeerKey    // nil: nobody waits for any
+	peers     map[peer.ID]*peerState
+	relays    map[peer.ID]*relayClient
 }
 
 // peerState is what the host knows of one peer; guarded by Host.mu.
@@ -267,6 +276,9 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	h.spawn(h.events.run)
 	h.spawn(h.room.run)
 	h.spawn(h.watchRoutes)
+	if config.MapPorts {
+		h.MapPorts()
+	}
 	if err = h.SetRelays(config.Relays); err == nil {
 		err = ctx.Err()
 	}
@@ -313,7 +325,8 @@ func (h *Host) Key() PeerKey { return h.key }
 func (h *Host) Events() <-chan Event { return h.events.out }
 
 // Addresses lists where this host can be reached: what to put into an invite. QUIC
-// first, then TCP; public addresses first; last those of circuits through relays it has reserved at.
+// first, then TCP; of each, what the router lets in first, then public addresses; last those of circuits through relays
+// it has reserved at.
 func (h *Host) Addresses() []ma.Multiaddr {
 	return append(h.libp2p.addresses(), h.relayAddresses()...)
 }
@@ -345,10 +358,8 @@ func (h *Host) noteObserved(from peer.ID, addr netip.AddrPort) {
 	if !addr.IsValid() || !h.filter.allow(addr.Addr()) || addr.Addr().IsLoopback() {
 		return
 	}
-	for _, p := range h.filter.ownPrefixes() {
-		if p.Addr() == addr.Addr() {
-			return // a host address already
-		}
+	if h.filter.isOwn(addr.Addr()) {
+		return // a host address already
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -405,12 +416,21 @@ func (h *Host) Close() error {
 			p.pair.cancel()
 		}
 	}
+	mapper := h.mapper
 	h.mu.Unlock()
 	for _, l := range links {
 		l.close(ErrClosed) // says goodbye, so before the sockets go
 	}
 	h.cancel()
+	unmapped := make(chan struct{})
+	go func() { // may take a second
+		defer close(unmapped)
+		if mapper != nil {
+			mapper.Close()
+		}
+	}()
 	err := h.libp2p.close()
+	<-unmapped
 	_ = h.mux.Close()
 	h.streams.Wait()
 	return err

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -256,16 +257,24 @@ func tcpMultiaddr(a netip.AddrPort) ma.Multiaddr {
 
 func (l *libp2pHost) addresses() []ma.Multiaddr {
 	var udp, tcp []ma.Multiaddr
+	for _, a := range l.host.mapped("udp") {
+		udp = append(udp, quicMultiaddr(a))
+	}
+	for _, a := range l.host.mapped("tcp") {
+		tcp = append(tcp, tcpMultiaddr(a))
+	}
 	for _, a := range l.swarm.ListenAddresses() {
 		bound, ok := addrPortOf(firstTwo(a))
 		if !ok {
 			continue // that of circuits
 		}
 		for _, ap := range l.host.filter.reachable(bound) {
-			if a[1].Code() == ma.P_UDP {
-				udp = append(udp, quicMultiaddr(ap))
-			} else {
-				tcp = append(tcp, tcpMultiaddr(ap))
+			// An IPv6 address that the router lets in is there already.
+			if m := quicMultiaddr(ap); a[1].Code() == ma.P_UDP && !slices.ContainsFunc(udp, m.Equal) {
+				udp = append(udp, m)
+			}
+			if m := tcpMultiaddr(ap); a[1].Code() == ma.P_TCP && !slices.ContainsFunc(tcp, m.Equal) {
+				tcp = append(tcp, m)
 			}
 		}
 	}
@@ -442,7 +451,7 @@ func (l *libp2pHost) Mux() protocol.Switch { return l.members }
 // Connect refuses: dialling is Host.Connect's alone.
 func (l *libp2pHost) Connect(context.Context, peer.AddrInfo) error { return ErrNotAllowed }
 
-// SetStreamHandler registers a protocol for members; relays bring circuits, too (TRA-19).
+// SetStreamHandler registers a protocol for members; relays bring circuits, too (TRA-18).
 func (l *libp2pHost) SetStreamHandler(id protocol.ID, f network.StreamHandler) {
 	l.handle(id, f, l.members)
 	switch {

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -213,11 +214,16 @@ func (s *session) iceState(state ice.ConnectionState) {
 }
 
 // signal is what the other side must know of us. Candidates: where our sockets can be
-// reached, and where others have seen them.
+// reached, and where others have seen them or the router lets in.
 func (s *session) signal(kind uint64) *mediaSignal {
 	m := &mediaSignal{Kind: kind, Generation: uint64(s.generation), Fragment: s.fragment,
 		Password: s.password, Fingerprint: s.host.media.fingerprint[:]}
 	observed := s.host.Observed()
+	for _, a := range s.host.mapped("udp") {
+		if !slices.Contains(observed, a) && !s.host.filter.isOwn(a.Addr()) && len(observed) < MaxAddresses/2 {
+			observed = append(observed, a)
+		}
+	}
 	for _, bound := range s.host.mux.bound() {
 		for _, a := range s.host.filter.reachable(bound) {
 			if len(m.Candidates) < MaxAddresses-len(observed) {

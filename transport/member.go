@@ -151,6 +151,9 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 		h.startPairLocked(p)
 	case !p.allowed:
 		h.expireLocked(p)
+		if c.Stat().Direction == network.DirInbound {
+			h.strangerLocked(p.key)
+		}
 	case p.conns == 1:
 		h.startPairLocked(p)
 		h.events.post(PeerConnected{p.key})

@@ -120,7 +120,7 @@ func (r *routeWatch) readdressed(own []netip.Prefix) bool {
 	return !first && !same
 }
 
-// watchRoutes looks at the routes until the host closes (TRA-18).
+// watchRoutes looks at the routes until the host closes (TRA-22).
 func (h *Host) watchRoutes() {
 	if h.routes.of == nil {
 		return

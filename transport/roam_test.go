@@ -32,7 +32,7 @@ func (r *roamer) move(to string) {
 // TestRoute: when packets to a peer leave by another route, or the machine has slept, the connection and the link over the
 // old one end at once and their owner is told; as long as there is no route at all, or the same, nothing happens.
 //
-// Checks: TRA-18.
+// Checks: TRA-22.
 func TestRoute(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*node, *roamer)
