@@ -94,6 +94,7 @@ type hooks struct {
 	anyContent      bool // FIL-6: takes content whatever its hash
 	anyReply        bool // RPL-1: follows codes for dead links
 	anyReplyAddress bool // RPL-2: dials whatever a code names
+	anyDialler      bool // RPL-4: whoever dials ends the wait
 	byName          bool // CON-1, CON-2: a name says who somebody is
 }
 

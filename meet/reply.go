@@ -170,7 +170,7 @@ func (g *guest) knockOn(ctx context.Context, key crypto.MeetingKey) error {
 	defer stream.Close()
 	err = g.through(ctx, stream, key)
 	var impostor *ImpostorError
-	if errors.As(err, &impostor) && errors.Is(err, crypto.ErrDoorRefused) {
+	if errors.As(err, &impostor) && errors.Is(err, crypto.ErrDoorRefused) && !g.config.hooks.anyDialler {
 		return &lostError{err}
 	}
 	return err
