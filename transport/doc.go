@@ -25,7 +25,7 @@
 //
 // What it never does: it reads nothing of what it carries, keeps nothing on disk, asks
 // no third party (no STUN or TURN server, no DNS, no bootstrap node, no relay), sends to
-// no address that no member named, and logs no address. It does not decide when to
+// no address that no member named but, where it may (MapPorts), the default gateway, and logs no address. It does not decide when to
 // connect, to whom, or who is a member.
 //
 // # Paths
