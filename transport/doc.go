@@ -25,8 +25,9 @@
 //
 // What it never does: it reads nothing of what it carries, keeps nothing on disk, asks
 // no third party (no STUN or TURN server, no DNS, no bootstrap node, no relay but those
-// in Config.Relays), sends to no address that neither the user nor a member named, and
-// logs no address. It does not decide when to connect, to whom, or who is a member.
+// in Config.Relays), sends to no address that neither the user nor a member named but,
+// where it may (MapPorts), the default gateway, and logs no address. It does not decide
+// when to connect, to whom, or who is a member.
 //
 // # Paths
 //

@@ -189,7 +189,7 @@ type invitationText struct {
 type reach struct {
 	Scope     string         `json:"scope"` // machine, network, everywhere, unknown
 	Addresses []reachAddress `json:"addresses"`
-	// Router: what asking the router came to: not-asked, mapped, refused, none.
+	// Router: what asking the router came to: not-asked, mapped, double-nat, refused, none.
 	Router string `json:"router"`
 }
 

@@ -189,7 +189,7 @@
  * @typedef {object} Reach reach says from where a link can be reached, and what it reveals to whoever carries it.
  * @property {string} scope machine, network, everywhere, unknown
  * @property {ReachAddress[]} addresses
- * @property {string} router Router: what asking the router came to: not-asked, mapped, refused, none.
+ * @property {string} router Router: what asking the router came to: not-asked, mapped, double-nat, refused, none.
  */
 
 /**
