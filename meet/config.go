@@ -28,6 +28,10 @@ type Config struct {
 	// costs about a third more processor time for each packet sent, so it is for who can act on it: a source whose bitrate
 	// can be set, such as an encoder.
 	EstimateBandwidth bool
+	// LANOnly keeps every packet on the own local network: none is sent to another address, and none is taken from one. It
+	// works without a route to anywhere, as in a courtroom. Links name addresses of the local network only; tunnels (VPN)
+	// aren't part of it (SPEC MOD-2).
+	LANOnly bool
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network
 	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for

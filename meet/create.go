@@ -68,7 +68,7 @@ func (i *inbox) packet(from transport.PeerKey, kind transport.Kind, payload []by
 func listen(ctx context.Context, config Config, self *crypto.Incarnation, id crypto.MeetingID, in *inbox) (*transport.Host, error) {
 	c := transport.Config{
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
-		Logger: config.Logger, OnPacket: in.packet, Tap: config.Tap,
+		Logger: config.Logger, OnPacket: in.packet, Tap: config.Tap, LANOnly: config.LANOnly,
 	}
 	if config.EstimateBandwidth {
 		c.BandwidthEstimator = estimateBandwidth

@@ -58,6 +58,10 @@ var (
 	ErrFileName = errors.New("a file's name is 1 to 255 bytes of UTF-8")
 	// ErrFileBusy: this file is being received, or MaxFileOffers files are offered: withdraw some.
 	ErrFileBusy = errors.New("this file is being received, or too many are offered")
+	// ErrNoLAN: Config.LANOnly is set, and this computer has no address on a local network that a link could name.
+	ErrNoLAN = errors.New("this computer is on no local network: connect it to one, or allow more than the local network")
+	// ErrOutsideLAN: Config.LANOnly is set, and nobody of the link has an address on this computer's local networks.
+	ErrOutsideLAN = errors.New("this link leads outside your local network, and only that is allowed: join the network of the person who sent it, or allow more than the local network")
 	// ErrIsolated: a host hasn't shown for 100 s that it hears us, so nothing is sent (PRE-5).
 	ErrIsolated = errors.New("no host has heard us for 100 s: sending has stopped")
 )

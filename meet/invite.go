@@ -12,7 +12,10 @@ import (
 
 // Invite is a link to a meeting. Whoever has it may knock; it shows the inviter's addresses to whoever carries it.
 // Every removal kills all links made before it.
-type Invite struct{ link crypto.Link }
+type Invite struct {
+	link crypto.Link
+	lan  bool // made by somebody who takes nothing from outside their network
+}
 
 // InviteOptions says how a link is limited.
 type InviteOptions struct {
@@ -29,7 +32,7 @@ func ParseInvite(text string) (Invite, error) {
 	if err != nil {
 		return Invite{}, &InviteError{Err: err}
 	}
-	return Invite{link}, nil
+	return Invite{link: link}, nil
 }
 
 // String returns the link to send. It is a secret.
@@ -41,7 +44,8 @@ func (i Invite) Meeting() crypto.MeetingID { return i.link.Meeting }
 // Expiry returns when the link stops working, zero for never.
 func (i Invite) Expiry() time.Time { return i.link.Expiry }
 
-// Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing.
+// Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing. ErrNoLAN:
+// only the local network is allowed, and there is none.
 func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 	return call(ctx, m, func() (Invite, error) {
 		secret := crypto.NewInvite()
@@ -51,6 +55,9 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		}
 		if m.ending {
 			return Invite{}, m.reason
+		}
+		if m.config.LANOnly && len(m.host.Addresses()) == 0 {
+			return Invite{}, ErrNoLAN
 		}
 		raw, hash, err := m.set.Author(m.self, time.Now(), roster.Body{Invite: &body})
 		if err != nil {
@@ -72,7 +79,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 			}
 		}
 		link.Doors = []crypto.Door{door}
-		return Invite{link}, link.Validate()
+		return Invite{link: link, lan: m.config.LANOnly}, link.Validate()
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 // identity is on the roster is let in at once, even with a dead link and while the meeting is locked.
 //
 // The errors are *DeniedError, *RemovedError, *UnreachableError, *ImpostorError, *InviteExpiredError, those of the
-// configuration, and ctx's.
+// configuration, ErrOutsideLAN, and ctx's.
 func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -37,6 +37,9 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	if err := g.enter(ctx); err != nil {
 		_ = host.Close()
 		self.Wipe()
+		if config.LANOnly && errors.Is(err, transport.ErrNoAddress) {
+			err = ErrOutsideLAN
+		}
 		return nil, err
 	}
 	m, err := newMeeting(config, self, g.set, host, in)
@@ -98,10 +101,12 @@ func (g *guest) enter(ctx context.Context) error {
 
 func (g *guest) tryDoors(ctx context.Context) error {
 	last := &lostError{errors.New("the link names no door")}
-	for _, d := range g.link.Doors {
+	for i, d := range g.link.Doors {
 		stream, err := g.host.OpenDoor(ctx, peerKey(d.Key), multiaddrs(d.Addresses))
 		if err != nil {
-			last = &lostError{err}
+			if !errors.Is(err, transport.ErrNoAddress) || i == 0 {
+				last = &lostError{err} // that a door exists says more than that one can't be dialled
+			}
 			continue
 		}
 		err = g.through(ctx, stream, d.Key)

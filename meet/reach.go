@@ -30,6 +30,9 @@ func (i Invite) Reach() Reach {
 	for _, a := range i.Addresses() {
 		widest = max(widest, ReachOf(a))
 	}
+	if i.lan { // a public address of a network whose outside isn't listened to
+		widest = min(widest, ReachNetwork)
+	}
 	return widest
 }
 

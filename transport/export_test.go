@@ -7,11 +7,11 @@ import (
 )
 
 // Unsafe turns protections off.
-type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles bool }
+type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, NoChoke, KeepFiles bool }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles}
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.NoChoke, u.KeepFiles}
 	return c
 }
 
@@ -43,6 +43,11 @@ func IsMedia(datagram []byte) bool { return classify(datagram) != packetQUIC }
 func Filter(n Network, loopback bool) (ip func(netip.Addr) bool, addrs func([]ma.Multiaddr) []ma.Multiaddr) {
 	f := &addressFilter{network: n, loopback: loopback}
 	return f.allow, f.multiaddrs
+}
+
+// LANFilter is the address filter of a host on this network that stays on its subnets.
+func LANFilter(n Network) func(netip.Addr) bool {
+	return (&addressFilter{network: n, lan: true}).allow
 }
 
 // ReplaceCandidates returns an answer with other candidates.

@@ -27,8 +27,12 @@ func (g *gate) InterceptAddrDial(_ peer.ID, addr ma.Multiaddr) bool {
 	return g.host.filter.dialable(addr)
 }
 
-// InterceptAccept lets handshakes begin; their number is the resource manager's.
-func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+// InterceptAccept lets handshakes begin with whom we may send to (MOD-1, for TCP); their
+// number is the resource manager's.
+func (g *gate) InterceptAccept(c network.ConnMultiaddrs) bool {
+	from, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+	return !ok || g.host.choke.permits(from.Addr())
+}
 
 // InterceptSecured bounds the strangers, in all and per address. They are let in even
 // while the door is closed, since a new member may dial before we learn of it.

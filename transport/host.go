@@ -62,6 +62,10 @@ type Config struct {
 	Listen []netip.AddrPort
 	// Network is nil for the operating system's.
 	Network Network
+	// LANOnly confines the host to its own subnets: it sends nothing to, and takes nothing
+	// from, any other address, and neither names nor observes one. It needs no route to
+	// anywhere else and no DNS (meet/SPEC.md MOD-2).
+	LANOnly bool
 	// Logger is nil for none. Keys are logged by their first 4 bytes, addresses never.
 	Logger *slog.Logger
 
@@ -103,6 +107,7 @@ type unsafeSwitches struct {
 	resendPlain    bool // retransmissions under the old sequence number
 	anyFingerprint bool // any DTLS certificate
 	replayOffers   bool // old offers are answered
+	noChoke        bool // datagrams go and come whatever the address filter says
 	keepFiles      bool // file streams outlive their peer's membership
 }
 
@@ -149,6 +154,7 @@ type Host struct {
 	key     PeerKey
 	log     *slog.Logger
 	filter  *addressFilter
+	choke   *choke
 	ctx     context.Context
 	cancel  context.CancelFunc
 	events  *events
@@ -198,6 +204,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		if err != nil {
 			return nil, err
 		}
+		n.lan = config.LANOnly
 		config.Network = n
 	}
 	listen, err := listenAddresses(config)
@@ -208,7 +215,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		config:   config,
 		key:      PeerKey(config.Key.Public().(ed25519.PublicKey)),
 		log:      config.Logger,
-		filter:   &addressFilter{network: config.Network, any: config.unsafe.anyAddress},
+		filter:   &addressFilter{network: config.Network, lan: config.LANOnly, any: config.unsafe.anyAddress},
 		doors:    make(chan *DoorStream, config.MaxDoors),
 		files:    make(chan *FileStream, maxFileStreams),
 		doorRate: newRateLimiter(),
@@ -217,6 +224,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	for _, a := range listen {
 		h.filter.loopback = h.filter.loopback || a.Addr().IsLoopback()
 	}
+	h.choke = &choke{filter: h.filter, open: config.unsafe.noChoke}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.events = newEvents(h.ctx)
 	h.mux = newMediaMux(h.primaryAddress)
@@ -235,6 +243,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		return nil, err
 	}
 	h.spawn(h.events.run)
+	h.spawn(func() { h.choke.watch(h.ctx) })
 	h.spawn(h.room.run)
 	if err := ctx.Err(); err != nil {
 		_ = h.Close()

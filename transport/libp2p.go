@@ -187,7 +187,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 			if err != nil {
 				return nil, err
 			}
-			demux := newDemuxConn(conn, l.host.mux)
+			demux := newDemuxConn(conn, l.host.mux, l.host.choke)
 			l.host.mux.addSocket(demux)
 			return demux, nil
 		}),

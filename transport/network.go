@@ -31,7 +31,10 @@ type Network interface {
 const socketBuffer = 4 << 20
 
 // osNetwork is the operating system's network.
-type osNetwork struct{ ice piontransport.Net }
+type osNetwork struct {
+	ice piontransport.Net
+	lan bool // without tunnels, whose far end is elsewhere
+}
 
 func newOSNetwork() (*osNetwork, error) {
 	n, err := stdnet.NewNet()
@@ -56,14 +59,14 @@ func (*osNetwork) ListenUDP(addr netip.AddrPort) (net.PacketConn, error) {
 	return conn, nil
 }
 
-func (*osNetwork) Addresses() ([]netip.Prefix, error) {
+func (n *osNetwork) Addresses() ([]netip.Prefix, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return nil, err
 	}
 	var out []netip.Prefix
 	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 {
+		if i.Flags&net.FlagUp == 0 || n.lan && i.Flags&net.FlagPointToPoint != 0 {
 			continue
 		}
 		addrs, err := i.Addrs()
