@@ -62,6 +62,12 @@ var (
 	ErrNoLAN = errors.New("this computer is on no local network: connect it to one, or allow more than the local network")
 	// ErrOutsideLAN: Config.LANOnly is set, and nobody of the link has an address on this computer's local networks.
 	ErrOutsideLAN = errors.New("this link leads outside your local network, and only that is allowed: join the network of the person who sent it, or allow more than the local network")
+	// ErrNoRendezvous: a link names no address, and Config.Rendezvous has no way to find it without one.
+	ErrNoRendezvous = errors.New("this link names no address: choose a way to find its meeting, such as the local network, or ask for a link with addresses")
+	// ErrNotFound: nobody of a link that names no address was found.
+	ErrNotFound = errors.New("nobody of this meeting was found: is the person who sent the link in the meeting, and do both of you look in the same place?")
+	// ErrRendezvousOutside: Config.LANOnly is set beside a Rendezvous that isn't a LocalRendezvous.
+	ErrRendezvousOutside = errors.New("only the local network is allowed, and a way to be found leads outside it: take one of the two away")
 	// ErrIsolated: a host hasn't shown for 100 s that it hears us, so nothing is sent (PRE-5).
 	ErrIsolated = errors.New("no host has heard us for 100 s: sending has stopped")
 )
@@ -149,11 +155,14 @@ func (e *InviteExpiredError) Error() string { return crypto.ErrLinkExpired.Error
 // Unwrap returns crypto.ErrLinkExpired.
 func (e *InviteExpiredError) Unwrap() error { return crypto.ErrLinkExpired }
 
-// UnreachableError says that nobody answered at the addresses of a link.
+// UnreachableError says that nobody answered at the addresses of a link, or was found without.
 type UnreachableError struct{ Err error }
 
 // Error says what to check.
 func (e *UnreachableError) Error() string {
+	if errors.Is(e.Err, ErrNoRendezvous) || errors.Is(e.Err, ErrNotFound) {
+		return e.Err.Error()
+	}
 	return "nobody answers at the addresses in this link: is the person who sent it in the meeting, and can you reach their network?"
 }
 

@@ -3,9 +3,11 @@ package meet
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
+	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
@@ -45,7 +47,8 @@ func With(c Config, names ...string) Config {
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent,
-		"byName":     &h.byName,
+		"oneTopic":   &h.oneTopic, "keepAnnouncing": &h.keepAnnouncing, "trustFound": &h.trustFound,
+		"byName": &h.byName,
 	}
 	for _, n := range names {
 		*all[n] = true
@@ -70,6 +73,25 @@ func Silent(c Config, f func() bool) Config {
 	c.hooks.silent = f
 	return c
 }
+
+// Moved returns a link whose doors are said to be at other addresses.
+func Moved(i Invite, addrs ...ma.Multiaddr) Invite {
+	var raw [][]byte
+	for _, a := range addrs {
+		raw = append(raw, a.Bytes())
+	}
+	i.link.Doors = slices.Clone(i.link.Doors)
+	for n := range i.link.Doors {
+		i.link.Doors[n].Addresses = raw
+	}
+	return i
+}
+
+// TopicAt is a link's topic at a time.
+func TopicAt(i Invite, t time.Time) [32]byte { return i.link.Secret.Topic(slotAt(t)) }
+
+// DoorKeyOf is whose door a link names first.
+func DoorKeyOf(i Invite) crypto.MeetingKey { return i.link.Doors[0].Key }
 
 // Inject has a member send any bytes in a pair session.
 func (m *Meeting) Inject(ctx context.Context, to crypto.MeetingKey, raw []byte) error {

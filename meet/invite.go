@@ -21,6 +21,9 @@ type Invite struct {
 type InviteOptions struct {
 	// Expiry is when the link stops working. Zero is never.
 	Expiry time.Time
+	// NoAddresses keeps this member's addresses out of the link, so that whoever carries it doesn't learn them. It is for
+	// who has a Config.Rendezvous in common with this member; without one the error is ErrNoRendezvous.
+	NoAddresses bool
 }
 
 // ParseInvite reads a link; white space in it is ignored. The errors are *InviteError and *InviteExpiredError.
@@ -56,6 +59,9 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		if m.ending {
 			return Invite{}, m.reason
 		}
+		if o.NoAddresses && len(m.config.Rendezvous) == 0 {
+			return Invite{}, ErrNoRendezvous
+		}
 		if m.config.LANOnly && len(m.host.Addresses()) == 0 {
 			return Invite{}, ErrNoLAN
 		}
@@ -74,7 +80,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
 		door := crypto.Door{Key: m.self.Key()}
 		for _, a := range m.host.Addresses() {
-			if len(door.Addresses) < crypto.MaxDoorAddresses {
+			if len(door.Addresses) < crypto.MaxDoorAddresses && !o.NoAddresses {
 				door.Addresses = append(door.Addresses, a.Bytes())
 			}
 		}

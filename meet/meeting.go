@@ -41,30 +41,31 @@ type Meeting struct {
 
 	// What follows belongs to the meeting's goroutine.
 
-	set        *roster.Set
-	roster     *roster.Roster
-	presence   *roster.Presence
-	peers      map[crypto.MeetingKey]*peer
-	door       door
-	keys       distribution
-	streams    streamsDue
-	chats      chats
-	reactions  reactions                        // this member's
-	state      memberState                      // this member's, but for its streams
-	shown      map[crypto.MeetingKey]shownState // of everybody, as reported
-	recordings map[crypto.MeetingKey]Recording  // as reported
-	own        *addressRecord                   // this member's, signed anew when its addresses change
-	records    map[crypto.MeetingKey]*knownRecord
-	history    []formerRoster // for ghosts
-	watch      watch
-	link       *crypto.Link // by which this member came, nil for the creator
-	happened   []Event      // not published yet
-	started    bool         // past the first fold
-	ending     bool
-	reason     error // why, when ending
-	files      files
-	contacts   contacts
-	voices     listening
+	set           *roster.Set
+	roster        *roster.Roster
+	presence      *roster.Presence
+	peers         map[crypto.MeetingKey]*peer
+	door          door
+	keys          distribution
+	streams       streamsDue
+	chats         chats
+	reactions     reactions                        // this member's
+	state         memberState                      // this member's, but for its streams
+	shown         map[crypto.MeetingKey]shownState // of everybody, as reported
+	recordings    map[crypto.MeetingKey]Recording  // as reported
+	own           *addressRecord                   // this member's, signed anew when its addresses change
+	records       map[crypto.MeetingKey]*knownRecord
+	history       []formerRoster // for ghosts
+	watch         watch
+	announcements map[topicKey]*announcement // under way
+	link          *crypto.Link               // by which this member came, nil for the creator
+	happened      []Event                    // not published yet
+	started       bool                       // past the first fold
+	ending        bool
+	reason        error // why, when ending
+	files         files
+	contacts      contacts
+	voices        listening
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }
@@ -84,6 +85,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		shown: map[crypto.MeetingKey]shownState{}, recordings: map[crypto.MeetingKey]Recording{},
 	}
 	m.door = newDoor()
+	m.announcements = map[topicKey]*announcement{}
 	m.keys = distribution{keys: keys, readers: map[crypto.MeetingKey]bool{}, unacked: map[crypto.MeetingKey]bool{}}
 	m.chats = newChats()
 	m.files = newFiles()
@@ -356,6 +358,7 @@ func (m *Meeting) tick(now time.Time) {
 	m.chatsTick(now)
 	m.filesTick(now)
 	m.doorTick(now)
+	m.announce(now)
 	m.askAtDoors(now)
 	m.listen(now)
 }
