@@ -54,7 +54,7 @@ func (r *Rendezvous) LocalNetwork() {}
 // Announce answers who asks for the topic, until ctx is done. An error before that: there is no local network.
 func (r *Rendezvous) Announce(ctx context.Context, topic [32]byte, addrs []ma.Multiaddr) error {
 	s := newSubject(topic)
-	if _, err := encodeContent(addrs); err != nil {
+	if _, err := s.answer(addrs, 0, false); err != nil {
 		return err
 	}
 	r.mu.Lock()

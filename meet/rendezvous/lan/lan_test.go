@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/huisclos/huisclos/meet"
+	"github.com/huisclos/huisclos/meet/rendezvous/internal/sealed"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -311,23 +312,6 @@ func TestNoNetwork(t *testing.T) {
 	}
 }
 
-// TestContent: what fits comes back, what doesn't is left out.
-func TestContent(t *testing.T) {
-	var many []ma.Multiaddr
-	for range 20 {
-		many = append(many, addresses...)
-	}
-	s := newSubject(topic(1))
-	message, err := s.answer(many, 0, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := s.open(message)
-	if err != nil || len(got) != maxAddresses || len(message) > 1000 {
-		t.Errorf("%d addresses in %d bytes, %v", len(got), len(message), err)
-	}
-}
-
 func FuzzMessage(f *testing.F) {
 	s := newSubject(topic(1))
 	question, _ := s.question()
@@ -339,28 +323,8 @@ func FuzzMessage(f *testing.F) {
 		if len(names) > maxRecords {
 			t.Error("too many")
 		}
-		if addrs, err := s.open(b); err == nil && len(addrs) > maxAddresses {
+		if addrs, err := s.open(b); err == nil && len(addrs) > sealed.MaxAddresses {
 			t.Error("too many")
-		}
-	})
-}
-
-func FuzzContent(f *testing.F) {
-	plain, _ := encodeContent(addresses)
-	f.Add(plain)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		padded := make([]byte, contentSize)
-		copy(padded, b)
-		addrs, err := decodeContent(padded)
-		if err != nil || len(addrs) == 0 {
-			return
-		}
-		again, err := encodeContent(addrs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := decodeContent(again); err != nil || !slices.EqualFunc(got, addrs, ma.Multiaddr.Equal) {
-			t.Errorf("%v became %v", addrs, got)
 		}
 	})
 }
