@@ -27,14 +27,13 @@ type knownRecord struct {
 // ownRecord says where this member can be reached, signed (ADR-1). It is the same until that changes, so that nobody
 // passes on what is known. It goes into pair sessions and welcomes, nowhere else (ADR-2).
 func (m *Meeting) ownRecord() *addressRecord {
-	var raw [][]byte
-	for _, a := range m.host.Addresses() {
-		if len(raw) < crypto.MaxDoorAddresses {
-			raw = append(raw, a.Bytes())
-		}
-	}
+	raw := mixAddresses(append(m.host.Addresses(), m.bridgeAddresses()...))
 	if m.own == nil || !slices.EqualFunc(m.own.Addresses, raw, bytes.Equal) {
-		m.own = signRecord(m.self, uint64(time.Now().UnixMilli()), raw)
+		number := uint64(time.Now().UnixMilli())
+		if m.own != nil {
+			number = max(number, m.own.Number+1) // twice in a millisecond
+		}
+		m.own = signRecord(m.self, number, raw)
 	}
 	return m.own
 }
@@ -86,7 +85,7 @@ func (m *Meeting) sendRecords(p *peer) {
 }
 
 // addresses learns where members are: what they signed themselves, whoever passes it on (ADR-1).
-func (m *Meeting) addresses(raws [][]byte, now time.Time) {
+func (m *Meeting) addresses(raws [][]byte, from *peer, now time.Time) {
 	if len(raws) > maxRecords {
 		return
 	}
@@ -105,12 +104,18 @@ func (m *Meeting) addresses(raws [][]byte, now time.Time) {
 			continue
 		}
 		if p := m.peers[r.Author]; p != nil {
-			if p.session.Initiator() {
-				p.dialAt = time.Time{} // one of two who came at once
+			switch {
+			case p.connected && !p.direct():
+				m.seekDirect(p, now)
+			case p.session.Initiator() || p.sought: // one of two who came at once, or who came to it
+				m.dialAnew(p, now)
+			default:
+				m.dial(p, now)
 			}
-			m.dial(p, now)
 		}
-		m.tellNewcomers(r, now)
+		if !m.passOn(r, from, now) {
+			m.tellNewcomers(r, now)
+		}
 	}
 }
 

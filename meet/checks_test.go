@@ -180,8 +180,8 @@ func TestHeartbeats(t *testing.T) {
 			}
 		}
 		a := must[*meettest.Member](t)(w.Create(ctx, "a", config))
-		b := must[*meettest.Member](t)(w.Join(ctx, "b", a, meet.Config{}))
-		c := must[*meettest.Member](t)(w.Join(ctx, "c", a, meet.Config{}))
+		b := must[*meettest.Member](t)(w.Join(ctx, "b", a, meet.With(meet.Config{}, "noBridges")))
+		c := must[*meettest.Member](t)(w.Join(ctx, "c", a, meet.With(meet.Config{}, "noBridges")))
 		connected(t, ctx, a, b, c)
 		ok(t, a.SetRole(ctx, self(t, ctx, b).Identity, meet.Host))
 		kb, kc := b.Incarnation().Key().String(), c.Incarnation().Key().String()

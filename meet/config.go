@@ -63,38 +63,39 @@ type hooks struct {
 	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
 
 	// Twins: without the protection.
-	keepKeys       bool // KEY-6: no fresh key when readers go
-	keysForAway    bool // KEY-10: away members get new keys
-	noGhosts       bool // KEY-4: announced readers aren't checked
-	noEchoes       bool // PRE-7: doesn't compare what others heard
-	noIsolation    bool // PRE-5: goes on sending without a word
-	anyAddress     bool // ADR-1: takes address records whoever signed them
-	anyInvite      bool // INV-5: keeps whatever link it is told of
-	gossipOnly     bool // GOS-2: operations go by gossip alone
-	noResend       bool // MSG-3: what was missed is lost
-	allPermitted   bool // ROS-22: delivers whatever comes
-	noLimits       bool // SYN-3, REC-4, MUT-2: answers however often it is asked
-	anyTime        bool // VER-2: shows words whatever the others see
-	keepLobby      bool // DOR-9: a removal leaves who waits
-	keepPeers      bool // who is put out stays connected
-	anyKnock       bool // DOR-12: shows whatever knock it is told of
-	anyDecider     bool // DOR-13: does what anybody decides
-	repeatedState  bool // STR-1: believes what seems to be said again
-	anyReaction    bool // MSG-6, MSG-7: shows whatever comes as a reaction
-	anyAsker       bool // MUT-1: reports whoever asks to mute
-	recordAnyway   bool // REC-1: records without consent
-	anyConsent     bool // REC-2: takes a consent to any recording as one to this
-	trustRecorder  bool // REC-3: believes whoever records
-	anyRecipient   bool // MSG-5: shows what is for somebody else
-	anyFileReader  bool // FIL-2: takes announcements for others
-	anyReader      bool // FIL-3: sends a file to whoever asks
-	keepUploads    bool // FIL-7: goes on sending to who is out
-	noPacing       bool // FIL-9: sends as fast as it can
-	anyContent     bool // FIL-6: takes content whatever its hash
-	oneTopic       bool // RDV-1: the same topic for ever
-	keepAnnouncing bool // RDV-2: dead links too
-	trustFound     bool // RDV-4: whoever is found and isn't the meeting ends the search
-	byName         bool // CON-1, CON-2: a name says who somebody is
+	keepKeys      bool // KEY-6: no fresh key when readers go
+	keysForAway   bool // KEY-10: away members get new keys
+	noGhosts      bool // KEY-4: announced readers aren't checked
+	noEchoes      bool // PRE-7: doesn't compare what others heard
+	noIsolation   bool // PRE-5: goes on sending without a word
+	anyAddress    bool // ADR-1: takes address records whoever signed them
+	anyInvite     bool // INV-5: keeps whatever link it is told of
+	gossipOnly    bool // GOS-2: operations go by gossip alone
+	noResend      bool // MSG-3: what was missed is lost
+	allPermitted  bool // ROS-22: delivers whatever comes
+	noLimits      bool // SYN-3, REC-4, MUT-2: answers however often it is asked
+	anyTime       bool // VER-2: shows words whatever the others see
+	keepLobby     bool // DOR-9: a removal leaves who waits
+	keepPeers     bool // who is put out stays connected
+	anyKnock      bool // DOR-12: shows whatever knock it is told of
+	anyDecider    bool // DOR-13: does what anybody decides
+	repeatedState bool // STR-1: believes what seems to be said again
+	anyReaction   bool // MSG-6, MSG-7: shows whatever comes as a reaction
+	anyAsker      bool // MUT-1: reports whoever asks to mute
+	recordAnyway  bool // REC-1: records without consent
+	anyConsent    bool // REC-2: takes a consent to any recording as one to this
+	trustRecorder bool // REC-3: believes whoever records
+	anyRecipient  bool // MSG-5: shows what is for somebody else
+	anyFileReader bool // FIL-2: takes announcements for others
+	anyReader     bool // FIL-3: sends a file to whoever asks
+	keepUploads   bool // FIL-7: goes on sending to who is out
+	noPacing      bool // FIL-9: sends as fast as it can
+	anyContent    bool // FIL-6: takes content whatever its hash
+	noBridges     bool // reserves nowhere
+	oneTopic      bool // RDV-1: the same topic for ever
+	keepTopics    bool // RDV-2: dead links too
+	trustFound    bool // RDV-4: whoever is found and isn't the meeting ends the search
+	byName        bool // CON-1, CON-2: a name says who somebody is
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).

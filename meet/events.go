@@ -26,8 +26,10 @@ type Member struct {
 	Self bool
 	// Away: not heard for 15 s (PRE-3). Still on the roster, but given no new key.
 	Away bool
-	// Connected: there is a direct path and a pair session.
+	// Connected: there is a path and a pair session.
 	Connected bool
+	// Path is the way by which what is said reaches them. Media has one of its own: see LinkStats.
+	Path Path
 	// Suspended: proven to have signed two histories; nothing is sealed to them (ROS-19).
 	Suspended bool
 	// Verified: words were compared with this identity, in this meeting or one before (CON-1).

@@ -47,8 +47,9 @@ func With(c Config, names ...string) Config {
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent,
-		"oneTopic":   &h.oneTopic, "keepAnnouncing": &h.keepAnnouncing, "trustFound": &h.trustFound,
-		"byName": &h.byName,
+		"byName":     &h.byName,
+		"noBridges":  &h.noBridges,
+		"oneTopic":   &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound,
 	}
 	for _, n := range names {
 		*all[n] = true
@@ -300,4 +301,12 @@ func (m *Meeting) OperationsAfterEnd(ctx context.Context) (all [][]byte, err err
 	}
 	m.set.All(func(_ crypto.Hash, raw []byte) bool { all = append(all, raw); return true })
 	return all, nil
+}
+
+// ConnectionsTo counts what the transport has of connections to a peer: 0 or 1.
+func (m *Meeting) ConnectionsTo(key crypto.MeetingKey) int {
+	if m.host.Path(peerKey(key)).Kind == PathNone {
+		return 0
+	}
+	return 1
 }

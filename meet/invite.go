@@ -78,11 +78,9 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 			m.shareInvites(p)
 		}
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
-		door := crypto.Door{Key: m.self.Key()}
-		for _, a := range m.host.Addresses() {
-			if len(door.Addresses) < crypto.MaxDoorAddresses && !o.NoAddresses {
-				door.Addresses = append(door.Addresses, a.Bytes())
-			}
+		door := crypto.Door{Key: m.self.Key(), Addresses: mixAddresses(m.host.Addresses())}
+		if o.NoAddresses {
+			door.Addresses = nil
 		}
 		link.Doors = []crypto.Door{door}
 		return Invite{link: link, lan: m.config.LANOnly}, link.Validate()

@@ -370,7 +370,7 @@ func (m *Meeting) learned(g *guest) {
 		g.set.All(func(_ crypto.Hash, raw []byte) bool { raws = append(raws, raw); return true })
 	}
 	m.operations(raws, nil)
-	m.addresses(g.addresses, time.Now())
+	m.addresses(g.addresses, nil, time.Now())
 	m.putOutByProof(g.proof)
 	// A host above us who denies somebody it would readmit doesn't have us on its roster (DOR-8).
 	by, self := m.roster.ByMeetingKey(g.denied), m.roster.ByMeetingKey(m.self.Key())

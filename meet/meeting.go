@@ -41,31 +41,32 @@ type Meeting struct {
 
 	// What follows belongs to the meeting's goroutine.
 
-	set           *roster.Set
-	roster        *roster.Roster
-	presence      *roster.Presence
-	peers         map[crypto.MeetingKey]*peer
-	door          door
-	keys          distribution
-	streams       streamsDue
-	chats         chats
-	reactions     reactions                        // this member's
-	state         memberState                      // this member's, but for its streams
-	shown         map[crypto.MeetingKey]shownState // of everybody, as reported
-	recordings    map[crypto.MeetingKey]Recording  // as reported
-	own           *addressRecord                   // this member's, signed anew when its addresses change
-	records       map[crypto.MeetingKey]*knownRecord
-	history       []formerRoster // for ghosts
-	watch         watch
-	announcements map[topicKey]*announcement // under way
-	link          *crypto.Link               // by which this member came, nil for the creator
-	happened      []Event                    // not published yet
-	started       bool                       // past the first fold
-	ending        bool
-	reason        error // why, when ending
-	files         files
-	contacts      contacts
-	voices        listening
+	set        *roster.Set
+	roster     *roster.Roster
+	presence   *roster.Presence
+	peers      map[crypto.MeetingKey]*peer
+	door       door
+	keys       distribution
+	streams    streamsDue
+	chats      chats
+	reactions  reactions                        // this member's
+	state      memberState                      // this member's, but for its streams
+	shown      map[crypto.MeetingKey]shownState // of everybody, as reported
+	recordings map[crypto.MeetingKey]Recording  // as reported
+	own        *addressRecord                   // this member's, signed anew when its addresses change
+	records    map[crypto.MeetingKey]*knownRecord
+	history    []formerRoster // for ghosts
+	watch      watch
+	link       *crypto.Link // by which this member came, nil for the creator
+	happened   []Event      // not published yet
+	started    bool         // past the first fold
+	ending     bool
+	reason     error // why, when ending
+	files      files
+	contacts   contacts
+	voices     listening
+	bridges    bridges
+	topics     map[topicKey]*announcement // under way
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }
@@ -85,10 +86,11 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		shown: map[crypto.MeetingKey]shownState{}, recordings: map[crypto.MeetingKey]Recording{},
 	}
 	m.door = newDoor()
-	m.announcements = map[topicKey]*announcement{}
+	m.topics = map[topicKey]*announcement{}
 	m.keys = distribution{keys: keys, readers: map[crypto.MeetingKey]bool{}, unacked: map[crypto.MeetingKey]bool{}}
 	m.chats = newChats()
 	m.files = newFiles()
+	m.bridges.held = map[crypto.MeetingKey]*reservation{}
 	m.watch = watch{warned: map[warningKey]Member{}, heardAt: time.Now()}
 	m.plane = newPlane(m.id, self, keys, suiteOf(set), host, planeHooks{
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
@@ -102,7 +104,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 func (m *Meeting) start(addresses [][]byte) {
 	m.host.SetDoorOpen(true)
 	m.follow()
-	m.addresses(addresses, time.Now())
+	m.addresses(addresses, nil, time.Now())
 	m.happened = nil // nobody reads yet: all of it is in the snapshot
 	m.events.set(m.snapshot())
 	m.started = true
@@ -341,6 +343,12 @@ func (m *Meeting) transported(e transport.Event) {
 		m.gossip(e)
 	case transport.MediaState:
 		m.mediaState(e)
+	case transport.PathChanged:
+		if p := m.peers[crypto.MeetingKey(e.Peer)]; p != nil {
+			m.pathChanged(p, time.Now())
+		}
+	case transport.RelayChanged:
+		m.tellRecord()
 	}
 }
 
@@ -351,6 +359,7 @@ func (m *Meeting) tick(now time.Time) {
 	for _, p := range m.peers {
 		m.tend(p, now)
 	}
+	m.bridgesTick(now)
 	m.beat(now)
 	m.observe(now)
 	m.observeRecordings(now)

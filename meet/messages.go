@@ -34,7 +34,7 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 	case msg.Operations != nil:
 		m.operations(msg.Operations, p)
 	case msg.Addresses != nil:
-		m.addresses(msg.Addresses, now)
+		m.addresses(msg.Addresses, p, now)
 	case msg.Offer != nil:
 		m.answer(p, msg.Offer, now)
 	case msg.Answer != nil:

@@ -40,7 +40,11 @@ type peer struct {
 	told        uint64 // number of the state announcement it was sent last
 	state       memberState
 	stateNumber uint64 // of the announcement that said so
-	dialling    bool
+	dialling    int    // dials under way
+	sought      bool   // it was there before this member, who dials it
+	path        transport.Path
+	apartSince  time.Time // since when there is no direct connection
+	directAt    time.Time // when one is sought again
 	dialAt      time.Time
 	dialWait    time.Duration
 
@@ -62,7 +66,7 @@ type peer struct {
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, passes limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
@@ -90,8 +94,11 @@ func (m *Meeting) addPeer(r *roster.Member) {
 		p.dialAt = time.Now().Add(2 * time.Second)
 	}
 	m.peers[key] = p
+	p.apart(p.addedAt)
+	p.sought = !m.started
 	m.host.Allow(peerKey(key))
 	m.dial(p, time.Now())
+	m.bridgeSoon()
 }
 
 // dropPeer ends everything with an incarnation that is no longer on the roster. It is told why, by the operations
@@ -99,6 +106,7 @@ func (m *Meeting) addPeer(r *roster.Member) {
 func (m *Meeting) dropPeer(p *peer) {
 	delete(m.peers, p.key)
 	delete(m.records, p.key)
+	delete(m.bridges.held, p.key)
 	m.forgetWarnings(p.key)
 	p.compare.fail(ErrNoSuchMember)
 	m.hideWaiting(p)
@@ -145,6 +153,7 @@ func (m *Meeting) connected(k crypto.MeetingKey) {
 	again := p.connected
 	p.connected, p.dialWait = true, 0
 	now := time.Now()
+	m.pathChanged(p, now)
 	if p.session.Ready(now) {
 		// The session outlives the connection; what was under way may be lost.
 		p.installed = true
@@ -165,6 +174,7 @@ func (m *Meeting) disconnected(k crypto.MeetingKey) {
 	}
 	p.connected, p.knows, p.shookAt = false, nil, time.Time{}
 	p.compare.fail(ErrNotConnected)
+	m.pathChanged(p, time.Now())
 	m.lonely(time.Now())
 	pause := redialPause + rand.N(redialPause/2)
 	p.dialAt, p.dialWait = time.Now().Add(pause), 0
@@ -186,21 +196,36 @@ func (m *Meeting) changed(p *peer) {
 // dial connects to a peer at the addresses it signed, if it is time to.
 func (m *Meeting) dial(p *peer, now time.Time) {
 	record := m.records[p.key]
-	if p.connected || p.dialling || record == nil || now.Before(p.dialAt) || m.ending {
+	if p.connected || p.dialling > 0 || record == nil || now.Before(p.dialAt) || m.ending {
 		return
 	}
+	m.connect(p, record)
+}
+
+// maxDials is how many dials to one member may be under way: what is new is tried beside what hangs.
+const maxDials = 3
+
+// dialAnew dials at once, since there is something new to try.
+func (m *Meeting) dialAnew(p *peer, now time.Time) {
+	p.dialAt = time.Time{}
+	if record := m.records[p.key]; !p.connected && record != nil && p.dialling < maxDials && !m.ending {
+		m.connect(p, record)
+	}
+}
+
+func (m *Meeting) connect(p *peer, record *knownRecord) {
 	addrs := multiaddrs(record.Addresses)
 	if len(addrs) == 0 {
 		return
 	}
-	p.dialling = true
+	p.dialling++
 	m.spawn(func() {
 		ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
 		defer cancel()
 		err := m.host.Connect(ctx, peerKey(p.key), addrs)
 		m.post(func() {
-			p.dialling = false
-			if err != nil {
+			p.dialling--
+			if err != nil && p.dialling == 0 {
 				p.dialWait = min(max(2*p.dialWait, time.Second), maxDialPause)
 				p.dialAt = time.Now().Add(p.dialWait)
 			}

@@ -74,14 +74,14 @@ func (m *Meeting) announce(now time.Time) {
 			}
 		}
 	}
-	for key, a := range m.announcements {
+	for key, a := range m.topics {
 		if _, ok := wanted[key]; !ok || !slices.EqualFunc(a.addrs, addrs, bytes.Equal) {
 			a.cancel()
-			delete(m.announcements, key)
+			delete(m.topics, key)
 		}
 	}
 	for key, secret := range wanted {
-		if m.announcements[key] == nil {
+		if m.topics[key] == nil {
 			m.startAnnouncing(key, secret.Topic(key.slot), addrs)
 		}
 	}
@@ -103,7 +103,7 @@ func (m *Meeting) announced(now time.Time) []*openInvite {
 	var all []*openInvite
 	for _, i := range m.door.invites {
 		op := i.shared.Operation
-		dead := (m.roster.DeadInvite(op) || m.expired(op, now)) && !m.config.hooks.keepAnnouncing
+		dead := (m.roster.DeadInvite(op) || m.expired(op, now)) && !m.config.hooks.keepTopics
 		if !dead && (self.Role == roster.RoleHost || i.author == m.self.Identity()) {
 			all = append(all, i)
 		}
@@ -120,7 +120,7 @@ func (m *Meeting) startAnnouncing(key topicKey, topic [32]byte, raw [][]byte) {
 		}
 	}
 	ctx, cancel := context.WithCancel(m.ctx)
-	m.announcements[key] = &announcement{cancel: cancel, addrs: raw}
+	m.topics[key] = &announcement{cancel: cancel, addrs: raw}
 	for _, r := range m.config.Rendezvous {
 		m.spawn(func() { m.keepAnnouncing(ctx, r, topic, addrs) })
 	}

@@ -228,7 +228,7 @@ func TestTopicsChange(t *testing.T) {
 //
 // Checks: RDV-2.
 func TestAnnouncementEnds(t *testing.T) {
-	for name, c := range map[string]meet.Config{"protected": {}, "twin": meet.With(meet.Config{}, "keepAnnouncing")} {
+	for name, c := range map[string]meet.Config{"protected": {}, "twin": meet.With(meet.Config{}, "keepTopics")} {
 		t.Run(name, func(t *testing.T) {
 			world(t, ms20, func(ctx context.Context, w *meettest.World) {
 				b := newBoard()
@@ -348,9 +348,12 @@ func TestLyingRendezvous(t *testing.T) {
 			_ = d.Send(context.Background(), bytes.Repeat([]byte{7}, 120))
 			_, _ = d.Receive(context.Background())
 		}, true},
-		"says nothing": {func(d *transport.DoorStream) { _, _ = d.Receive(context.Background()); _, _ = d.Receive(context.Background()) }, true},
-		"hangs up":     {func(d *transport.DoorStream) {}, true},
-		"nobody's":     {func(d *transport.DoorStream) {}, false},
+		"says nothing": {func(d *transport.DoorStream) {
+			_, _ = d.Receive(context.Background())
+			_, _ = d.Receive(context.Background())
+		}, true},
+		"hangs up": {func(d *transport.DoorStream) {}, true},
+		"nobody's": {func(d *transport.DoorStream) {}, false},
 	} {
 		for _, twin := range []bool{false, true} {
 			if twin && name != "answers wrongly" {

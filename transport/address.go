@@ -207,6 +207,9 @@ func addressRank(ip netip.Addr) int {
 
 // addrPortOf reads the IP address and port of a multiaddr or net.Addr pair.
 func addrPortOf(a ma.Multiaddr) (netip.AddrPort, bool) {
+	if len(a) == 0 { // of which manet would panic
+		return netip.AddrPort{}, false
+	}
 	n, err := manet.ToNetAddr(a)
 	if err != nil {
 		return netip.AddrPort{}, false

@@ -24,7 +24,7 @@ func (h *Host) Dismiss(key PeerKey, last [][]byte) {
 		h.Revoke(key)
 		return
 	}
-	p.allowed = false
+	p.allowed, p.path = false, Path{}
 	link, sender := p.link, p.pair
 	p.link = nil
 	if p.inbound != nil {
@@ -35,6 +35,7 @@ func (h *Host) Dismiss(key PeerKey, last [][]byte) {
 	sender.replace(last)
 	h.mu.Unlock()
 	files.reset()
+	h.cutCircuits(id)
 	if link != nil {
 		link.close(ErrNotAllowed)
 	}
@@ -69,8 +70,5 @@ func (s *pairSender) replace(messages [][]byte) {
 		s.queue = append(s.queue, data)
 		s.bytes += len(data)
 	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.wakeUp()
 }

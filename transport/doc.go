@@ -24,9 +24,9 @@
 // can't learn the room's name, its members, or that other protocols exist.
 //
 // What it never does: it reads nothing of what it carries, keeps nothing on disk, asks
-// no third party (no STUN or TURN server, no DNS, no bootstrap node, no relay), sends to
-// no address that no member named, and logs no address. It does not decide when to
-// connect, to whom, or who is a member.
+// no third party (no STUN or TURN server, no DNS, no bootstrap node, no relay but those
+// in Config.Relays), sends to no address that neither the user nor a member named, and
+// logs no address. It does not decide when to connect, to whom, or who is a member.
 //
 // # Paths
 //
@@ -36,6 +36,10 @@
 // what is long never stands before what is urgent. Media link: two unreliable packet streams (audio and
 // video) per member pair; the sealed payload names its own stream, so nothing is
 // negotiated when tracks come and go, and no SDP exists.
+//
+// Where there is no direct connection, all but the media link goes over a circuit: Noise and yamux end to end inside a
+// stream through a member (Reserve, CircuitAddress) or a relay (SetRelays). Every host bridges, for members alone. Once
+// a direct connection is up, what is under way moves to it, and the circuit ends. Path tells which it is.
 //
 // Members' addresses and the media link's signals travel by the caller's means, in its
 // pair sessions: that is what authenticates the DTLS fingerprints.

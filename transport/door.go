@@ -113,6 +113,7 @@ func (h *Host) doorClosed(p *peerState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.doors--
+	h.retireLocked(p)
 	h.expireLocked(p)
 	h.forgetLocked(p)
 }
@@ -121,7 +122,7 @@ func (h *Host) doorClosed(p *peerState) {
 func (h *Host) sendWelcome(s network.Stream) error {
 	remote := s.Conn().RemoteMultiaddr()
 	observed, _ := addrPortOf(firstTwo(remote))
-	if len(remote) < 2 || remote[1].Code() != ma.P_UDP {
+	if len(remote) < 2 || remote[1].Code() != ma.P_UDP || isCircuit(s.Conn()) {
 		observed = noAddr // only the UDP socket's outside helps anyone
 	}
 	frame, err := encodeWelcome(observed)
@@ -144,7 +145,9 @@ func (h *Host) receiveWelcome(s network.Stream) error {
 	if err != nil {
 		return err
 	}
-	h.noteObserved(s.Conn().RemotePeer(), observed)
+	if !isCircuit(s.Conn()) { // over one, it would be the address of whoever is in the middle
+		h.noteObserved(s.Conn().RemotePeer(), observed)
+	}
 	return nil
 }
 

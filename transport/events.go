@@ -41,6 +41,17 @@ type MediaState struct {
 	Reason     error // why it is down, nil when up
 }
 
+// PathChanged reports that messages reach a connected member by another way than before.
+type PathChanged struct {
+	Peer PeerKey
+	Path Path
+}
+
+// RelayChanged reports on a relay of this host's.
+type RelayChanged struct{ State RelayState }
+
+func (PathChanged) event()      {}
+func (RelayChanged) event()     {}
 func (PeerConnected) event()    {}
 func (PeerDisconnected) event() {}
 func (Message) event()          {}
@@ -71,9 +82,18 @@ type events struct {
 }
 
 type stateKey struct {
-	peer  PeerKey
-	media bool
+	peer PeerKey
+	kind stateKind
 }
+
+type stateKind uint8
+
+const (
+	stateConnection stateKind = iota
+	stateMedia
+	statePath
+	stateRelay
+)
 
 func newEvents(ctx context.Context) *events {
 	return &events{ctx: ctx, out: make(chan Event, eventBuffer), state: make(map[stateKey]Event), ready: make(chan struct{}, 1)}
@@ -99,7 +119,11 @@ func (e *events) post(ev Event) {
 	case PeerDisconnected:
 		key.peer = ev.Peer
 	case MediaState:
-		key = stateKey{ev.Peer, true}
+		key = stateKey{ev.Peer, stateMedia}
+	case PathChanged:
+		key = stateKey{ev.Peer, statePath}
+	case RelayChanged:
+		key = stateKey{ev.State.Relay, stateRelay}
 	}
 	e.mu.Lock()
 	if _, waiting := e.state[key]; !waiting {

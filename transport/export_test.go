@@ -1,17 +1,23 @@
 package transport
 
 import (
+	"context"
 	"net/netip"
+	"slices"
+	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Unsafe turns protections off.
-type Unsafe struct{ OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, NoChoke, KeepFiles bool }
+type Unsafe struct {
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, NoChoke bool
+}
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.NoChoke, u.KeepFiles}
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge, u.NoChoke}
 	return c
 }
 
@@ -74,3 +80,61 @@ func ReplaceFingerprint(answer []byte) ([]byte, error) {
 	s.Fingerprint[0] ^= 1
 	return s.encode()
 }
+
+// CircuitsTo counts the circuits to a peer.
+func (h *Host) CircuitsTo(key PeerKey) (n int) {
+	id, _ := idOfKey(key)
+	for _, c := range h.libp2p.swarm.ConnsToPeer(id) {
+		if isCircuit(c) {
+			n++
+		}
+	}
+	return n
+}
+
+// RankDials says when each address is tried.
+func RankDials(addrs []ma.Multiaddr) []network.AddrDelay { return rankDials(addrs) }
+
+// ObservedBy counts those of the peers who have said where they see us.
+func (h *Host) ObservedBy(keys ...PeerKey) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.peers {
+		if slices.Contains(keys, p.key) && p.sees.IsValid() {
+			n++
+		}
+	}
+	return n
+}
+
+// ServeRelay makes a host serve as a relay: circuits for anybody whose ticket is good.
+func ServeRelay(ctx context.Context, c Config, refuse func(ticket []byte) string) (*Host, error) {
+	c.unsafe.anyBridge = true
+	c.StrangerTimeout = time.Hour
+	h, err := Listen(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	h.libp2p.handle(protocolRelay, func(s network.Stream) {
+		defer s.Close()
+		ticket, err := readFrame(s)
+		if err != nil {
+			return
+		}
+		answer := append([]byte{1}, refuse(ticket)...)
+		if len(answer) == 1 {
+			seen, _ := addrPortOf(firstTwo(s.Conn().RemoteMultiaddr()))
+			answer = append([]byte{0}, addrPortBytes(seen)...)
+		}
+		_ = writeFrame(s, answer)
+	}, h.libp2p.strangers)
+	return h, nil
+}
+
+// RelayAddress is the address of a relay for Config.Relays.
+func (h *Host) RelayAddress() ma.Multiaddr {
+	return h.Addresses()[0].Encapsulate(ma.StringCast("/p2p/" + h.libp2p.ID().String()))
+}
+
+// DecodeRelayAnswer reads a relay's answer to a ticket.
+func DecodeRelayAnswer(b []byte) (netip.AddrPort, string, error) { return decodeRelayAnswer(b) }

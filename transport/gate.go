@@ -24,6 +24,10 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 // InterceptAddrDial is the address filter once more, in case an address came in by a
 // way other than Connect.
 func (g *gate) InterceptAddrDial(_ peer.ID, addr ma.Multiaddr) bool {
+	if via, at, ok := circuitOf(addr); ok { // newHop dials the one in the middle, by this filter
+		member, relay := g.host.mayHop(via)
+		return len(at) == 0 && (member || relay)
+	}
 	return g.host.filter.dialable(addr)
 }
 
@@ -40,13 +44,13 @@ func (g *gate) InterceptSecured(dir network.Direction, id peer.ID, c network.Con
 	if _, ok := keyOfID(id); !ok {
 		return false // meeting keys are Ed25519
 	}
-	if dir == network.DirOutbound || g.host.allowed(id) {
+	if dir == network.DirOutbound || g.host.allowed(id) || g.host.isRelay(id) {
 		return true
 	}
 	from, _ := addrPortOf(firstTwo(c.RemoteMultiaddr()))
 	same, all := 0, 0
 	for _, conn := range g.host.libp2p.swarm.Conns() {
-		if g.host.allowed(conn.RemotePeer()) {
+		if g.host.allowed(conn.RemotePeer()) || g.host.isRelay(conn.RemotePeer()) {
 			continue
 		}
 		all++
@@ -58,12 +62,14 @@ func (g *gate) InterceptSecured(dir network.Direction, id peer.ID, c network.Con
 	return all < limit && same < (limit+1)/2
 }
 
-// InterceptUpgraded agrees.
-func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+// InterceptUpgraded refuses circuits that a relay would cut after some minutes or bytes: libp2p runs nothing over them.
+func (g *gate) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
+	return !c.Stat().Limited, 0
+}
 
 // expireLocked closes a stranger's connections after a while. Host.mu is held (TRA-5).
 func (h *Host) expireLocked(p *peerState) {
-	if p.allowed || p.conns == 0 || p.doors > 0 || h.closed {
+	if p.allowed || p.conns == 0 || p.keptLocked() || h.closed {
 		return
 	}
 	if p.expiry != nil {
@@ -73,7 +79,7 @@ func (h *Host) expireLocked(p *peerState) {
 	p.expiry = time.AfterFunc(h.config.StrangerTimeout, func() {
 		h.spawn(func() {
 			h.mu.Lock()
-			keep := p.allowed || p.doors > 0
+			keep := p.allowed || p.keptLocked()
 			h.mu.Unlock()
 			if !keep {
 				_ = h.libp2p.swarm.ClosePeer(p.id)
@@ -81,6 +87,9 @@ func (h *Host) expireLocked(p *peerState) {
 		})
 	})
 }
+
+// keptLocked tells whether there is a use for connections to a stranger. Host.mu is held.
+func (p *peerState) keptLocked() bool { return p.doors > 0 || p.relay != nil || p.hops > 0 }
 
 // rateLimiter is a token bucket per address and one for all.
 type rateLimiter struct {

@@ -92,6 +92,8 @@ type Config struct {
 	DoorTimeout time.Duration
 	// PairQueue is how many bytes wait for one peer at most. 0: 1 MiB. Also 1,024 messages.
 	PairQueue int
+	// Relays are reserved at, for circuits through them. See SetRelays.
+	Relays []Relay
 	// HeartbeatInterval is GossipSub's. 0: 250 ms.
 	HeartbeatInterval time.Duration
 
@@ -107,8 +109,9 @@ type unsafeSwitches struct {
 	resendPlain    bool // retransmissions under the old sequence number
 	anyFingerprint bool // any DTLS certificate
 	replayOffers   bool // old offers are answered
-	noChoke        bool // datagrams go and come whatever the address filter says
 	keepFiles      bool // file streams outlive their peer's membership
+	anyBridge      bool // circuits for anybody
+	noChoke        bool // datagrams go and come whatever the address filter says
 }
 
 // TapPoint is where Config.Tap saw something.
@@ -172,6 +175,7 @@ type Host struct {
 	doorOpen bool
 	doorRate *rateLimiter
 	peers    map[peer.ID]*peerState
+	relays   map[peer.ID]*relayClient
 }
 
 // peerState is what the host knows of one peer; guarded by Host.mu.
@@ -180,6 +184,7 @@ type peerState struct {
 	id      peer.ID
 	allowed bool
 	conns   int
+	direct  int // of conns, those that are no circuits
 	doors   int // open door streams, ours and theirs
 	pair    *pairSender
 	inbound *pairReceiver
@@ -187,6 +192,11 @@ type peerState struct {
 	link    *Link
 	expiry  *time.Timer    // closes a stranger's connections
 	sees    netip.AddrPort // where this peer says it sees our UDP socket
+
+	path     Path         // as reported
+	retiring bool         // circuits to it are about to close
+	relay    *relayClient // a relay of ours
+	hops     int          // dials and circuits of ours that go through it
 }
 
 // Listen opens the sockets and starts the host. It returns when the host can be
@@ -220,6 +230,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		files:    make(chan *FileStream, maxFileStreams),
 		doorRate: newRateLimiter(),
 		peers:    make(map[peer.ID]*peerState),
+		relays:   make(map[peer.ID]*relayClient),
 	}
 	for _, a := range listen {
 		h.filter.loopback = h.filter.loopback || a.Addr().IsLoopback()
@@ -245,7 +256,10 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	h.spawn(h.events.run)
 	h.spawn(func() { h.choke.watch(h.ctx) })
 	h.spawn(h.room.run)
-	if err := ctx.Err(); err != nil {
+	if err = h.SetRelays(config.Relays); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		_ = h.Close()
 		return nil, err
 	}
@@ -288,8 +302,10 @@ func (h *Host) Key() PeerKey { return h.key }
 func (h *Host) Events() <-chan Event { return h.events.out }
 
 // Addresses lists where this host can be reached: what to put into an invite. QUIC
-// first, then TCP; public addresses first.
-func (h *Host) Addresses() []ma.Multiaddr { return h.libp2p.addresses() }
+// first, then TCP; public addresses first; last those of circuits through relays it has reserved at.
+func (h *Host) Addresses() []ma.Multiaddr {
+	return append(h.libp2p.addresses(), h.relayAddresses()...)
+}
 
 // Observed returns where connected peers see this host's UDP socket, when that is none
 // of its own addresses: the outside of a NAT. One address per family, the one most
@@ -402,7 +418,7 @@ func (h *Host) peerLocked(id peer.ID) *peerState {
 
 // forgetLocked drops a peer nothing is known of any more. Host.mu is held.
 func (h *Host) forgetLocked(p *peerState) {
-	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil {
+	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil && p.relay == nil && p.hops == 0 {
 		if p.expiry != nil {
 			p.expiry.Stop()
 		}

@@ -46,10 +46,10 @@ func TestLANFilter(t *testing.T) {
 	}
 }
 
-// narrow is a host of the simulated internet whose subnet is a small part of it.
-type narrow struct{ *transporttest.Host }
+// smallLAN is a host of the simulated internet whose subnet is a small part of it.
+type smallLAN struct{ *transporttest.Host }
 
-func (n narrow) Addresses() ([]netip.Prefix, error) {
+func (n smallLAN) Addresses() ([]netip.Prefix, error) {
 	own, err := n.Host.Addresses()
 	for i, p := range own {
 		own[i] = netip.PrefixFrom(p.Addr(), 31)
@@ -75,7 +75,7 @@ func lanOnly(t *testing.T, u transport.Unsafe) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newNode(t, "a", transport.Without(transport.Config{Key: keys[0], Network: narrow{network}, LANOnly: true}, u))
+	a := newNode(t, "a", transport.Without(transport.Config{Key: keys[0], Network: smallLAN{network}, LANOnly: true}, u))
 	if _, err := w.Host("between", transporttest.HostOptions{}); err != nil { // so that evil isn't a's neighbour
 		t.Fatal(err)
 	}

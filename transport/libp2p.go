@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -21,10 +22,11 @@ import (
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
@@ -38,14 +40,14 @@ const (
 	dialTimeout        = 10 * time.Second
 	negotiationTimeout = 10 * time.Second
 	idleTimeout        = 15 * time.Second // without a packet, a connection is gone
-	// tcpDelay is QUIC's head start over TCP, which serves only where UDP is blocked.
-	tcpDelay = 300 * time.Millisecond
+	// muxKeepalive finds out who is gone on TCP and circuits, together with the time for an answer, which is as long.
+	muxKeepalive = idleTimeout / 2
 )
 
-// libp2pHost is libp2p's swarm with two protocol tables in front: one for members and
+// libp2pHost is libp2p's swarm with protocol tables in front: one for members and
 // one for strangers, who are offered the door alone. It is a host.Host, as GossipSub
 // wants one, without what libp2p's usual host adds: no identify (so no agent version,
-// no list of protocols, no addresses given away), AutoNAT, relay or discovery.
+// no list of protocols, no addresses given away), AutoNAT or discovery.
 type libp2pHost struct {
 	host      *Host
 	swarm     *swarm.Swarm
@@ -55,8 +57,13 @@ type libp2pHost struct {
 	book      peerstore.Peerstore
 	members   *mss.MultistreamMuxer[protocol.ID]
 	strangers *mss.MultistreamMuxer[protocol.ID]
+	relays    *mss.MultistreamMuxer[protocol.ID] // for the relays we have reserved at: they bring circuits
 	greet     event.Emitter
 	notifiee  *network.NotifyBundle
+	bridge    *relay.Relay
+
+	dialMu sync.Mutex
+	dials  map[peer.ID]int // dials under way
 }
 
 var _ host.Host = (*libp2pHost)(nil)
@@ -96,6 +103,8 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 		bus:       eventbus.NewBus(),
 		members:   mss.NewMultistreamMuxer[protocol.ID](),
 		strangers: mss.NewMultistreamMuxer[protocol.ID](),
+		relays:    mss.NewMultistreamMuxer[protocol.ID](),
+		dials:     make(map[peer.ID]int),
 	}
 	defer func() {
 		if err != nil {
@@ -134,40 +143,10 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 	if err = l.addTransports(private); err != nil {
 		return nil, err
 	}
+	if l.bridge, err = newBridge(l); err != nil {
+		return nil, err
+	}
 	return l, l.listen(listen)
-}
-
-// newResources bounds what peers may make us hold. Members of one office share an
-// address, so the limits per subnet are the same as those in all.
-func newResources(c Config) (network.ResourceManager, error) {
-	conns := rcmgr.LimitVal(1024 + c.MaxStrangers)
-	limits := rcmgr.PartialLimitConfig{
-		System: rcmgr.ResourceLimits{Conns: conns, ConnsInbound: conns, ConnsOutbound: conns, FD: conns,
-			Streams: 32768, StreamsInbound: 16384, StreamsOutbound: 16384, Memory: 1 << 30},
-		Transient: rcmgr.ResourceLimits{Conns: 256, ConnsInbound: 128, ConnsOutbound: 256, FD: 256,
-			Streams: 1024, StreamsInbound: 512, StreamsOutbound: 1024, Memory: 128 << 20},
-		PeerDefault: rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, ConnsOutbound: 8, Streams: 128, StreamsInbound: 64,
-			StreamsOutbound: 128, FD: 8, Memory: 64 << 20},
-		ProtocolPeerDefault: rcmgr.ResourceLimits{Streams: 64, StreamsInbound: 32, StreamsOutbound: 64, Memory: 32 << 20},
-		Conn:                rcmgr.ResourceLimits{Conns: 1, ConnsInbound: 1, ConnsOutbound: 1, FD: 1, Memory: 32 << 20},
-	}.Build(rcmgr.InfiniteLimits)
-	perSubnet := func(bits int) []rcmgr.ConnLimitPerSubnet {
-		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: int(conns)}}
-	}
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),
-		rcmgr.WithLimitPerSubnet(perSubnet(32), perSubnet(64)))
-}
-
-// rankDials tries all QUIC addresses at once and TCP a little later.
-func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
-	out := make([]network.AddrDelay, len(addrs))
-	for i, a := range addrs {
-		out[i].Addr = a
-		if _, err := a.ValueForProtocol(ma.P_TCP); err == nil && len(addrs) > 1 {
-			out[i].Delay = tcpDelay
-		}
-	}
-	return out
 }
 
 func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
@@ -197,7 +176,8 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	}
 	// The shorter of both sides' idle timeouts holds, so it is enough to set the dialler's.
 	l.reuse.ClientConfig().MaxIdleTimeout = idleTimeout
-	l.reuse.ClientConfig().KeepAlivePeriod = idleTimeout / 3
+	// A relay that was restarted answers the next keepalive with a stateless reset.
+	l.reuse.ClientConfig().KeepAlivePeriod = idleTimeout / 5
 	q, err := quic.NewTransport(private, l.reuse, nil, l.host.gate, l.resources)
 	if err != nil {
 		return err
@@ -205,10 +185,9 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err := l.swarm.AddTransport(q); err != nil {
 		return err
 	}
-	if !l.host.config.Network.TCP() {
-		return nil
-	}
-	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: yamux.DefaultTransport}}
+	mux := *yamux.DefaultTransport
+	mux.KeepAliveInterval, mux.ConnectionWriteTimeout = muxKeepalive, muxKeepalive
+	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: &mux}}
 	security, err := noise.New(noise.ID, private, muxers)
 	if err != nil {
 		return err
@@ -216,6 +195,12 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	up, err := upgrader.New([]sec.SecureTransport{security}, muxers, nil, l.resources, l.host.gate)
 	if err != nil {
 		return err
+	}
+	if err := client.AddTransport(l, up); err != nil {
+		return err
+	}
+	if !l.host.config.Network.TCP() {
+		return nil
 	}
 	t, err := tcp.NewTCPTransport(up, l.resources, nil)
 	if err != nil {
@@ -272,7 +257,7 @@ func (l *libp2pHost) addresses() []ma.Multiaddr {
 	for _, a := range l.swarm.ListenAddresses() {
 		bound, ok := addrPortOf(firstTwo(a))
 		if !ok {
-			continue
+			continue // that of circuits
 		}
 		for _, ap := range l.host.filter.reachable(bound) {
 			if a[1].Code() == ma.P_UDP {
@@ -291,26 +276,6 @@ func firstTwo(a ma.Multiaddr) ma.Multiaddr {
 		return nil
 	}
 	return a[:2]
-}
-
-// dial connects to a peer unless there is a connection (TRA-10).
-func (l *libp2pHost) dial(ctx context.Context, id peer.ID, addrs []ma.Multiaddr) error {
-	if l.swarm.Connectedness(id) == network.Connected {
-		return nil
-	}
-	addrs = l.host.filter.multiaddrs(addrs)
-	if len(addrs) == 0 {
-		return ErrNoAddress
-	}
-	l.swarm.Backoff().Clear(id)
-	// The peerstore is only how the swarm is told where to dial; nothing stays in it.
-	l.book.ClearAddrs(id)
-	l.book.AddAddrs(id, addrs, peerstore.TempAddrTTL)
-	defer l.book.ClearAddrs(id)
-	if _, err := l.swarm.DialPeer(ctx, id); err != nil {
-		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
-	}
-	return nil
 }
 
 func (l *libp2pHost) shortID(id peer.ID) string {
@@ -342,6 +307,8 @@ func (l *libp2pHost) handleStream(s network.Stream) {
 	table := l.strangers
 	if l.host.gate.open(s.Conn().RemotePeer()) {
 		table = l.members
+	} else if l.host.isRelay(s.Conn().RemotePeer()) {
+		table = l.relays
 	}
 	_ = s.SetDeadline(time.Now().Add(negotiationTimeout))
 	tapped := l.tap(s)
@@ -361,19 +328,28 @@ func (l *libp2pHost) handleStream(s network.Stream) {
 // NewStream opens a stream. To a peer that is not allowed it opens none but the door.
 // With one protocol there is no round trip of negotiation.
 func (l *libp2pHost) NewStream(ctx context.Context, id peer.ID, protocols ...protocol.ID) (network.Stream, error) {
-	if len(protocols) != 1 || protocols[0] != protocolDoor && !l.host.gate.open(id) {
+	switch {
+	case len(protocols) != 1:
+		return nil, ErrNotAllowed
+	case protocols[0] == protocolHop, protocols[0] == protocolRelay:
+		return l.newHop(ctx, id, protocols[0])
+	case protocols[0] != protocolDoor && !l.host.gate.open(id) && !l.host.config.unsafe.anyBridge:
 		return nil, ErrNotAllowed
 	}
+	return l.openStream(ctx, id, protocols[0])
+}
+
+func (l *libp2pHost) openStream(ctx context.Context, id peer.ID, proto protocol.ID) (network.Stream, error) {
 	s, err := l.swarm.NewStream(network.WithNoDial(ctx, "dialling is Connect's"), id)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotConnected, err)
 	}
-	if err := s.SetProtocol(protocols[0]); err != nil {
+	if err := s.SetProtocol(proto); err != nil {
 		_ = s.Reset()
 		return nil, err
 	}
 	tapped := l.tap(s)
-	return &lazyStream{Stream: tapped, lazy: mss.NewMSSelect(tapped, protocols[0])}, nil
+	return &lazyStream{Stream: tapped, lazy: mss.NewMSSelect(tapped, proto)}, nil
 }
 
 // lazyStream negotiates its protocol along with the first bytes.
@@ -420,6 +396,9 @@ func (l *libp2pHost) tap(s network.Stream) network.Stream {
 }
 
 func (l *libp2pHost) close() (err error) {
+	if l.bridge != nil {
+		_ = l.bridge.Close()
+	}
 	if l.swarm != nil {
 		err = l.swarm.Close()
 		if l.notifiee != nil {
@@ -461,9 +440,15 @@ func (l *libp2pHost) Mux() protocol.Switch { return l.members }
 // Connect refuses: dialling is Host.Connect's alone.
 func (l *libp2pHost) Connect(context.Context, peer.AddrInfo) error { return ErrNotAllowed }
 
-// SetStreamHandler registers a protocol for members.
+// SetStreamHandler registers a protocol for members; relays bring circuits, too (TRA-18).
 func (l *libp2pHost) SetStreamHandler(id protocol.ID, f network.StreamHandler) {
 	l.handle(id, f, l.members)
+	switch {
+	case id == protocolStop:
+		l.handle(id, f, l.relays)
+	case id == protocolHop && l.host.config.unsafe.anyBridge:
+		l.handle(id, f, l.strangers)
+	}
 }
 
 // SetStreamHandlerMatch is SetStreamHandler: there is one version of each protocol.

@@ -207,6 +207,7 @@ func (l *Link) up(s *session) {
 	}
 	l.active.Store(s)
 	l.host.events.post(MediaState{Peer: l.key, Up: true, Generation: s.generation})
+	l.host.punched(l, s)
 }
 
 // down is called by a session that is over, once.

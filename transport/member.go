@@ -42,6 +42,7 @@ func (h *Host) Allow(key PeerKey) {
 	case p.conns > 0:
 		h.startPairLocked(p)
 		h.events.post(PeerConnected{key})
+		h.tellPathLocked(p)
 	}
 }
 
@@ -71,7 +72,7 @@ func (h *Host) Revoke(key PeerKey) {
 		h.mu.Unlock()
 		return
 	}
-	p.allowed = false
+	p.allowed, p.path = false, Path{}
 	link, connected := p.link, p.conns > 0
 	p.link = nil
 	h.stopPairLocked(p)
@@ -98,6 +99,10 @@ func (h *Host) Revoke(key PeerKey) {
 // the media link is up, its path is tried too: ICE has opened the NATs on the way, and
 // QUIC uses the same port.
 //
+// Circuits are tried a little after direct addresses: those through relays, and those through members this host is
+// connected to. A circuit doesn't end the attempts at a direct connection, and is closed soon after that is up. Where
+// there is but a circuit, Connect tries the direct addresses again and returns what became of that.
+//
 // A peer that accepts more than 16 connections at one moment turns further ones away
 // after Connect has returned: PeerDisconnected follows, and the caller connects again.
 func (h *Host) Connect(ctx context.Context, key PeerKey, addrs []ma.Multiaddr) error {
@@ -115,7 +120,7 @@ func (h *Host) Connect(ctx context.Context, key PeerKey, addrs []ma.Multiaddr) e
 			}
 		}
 	}
-	return h.libp2p.dial(ctx, id, addrs)
+	return h.libp2p.connect(ctx, id, addrs)
 }
 
 // Disconnect closes every connection to a peer. Its media link stays.
@@ -134,6 +139,11 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 	}
 	p := h.peerLocked(c.RemotePeer())
 	p.conns++
+	if isCircuit(c) {
+		h.viaLocked(c, 1)
+	} else {
+		p.direct++
+	}
 	switch {
 	case h.config.unsafe.openGate && !p.allowed:
 		h.startPairLocked(p)
@@ -143,6 +153,14 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 		h.startPairLocked(p)
 		h.events.post(PeerConnected{p.key})
 	}
+	if p.relay != nil {
+		p.relay.signal()
+	}
+	if p.pair != nil {
+		p.pair.wakeUp() // from a circuit to a direct connection
+	}
+	h.tellPathLocked(p)
+	h.retireLocked(p)
 }
 
 func (h *Host) disconnected(_ network.Network, c network.Conn) {
@@ -153,8 +171,19 @@ func (h *Host) disconnected(_ network.Network, c network.Conn) {
 		return
 	}
 	p.conns--
-	if p.conns == 0 {
+	if isCircuit(c) {
+		h.viaLocked(c, -1)
+	} else {
+		p.direct--
+	}
+	if p.relay != nil {
+		p.relay.signal()
+	}
+	h.tellPathLocked(p)
+	if p.direct == 0 {
 		p.sees = netip.AddrPort{}
+	}
+	if p.conns == 0 {
 		h.stopPairLocked(p)
 		h.stopFilesLocked(p) // dead with the connection: no reset
 		if p.allowed && !h.closed {

@@ -2,8 +2,11 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -29,6 +32,8 @@ type pairSender struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // something to send
 	nudge  chan struct{} // the peer has opened its stream: it lets us in now
+
+	circuits atomic.Int32 // streams of ours over circuits
 
 	mu          sync.Mutex
 	queue       [][]byte
@@ -99,11 +104,15 @@ func (s *pairSender) push(data []byte) error {
 	}
 	s.queue = append(s.queue, data)
 	s.bytes += len(data)
+	s.wakeUp()
+	return nil
+}
+
+func (s *pairSender) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // next returns the next message to write. Before the welcome it stays in the queue.
@@ -132,6 +141,16 @@ func (s *pairSender) confirm() {
 	}
 	s.queue = s.queue[s.unconfirmed:]
 	s.unconfirmed, s.welcomed = 0, true
+	s.wakeUp() // it may move now
+}
+
+// leaves tells whether a stream over a circuit is to be left for a direct connection: not before the welcome, since
+// what was sent may have to be sent again.
+func (s *pairSender) leaves() bool {
+	s.mu.Lock()
+	welcomed := s.welcomed
+	s.mu.Unlock()
+	return welcomed && s.host.libp2p.direct(s.peer.id)
 }
 
 // run keeps the stream open as long as the peer is connected and allowed.
@@ -141,9 +160,12 @@ func (s *pairSender) run() {
 		case <-s.nudge: // only one that comes after this attempt counts
 		default:
 		}
-		welcomed := s.session()
+		welcomed, moved := s.session()
 		if s.ctx.Err() != nil {
 			return
+		}
+		if moved {
+			continue
 		}
 		wait := pairRetry
 		if welcomed { // it broke although the connection lasts: messages may be lost
@@ -158,59 +180,102 @@ func (s *pairSender) run() {
 	}
 }
 
-// session opens one stream and sends until it breaks.
-func (s *pairSender) session() (welcomed bool) {
+// session opens one stream and sends until it breaks, or until it may move from a circuit to a direct connection.
+func (s *pairSender) session() (welcomed, moved bool) {
 	s.mu.Lock()
 	s.unconfirmed, s.welcomed = 0, false
 	s.mu.Unlock()
 	stream, err := s.host.libp2p.NewStream(s.ctx, s.peer.id, protocolPair)
 	if err != nil {
-		return false
+		return false, false
 	}
 	stop := context.AfterFunc(s.ctx, func() { _ = stream.Reset() })
 	defer stop()
-	defer func() { _ = stream.Reset() }()
 	if err := stream.(*lazyStream).Flush(); err != nil {
-		return false
+		_ = stream.Reset()
+		return false, false
 	}
-	broken := make(chan struct{})
+	over := &streamEnd{done: make(chan struct{})}
 	s.host.streams.Add(1)
 	go func() { // the welcome, then the end of the stream
 		defer s.host.streams.Done()
-		defer close(broken)
-		if err := s.host.receiveWelcome(stream); err != nil {
+		defer close(over.done)
+		if over.err = s.host.receiveWelcome(stream); over.err != nil {
 			return
 		}
 		s.confirm()
 		s.host.room.greet(s.peer.id)
-		_, _ = stream.Read(make([]byte, 1)) // nothing more is ever sent
+		_, over.err = stream.Read(make([]byte, 1)) // nothing more is ever sent
 	}()
+	circuit := isCircuit(stream.Conn())
+	if circuit {
+		s.circuits.Add(1)
+	}
+	if s.send(stream, over, circuit) {
+		s.leaveCircuit(stream, over)
+		return true, true
+	}
+	_ = stream.Reset()
+	<-over.done
+	if circuit {
+		s.circuits.Add(-1)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.welcomed, false
+}
+
+// streamEnd is why a stream ended.
+type streamEnd struct {
+	done chan struct{}
+	err  error // once done
+}
+
+// send sends until the stream breaks, or is to be left.
+func (s *pairSender) send(stream network.Stream, over *streamEnd, circuit bool) (leave bool) {
 	for {
+		if circuit && s.leaves() {
+			return true
+		}
 		data := s.next()
 		if data == nil {
 			select {
 			case <-s.wake:
 				continue
-			case <-broken:
+			case <-over.done:
 			case <-s.ctx.Done():
 			}
-			break
+			return false
 		}
-		if err := writeFrame(stream, data); err != nil {
-			break
+		if writeFrame(stream, data) != nil {
+			return false
 		}
 	}
-	_ = stream.Reset()
-	<-broken
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.welcomed
 }
 
 // pairReceiver is the incoming pair stream of a member; there is one at a time.
 type pairReceiver struct {
-	cancel context.CancelFunc
-	done   chan struct{}
+	cancel  context.CancelFunc
+	done    chan struct{}
+	circuit bool
+}
+
+// follow waits for the end of an older stream, to keep the order of messages. A peer that moves from a circuit to a
+// direct connection ends the old one after its last message; else whatever is left is lost.
+func (r *pairReceiver) follow(old *pairReceiver) {
+	if old == nil {
+		return
+	}
+	if old.circuit && !r.circuit {
+		timer := time.NewTimer(circuitGrace)
+		defer timer.Stop()
+		select {
+		case <-old.done:
+		case <-timer.C:
+		}
+	}
+	old.cancel()
+	<-old.done
 }
 
 // handlePair reads a member's pair stream. It waits for the owner to take each
@@ -221,7 +286,7 @@ func (h *Host) handlePair(s network.Stream) {
 	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
 	defer stop()
 	defer func() { _ = s.Reset() }()
-	r := &pairReceiver{cancel: cancel, done: make(chan struct{})}
+	r := &pairReceiver{cancel: cancel, done: make(chan struct{}), circuit: isCircuit(s.Conn())}
 	defer close(r.done)
 
 	h.mu.Lock()
@@ -239,15 +304,15 @@ func (h *Host) handlePair(s network.Stream) {
 		}
 	}
 	h.mu.Unlock()
-	if previous != nil {
-		previous.cancel()
-		<-previous.done // keep the order of messages
-	}
+	r.follow(previous)
 	if h.sendWelcome(s) != nil {
 		return
 	}
 	for {
 		data, err := readFrame(s)
+		if errors.Is(err, io.EOF) {
+			_ = s.CloseWrite() // all of it was read
+		}
 		if err != nil {
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 
 	"github.com/huisclos/huisclos/crypto/codec"
 )
@@ -21,6 +22,8 @@ const (
 	protocolPair = "/huisclos/pair/1"
 	protocolRoom = "/huisclos/room/1"
 	protocolFile = "/huisclos/file/1"
+	// protocolRelay is what a relay is shown a ticket by. Circuits are libp2p's circuit relay v2 (meet/SPEC.md §10.2).
+	protocolRelay = "/huisclos/relay/1"
 )
 
 // MaxFrame is the longest message on a door, pair or file stream and in the room, in bytes.
@@ -92,6 +95,41 @@ func decodeWelcome(b []byte) (netip.AddrPort, error) {
 		return netip.AddrPort{}, nil
 	}
 	return parseAddrPortBytes(w.Observed)
+}
+
+// maxTicket bounds a relay's ticket, maxRelayAnswer its answer, in bytes.
+const (
+	maxTicket      = 512
+	maxRelayAnswer = 256
+)
+
+// decodeRelayAnswer reads a relay's answer to a ticket: 0, and where it sees the sender's UDP socket, if it does, in
+// addrPortBytes form; or 1 and why not, in English.
+func decodeRelayAnswer(b []byte) (observed netip.AddrPort, refused string, err error) {
+	switch {
+	case len(b) == 0, len(b) > maxRelayAnswer, b[0] > 1:
+		return noAddr, "", fmt.Errorf("%w: relay's answer", ErrSignal)
+	case b[0] == 1:
+		return noAddr, printable(b[1:]), nil
+	case len(b) == 1:
+		return noAddr, "", nil
+	}
+	observed, err = parseAddrPortBytes(b[1:])
+	return observed, "", err
+}
+
+// printable is text fit for a log or a screen.
+func printable(b []byte) string {
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, string(b))
+	if text == "" {
+		return "no reason given"
+	}
+	return text
 }
 
 // addrPortBytes is an IP address (4 or 16 bytes) and a port (2 bytes, big-endian).

@@ -83,6 +83,7 @@ type memberData struct {
 	Self      bool   `json:"self"`
 	Away      bool   `json:"away"`
 	Connected bool   `json:"connected"`
+	Path      string `json:"path,omitempty"` // direct; direct, over TCP; through NAME; through a relay
 	Suspended bool   `json:"suspended"`
 
 	Sends []sendsData `json:"sends"`          // what they say they send
@@ -218,6 +219,9 @@ func memberOf(m meet.Member) memberData {
 		Role:       roleName(m.Role), Creator: m.Creator, Self: m.Self, Away: m.Away, Connected: m.Connected, Suspended: m.Suspended,
 		Sends: sends, Hand: stamp(m.HandRaised),
 	}
+	if m.Connected {
+		d.Path = m.Path.String()
+	}
 	d.familiar(m.Known, m.KnownAs, m.Namesake)
 	return d
 }
@@ -240,6 +244,9 @@ func describe(m memberData) string {
 		if w.holds {
 			words = append(words, w.word)
 		}
+	}
+	if m.Path != "" {
+		words = append(words, "path: "+m.Path)
 	}
 	return fmt.Sprintf("%s (%s, %.16s%s)", m.Name, strings.Join(words, ", "), m.Key, m.about())
 }

@@ -21,6 +21,15 @@ type World struct {
 	mu      sync.Mutex
 	members []*Member
 	hosts   map[string]int
+	places  map[string]transporttest.HostOptions
+}
+
+// Place says where the hosts of this name, which are yet to come, stand: behind which NAT. Others stand on the open
+// internet.
+func (w *World) Place(name string, o transporttest.HostOptions) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.places[name] = o
 }
 
 // NewWorld makes a network without members.
@@ -29,7 +38,7 @@ func NewWorld(o Options) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &World{Network: n, hosts: map[string]int{}}, nil
+	return &World{Network: n, hosts: map[string]int{}, places: map[string]transporttest.HostOptions{}}, nil
 }
 
 // Member is one member of a simulated meeting, on a host of its own.
@@ -45,12 +54,13 @@ type Member struct {
 // host makes a host for a member. A name used again, for somebody who restarted, gets a number.
 func (w *World) host(name string, config *meet.Config) (string, error) {
 	w.mu.Lock()
+	place := w.places[name]
 	w.hosts[name]++
 	if n := w.hosts[name]; n > 1 {
 		name = fmt.Sprintf("%s-%d", name, n)
 	}
 	w.mu.Unlock()
-	h, err := w.Network.Host(name, transporttest.HostOptions{})
+	h, err := w.Network.Host(name, place)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,80 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+const (
+	protocolHop  = proto.ProtoIDv2Hop
+	protocolStop = proto.ProtoIDv2Stop
+)
+
+// What a member bridges for others (TRA-18).
+const (
+	maxReservations   = 256
+	maxCircuitsOfPeer = 64
+	reservationTime   = 10 * time.Minute
+	circuitBuffer     = 16 << 10 // bytes a circuit holds in each direction
+)
+
+// newBridge serves circuits to members, to and from members. Its streams are in the members' table alone, and end
+// with the connections of whoever is revoked (TRA-18).
+func newBridge(l *libp2pHost) (*relay.Relay, error) {
+	return relay.New(l, relay.WithACL(bridgeACL{l.host}), relay.WithResources(relay.Resources{
+		// Without a limit on bytes and time: with one, libp2p runs nothing over a circuit but what asks for it.
+		Limit:          nil,
+		ReservationTTL: reservationTime, MaxReservations: maxReservations, MaxCircuits: maxCircuitsOfPeer, BufferSize: circuitBuffer,
+		// Members of one office share an address.
+		MaxReservationsPerPeer: 1, MaxReservationsPerIP: maxReservations, MaxReservationsPerASN: maxReservations,
+	}))
+}
+
+// bridgeACL lets members alone reserve and connect, and connect to members alone (TRA-18).
+type bridgeACL struct{ host *Host }
+
+// AllowReserve is asked for each reservation.
+func (a bridgeACL) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
+	return a.host.config.unsafe.anyBridge || a.host.allowed(p)
+}
+
+// AllowConnect is asked for each circuit. One inside another would be longer than it looks.
+func (a bridgeACL) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
+	return a.host.config.unsafe.anyBridge || from != to && a.host.allowed(from) && a.host.allowed(to) && a.host.libp2p.direct(to)
+}
+
+// Reserve asks a connected member to bridge: until the time returned, members who are connected to it can connect to
+// this host at CircuitAddress(bridge). It ends with the connection to the bridge; asking again prolongs it. The errors
+// are ErrNotAllowed, ErrNotConnected and those of the network.
+func (h *Host) Reserve(ctx context.Context, bridge PeerKey) (until time.Time, err error) {
+	id, err := idOfKey(bridge)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if !h.allowed(id) {
+		return time.Time{}, ErrNotAllowed
+	}
+	r, err := client.Reserve(ctx, h.libp2p, peer.AddrInfo{ID: id})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("transport: reserve at %v: %w", bridge, err)
+	}
+	return r.Expiration, nil
+}
+
+// cutCircuits ends the circuits of a peer through this host, without waiting for its connections to close.
+func (h *Host) cutCircuits(id peer.ID) {
+	for _, c := range h.libp2p.swarm.ConnsToPeer(id) {
+		for _, s := range c.GetStreams() {
+			if p := s.Protocol(); p == protocolHop || p == protocolStop {
+				_ = s.Reset()
+			}
+		}
+	}
+}

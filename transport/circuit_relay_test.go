@@ -1,0 +1,216 @@
+package transport_test
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/huisclos/huisclos/transport"
+	"github.com/huisclos/huisclos/transport/transporttest"
+)
+
+// relayNode is a relay in the world: on a fixed port, so that it can be started again.
+func relayNode(t testing.TB, network *transporttest.Host, seed int64) *transport.Host {
+	t.Helper()
+	prefixes, err := network.Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(prefixes, func(p netip.Prefix) bool { return !p.Addr().IsLoopback() })
+	h, err := transport.ServeRelay(t.Context(), transport.Config{Key: testKey(seed), RoomID: [32]byte{9}, Network: network,
+		Listen: []netip.AddrPort{netip.AddrPortFrom(prefixes[i].Addr(), 4433)},
+	}, func(ticket []byte) string {
+		if string(ticket) != "ticket" {
+			return "no such ticket\n\x1b[31m"
+		}
+		return ""
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+func (n *node) waitReserved(reserved bool, limit time.Duration) {
+	n.t.Helper()
+	for start := time.Now(); time.Since(start) < limit; time.Sleep(10 * time.Millisecond) {
+		states := n.RelayStates()
+		if len(states) == 1 && states[0].Reserved == reserved {
+			return
+		}
+	}
+	n.t.Fatalf("%s: not reserved %v within %v: %+v", n.name, reserved, limit, n.RelayStates())
+}
+
+// TestRelayed: two who know of each other but a relay's address connect through it, and directly where their NATs let
+// them; the relay restarted, both are back.
+//
+// Checks: TRA-19, TRA-20.
+func TestRelayed(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		o    transporttest.HostOptions
+		kind transport.PathKind
+	}{{"symmetric", strict, transport.PathRelay}, {"port-restricted", narrow, transport.PathUDP}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { relayed(t, tt.o, tt.kind) })
+		})
+	}
+}
+
+func relayed(t *testing.T, o transporttest.HostOptions, kind transport.PathKind) {
+	w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+	network, err := w.Host("relay", public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay := relayNode(t, network, 77)
+	relays := []transport.Relay{{Address: relay.RelayAddress(), Ticket: []byte("ticket")}}
+	keys := sortedKeys(2)
+	a := simNode(t, w, "a", keys[0], o)
+	b := simNodeConfig(t, w, "b", transport.Config{Key: keys[1], Relays: relays}, o)
+	b.waitReserved(true, time.Second)
+	addrs := b.Addresses()
+	if last := addrs[len(addrs)-1].String(); !strings.HasSuffix(last, "/p2p-circuit") || !strings.HasPrefix(last, "/ip4/5.") {
+		t.Errorf("the last address is %s", last)
+	}
+	befriend(a, b)
+	start := time.Now()
+	if err := a.Connect(t.Context(), b.Key(), addrs); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("connected after %v", time.Since(start))
+	a.waitUp(b)
+	b.waitUp(a)
+	if p := b.Path(a.Key()); p != (transport.Path{Kind: transport.PathRelay, Via: relay.Key()}) {
+		t.Errorf("path %v", p)
+	}
+	if err := a.SetRelays(relays); err != nil { // a ticket has come; with it, what the relay observes
+		t.Fatal(err)
+	}
+	a.waitReserved(true, time.Second)
+	a.offer(b)
+	time.Sleep(2 * time.Second)
+	if p := a.Path(b.Key()); p.Kind != kind {
+		t.Errorf("path %v, want %v", p, kind)
+	}
+	_ = relay.Close()
+	a.waitReserved(false, time.Second)
+	time.Sleep(20 * time.Second)
+	if kind == transport.PathRelay && a.has(func() bool { return a.up[b.Key()] == 1 }) {
+		t.Error("still connected without the relay")
+	}
+	relayNode(t, network, 77)
+	start = time.Now()
+	a.waitReserved(true, 5*time.Second)
+	b.waitReserved(true, 5*time.Second)
+	t.Logf("reserved again %v after the relay's restart", time.Since(start))
+	if err := a.Connect(t.Context(), b.Key(), b.Addresses()); err != nil {
+		t.Error(err)
+	}
+	if err := a.SetRelays(nil); err != nil || len(a.RelayStates()) != 0 {
+		t.Errorf("relays taken away: %v, %v", err, a.RelayStates())
+	}
+}
+
+// TestRelayReservationLasts: it is prolonged before it ends.
+//
+// Checks: TRA-19.
+func TestRelayReservationLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		network, err := w.Host("relay", public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		relay := relayNode(t, network, 77)
+		keys := sortedKeys(2)
+		b := simNodeConfig(t, w, "b", transport.Config{Key: keys[1], Relays: []transport.Relay{{Address: relay.RelayAddress(), Ticket: []byte("ticket")}}}, strict)
+		a := simNode(t, w, "a", keys[0], strict)
+		b.waitReserved(true, time.Second)
+		b.SetDoorOpen(true)
+		time.Sleep(25 * time.Minute)
+		door, err := a.OpenDoor(t.Context(), b.Key(), b.Addresses())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer door.Close()
+		if err := door.Send(t.Context(), []byte("knock")); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case theirs := <-b.Doors():
+			theirs.Close()
+		case <-time.After(time.Second):
+			t.Error("nobody at the door")
+		}
+	})
+}
+
+// TestRelayRefuses: a bad ticket, a relay that is none and an address that is none each give one reason; a good ticket
+// later helps at once.
+func TestRelayRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		network, err := w.Host("relay", public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		relay := relayNode(t, network, 77)
+		n := simNode(t, w, "n", testKey(1), strict)
+		other := simNode(t, w, "other", testKey(2), public)
+		set := func(address ma.Multiaddr, ticket string) error {
+			return n.SetRelays([]transport.Relay{{Address: address, Ticket: []byte(ticket)}})
+		}
+		if err := set(relay.RelayAddress(), "bad"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		state := n.RelayStates()[0]
+		if !errors.Is(state.Err, transport.ErrRelayRefused) || !state.Connected || state.Reserved {
+			t.Errorf("with a bad ticket: %+v", state)
+		}
+		if text := state.Err.Error(); !strings.Contains(text, "no such ticket") || strings.ContainsAny(text, "\n\x1b") {
+			t.Errorf("the reason is %q", text)
+		}
+		if err := set(relay.RelayAddress(), "ticket"); err != nil {
+			t.Fatal(err)
+		}
+		n.waitReserved(true, time.Second)
+		if err := set(other.RelayAddress(), ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if state := n.RelayStates()[0]; !errors.Is(state.Err, transport.ErrRelayRefused) {
+			t.Errorf("no relay: %+v", state)
+		}
+		if err := set(other.Addresses()[0], ""); !errors.Is(err, transport.ErrRelayAddress) {
+			t.Errorf("no relay's address: %v", err)
+		}
+		if err := set(relay.RelayAddress(), strings.Repeat("x", 1000)); !errors.Is(err, transport.ErrTooLarge) {
+			t.Errorf("long ticket: %v", err)
+		}
+		if text := (transport.Relay{Address: relay.RelayAddress(), Ticket: []byte("secret")}).String(); strings.Contains(text, "secret") {
+			t.Error("a ticket is printed")
+		}
+	})
+}
+
+func FuzzRelayAnswer(f *testing.F) {
+	f.Add([]byte{0})
+	f.Add([]byte{0, 5, 0, 0, 1, 17, 1})
+	f.Add([]byte("\x01no such ticket"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		seen, refused, err := transport.DecodeRelayAnswer(b)
+		if err == nil && refused != "" && seen.IsValid() {
+			t.Error("refused and taken")
+		}
+	})
+}

@@ -1,0 +1,205 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// Head starts of a dial: QUIC at once, then TCP, which serves where UDP is blocked, then WebSocket, where only HTTPS
+// passes. Circuits last, one bridge after the other: they cost others' bandwidth.
+const (
+	tcpDelay       = 300 * time.Millisecond
+	webSocketDelay = 600 * time.Millisecond
+	circuitDelay   = 700 * time.Millisecond
+	bridgeDelay    = 250 * time.Millisecond
+)
+
+// rankDials says when each address is tried. Where none of a sooner kind is left, nobody waits for it.
+func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
+	out := make([]network.AddrDelay, 0, len(addrs))
+	kinds := map[time.Duration]bool{}
+	for _, a := range addrs {
+		kinds[dialDelay(a)] = true
+	}
+	circuits := time.Duration(0)
+	if kinds[0] || kinds[tcpDelay] || kinds[webSocketDelay] {
+		circuits = circuitDelay
+	}
+	for _, a := range addrs {
+		delay := dialDelay(a)
+		switch {
+		case delay == circuitDelay:
+			delay = circuits
+			circuits += bridgeDelay
+		case len(kinds) == 1:
+			delay = 0
+		}
+		out = append(out, network.AddrDelay{Addr: a, Delay: delay})
+	}
+	return out
+}
+
+func dialDelay(a ma.Multiaddr) time.Duration {
+	delay := time.Duration(0)
+	for _, c := range a {
+		switch c.Code() {
+		case ma.P_TCP:
+			delay = max(delay, tcpDelay)
+		case ma.P_WS, ma.P_WSS:
+			delay = max(delay, webSocketDelay)
+		case ma.P_CIRCUIT:
+			delay = circuitDelay
+		}
+	}
+	return delay
+}
+
+// maxHops is how many bridges and relays one dial tries.
+const maxHops = 3
+
+// routes are the ways to a peer that may be tried: never more than MaxAddresses.
+type routes struct {
+	direct []ma.Multiaddr
+	hops   []hop
+}
+
+// hop is a bridge or relay on the way to a peer.
+type hop struct {
+	id    peer.ID
+	addrs []ma.Multiaddr // a relay's; none for a member
+}
+
+func (r routes) empty() bool { return len(r.direct)+len(r.hops) == 0 }
+
+// routes sorts a peer's addresses (TRA-1): plain ones that pass the filter; circuits through members who are allowed and
+// connected (a member's own address comes from itself alone); circuits through relays at addresses that pass the filter.
+func (l *libp2pHost) routes(id peer.ID, addrs []ma.Multiaddr) (r routes) {
+	for _, a := range addrs[:min(len(addrs), 2*MaxAddresses)] {
+		via, at, ok := circuitOf(a)
+		if !ok {
+			if l.host.filter.dialable(a) && !slices.ContainsFunc(r.direct, a.Equal) {
+				r.direct = append(r.direct, a)
+			}
+			continue
+		}
+		if _, ed25519 := keyOfID(via); !ed25519 || via == id || via == l.ID() {
+			continue
+		}
+		i := slices.IndexFunc(r.hops, func(h hop) bool { return h.id == via })
+		switch {
+		case l.host.allowed(via):
+			if i < 0 && (len(at) == 0 || l.host.filter.dialable(at)) && len(r.hops) < maxHops && l.direct(via) {
+				r.hops = append(r.hops, hop{id: via})
+			}
+		case !l.host.filter.dialable(at):
+		case i < 0 && len(r.hops) < maxHops:
+			r.hops = append(r.hops, hop{via, []ma.Multiaddr{at}})
+		case i >= 0 && len(r.hops[i].addrs) < MaxAddresses && !slices.ContainsFunc(r.hops[i].addrs, at.Equal):
+			r.hops[i].addrs = append(r.hops[i].addrs, at)
+		}
+	}
+	// The swarm dials so many addresses of one peer at a time: direct ones that hang must leave room for circuits.
+	r.direct = r.direct[:min(len(r.direct), MaxAddresses-len(r.hops))]
+	return r
+}
+
+// direct tells whether there is a connection to a peer that is no circuit.
+func (l *libp2pHost) direct(id peer.ID) bool {
+	return slices.ContainsFunc(l.swarm.ConnsToPeer(id), func(c network.Conn) bool { return !c.IsClosed() && !isCircuit(c) })
+}
+
+// dial connects to a peer unless there is a connection (TRA-10). Where that is a circuit, direct addresses go on being
+// tried behind it.
+func (l *libp2pHost) dial(ctx context.Context, id peer.ID, addrs []ma.Multiaddr) error {
+	if l.swarm.Connectedness(id) == network.Connected {
+		return nil
+	}
+	r := l.routes(id, addrs)
+	if r.empty() {
+		return ErrNoAddress
+	}
+	defer l.publish(id, r)()
+	conn, err := l.swarm.DialPeer(ctx, id)
+	if err != nil {
+		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
+	}
+	if isCircuit(conn) && len(r.direct) > 0 {
+		l.host.spawn(func() {
+			ctx, cancel := context.WithTimeout(l.host.ctx, dialTimeout)
+			defer cancel()
+			_ = l.dialDirect(ctx, id, r.direct)
+		})
+	}
+	return nil
+}
+
+// connect is dial that, where there is but a circuit, tries the direct addresses again.
+func (l *libp2pHost) connect(ctx context.Context, id peer.ID, addrs []ma.Multiaddr) error {
+	switch {
+	case l.direct(id):
+		return nil
+	case l.swarm.Connectedness(id) != network.Connected:
+		return l.dial(ctx, id, addrs)
+	}
+	if r := l.routes(id, addrs); len(r.direct) > 0 {
+		return l.dialDirect(ctx, id, r.direct)
+	}
+	return nil
+}
+
+// dialDirect connects beside a circuit.
+func (l *libp2pHost) dialDirect(ctx context.Context, id peer.ID, direct []ma.Multiaddr) error {
+	defer l.publish(id, routes{direct: direct})()
+	if _, err := l.swarm.DialPeer(network.WithForceDirectDial(ctx, "beside a circuit"), id); err != nil {
+		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
+	}
+	return nil
+}
+
+// publish puts addresses into the peerstore, which is only how the swarm is told where to dial: the last of the dials
+// under way takes them out. Relays on the way may be dialled as long.
+func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
+	l.swarm.Backoff().Clear(id)
+	addrs := slices.Clone(r.direct)
+	for _, h := range r.hops {
+		addrs = append(addrs, circuitAddress(h.id))
+	}
+	withdraw := []func(){l.addAddrs(id, addrs)}
+	for _, h := range r.hops {
+		if len(h.addrs) > 0 {
+			l.host.holdHop(h.id, 1)
+			l.swarm.Backoff().Clear(h.id)
+			withdraw = append(withdraw, l.addAddrs(h.id, h.addrs), func() { l.host.holdHop(h.id, -1) })
+		}
+	}
+	return func() {
+		for _, f := range withdraw {
+			f()
+		}
+	}
+}
+
+func (l *libp2pHost) addAddrs(id peer.ID, addrs []ma.Multiaddr) (done func()) {
+	l.dialMu.Lock()
+	defer l.dialMu.Unlock()
+	if l.dials[id] == 0 {
+		l.book.ClearAddrs(id)
+	}
+	l.dials[id]++
+	l.book.AddAddrs(id, addrs, peerstore.TempAddrTTL)
+	return func() {
+		l.dialMu.Lock()
+		defer l.dialMu.Unlock()
+		if l.dials[id]--; l.dials[id] == 0 {
+			delete(l.dials, id)
+			l.book.ClearAddrs(id)
+		}
+	}
+}
