@@ -23,10 +23,12 @@ type addressFilter struct {
 	loopback bool // we listen on loopback ourselves
 	lan      bool // nothing beyond the own subnets (MOD-2)
 	any      bool // tests only
+	hide     bool // nobody but the relays (MOD-3)
 
-	mu    sync.Mutex
-	own   []netip.Prefix
-	until time.Time
+	mu      sync.Mutex
+	relayed map[netip.Addr]bool
+	own     []netip.Prefix
+	until   time.Time
 }
 
 // ownPrefixes returns the interface addresses, at most prefixInterval old.
@@ -91,6 +93,9 @@ var (
 // allow tells whether this host may send a datagram to ip.
 func (f *addressFilter) allow(ip netip.Addr) bool {
 	ip = ip.Unmap()
+	if f.hide && !f.relay(ip) {
+		return false
+	}
 	switch {
 	case f.any:
 		return true
@@ -170,6 +175,9 @@ func (f *addressFilter) dialable(a ma.Multiaddr) bool {
 // reachable lists the addresses others may find us at on the given socket address:
 // the socket's own, or every interface's if it listens on all of them. Public first.
 func (f *addressFilter) reachable(bound netip.AddrPort) []netip.AddrPort {
+	if f.hide {
+		return nil
+	}
 	if !bound.Addr().IsUnspecified() {
 		return []netip.AddrPort{bound}
 	}

@@ -66,6 +66,9 @@ type Config struct {
 	// from, any other address, and neither names nor observes one. It needs no route to
 	// anywhere else and no DNS (meet/SPEC.md MOD-2).
 	LANOnly bool
+	// RelayOnly hides this host's address from peers: it sends packets to Relays and to nobody else, takes connections
+	// through them alone, names no other address, and makes no media link (meet/SPEC.md MOD-3). It needs Relays.
+	RelayOnly bool
 	// Logger is nil for none. Keys are logged by their first 4 bytes, addresses never.
 	Logger *slog.Logger
 
@@ -111,6 +114,7 @@ type unsafeSwitches struct {
 	replayOffers   bool // old offers are answered
 	keepFiles      bool // file streams outlive their peer's membership
 	anyBridge      bool // circuits for anybody
+	showAddress    bool // RelayOnly hides nothing
 	noChoke        bool // datagrams go and come whatever the address filter says
 }
 
@@ -209,6 +213,9 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	if config.RoomID == ([32]byte{}) {
 		return nil, errors.New("transport: Config.RoomID is required")
 	}
+	if config.RelayOnly && len(config.Relays) == 0 {
+		return nil, ErrNoRelay
+	}
 	if config.Network == nil {
 		n, err := newOSNetwork()
 		if err != nil {
@@ -222,10 +229,11 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		config:   config,
-		key:      PeerKey(config.Key.Public().(ed25519.PublicKey)),
-		log:      config.Logger,
-		filter:   &addressFilter{network: config.Network, lan: config.LANOnly, any: config.unsafe.anyAddress},
+		config: config,
+		key:    PeerKey(config.Key.Public().(ed25519.PublicKey)),
+		log:    config.Logger,
+		filter: &addressFilter{network: config.Network, lan: config.LANOnly, hide: config.RelayOnly && !config.unsafe.showAddress,
+			any: config.unsafe.anyAddress},
 		doors:    make(chan *DoorStream, config.MaxDoors),
 		files:    make(chan *FileStream, maxFileStreams),
 		doorRate: newRateLimiter(),
@@ -331,7 +339,7 @@ func (h *Host) Observed() []netip.AddrPort {
 
 // noteObserved records what a peer says it saw us at.
 func (h *Host) noteObserved(from peer.ID, addr netip.AddrPort) {
-	if !addr.IsValid() || !h.filter.allow(addr.Addr()) || addr.Addr().IsLoopback() {
+	if h.hidden() || !addr.IsValid() || !h.filter.allow(addr.Addr()) || addr.Addr().IsLoopback() {
 		return
 	}
 	for _, p := range h.filter.ownPrefixes() {

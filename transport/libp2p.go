@@ -226,7 +226,7 @@ func (l *libp2pHost) listen(listen []netip.AddrPort) error {
 		if err := l.swarm.AddListenAddr(quicMultiaddr(a)); err != nil {
 			return fmt.Errorf("transport: listen on UDP %v: %w", a, err)
 		}
-		if !l.host.config.Network.TCP() {
+		if !l.host.config.Network.TCP() || l.host.hidden() {
 			continue
 		}
 		l.host.mux.mu.RLock()
