@@ -2,7 +2,10 @@ package crypto
 
 import (
 	"crypto/ecdh"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/binary"
 	"io"
 
 	"github.com/huisclos/huisclos/crypto/codec"
@@ -67,6 +70,17 @@ func (s InviteSecret) ID() InviteID { return InviteID(expand(s.bytes(), labelInv
 
 // Key returns the invite key, which goes into the Invite operation.
 func (s InviteSecret) Key() InviteKey { return InviteKey(expand(s.bytes(), labelInviteKey, 32)) }
+
+// Topic returns under what name the invite's doors are announced and looked for during a slot
+// of time (SPEC section 4.1). Who doesn't have the secret can't tell two topics of one invite
+// from those of two (RDV-1).
+func (s InviteSecret) Topic(slot uint64) [32]byte {
+	key := expand(s.bytes(), labelRendezvous, 32)
+	defer wipe(key)
+	mac := hmac.New(sha256.New, key)
+	_, _ = mac.Write(binary.BigEndian.AppendUint64(nil, slot)) // never fails
+	return [32]byte(mac.Sum(nil))
+}
 
 // Wipe overwrites the secret, in all copies of the value.
 func (s InviteSecret) Wipe() { wipe(s.bytes()) }

@@ -11,6 +11,7 @@ const (
 	labelInviteID         = "invite id"
 	labelDoorPSK          = "door psk"
 	labelInviteKey        = "invite key"
+	labelRendezvous       = "rendezvous"
 	labelLinkChecksum     = "link checksum"
 	labelNonceCommitment  = "nonce commitment"
 	labelKnock            = "knock"

@@ -39,6 +39,13 @@ type Config struct {
 	// NewLayerChooser makes what chooses layers, for each member and each publication that has layers. Nil is the one of
 	// SPEC section 7.4.
 	NewLayerChooser func() LayerChooser
+	// LANOnly keeps every packet on the own local network: none is sent to another address, and none is taken from one. It
+	// works without a route to anywhere, as in a courtroom. Links name addresses of the local network only; tunnels (VPN)
+	// aren't part of it (SPEC MOD-2).
+	LANOnly bool
+	// Rendezvous are ways to find a link's doors where its addresses don't answer or it names none, and to be found. Each
+	// may show those who watch it this computer's address, not which meeting. Empty: none, so that nobody else is asked.
+	Rendezvous []Rendezvous
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network
 	// Relays are relays the user may use, at most MaxRelays: members reach each other through them where no direct way
@@ -111,6 +118,9 @@ type hooks struct {
 	anyReplyAddress bool // RPL-2: dials whatever a code names
 	noStreams       bool // MST-4: no media where ICE has no path
 	anyDialler      bool // RPL-4: whoever dials ends the wait
+	oneTopic        bool // RDV-1: the same topic for ever
+	keepTopics      bool // RDV-2: dead links too
+	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).
@@ -160,6 +170,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxFileSize == 0 {
 		c.MaxFileSize = defaultFileSize
+	}
+	if err := c.checkRendezvous(); err != nil {
+		return c, err
 	}
 	if err := checkContacts(c.Contacts); err != nil {
 		return c, err

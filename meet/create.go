@@ -92,7 +92,7 @@ func describeVideo(packet []byte) transport.VideoFacts {
 func listen(ctx context.Context, config Config, self *crypto.Incarnation, id crypto.MeetingID, in *inbox) (*transport.Host, error) {
 	c := transport.Config{
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
-		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap,
+		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap, LANOnly: config.LANOnly,
 		DescribeVideo: describeVideo, WantKeyFrame: in.keyFrame,
 		Relays: relaysForHost(ticketsFor(config.Relays, time.Now())), Proxy: config.Proxy,
 	}

@@ -296,6 +296,7 @@ func (m *Meeting) visitorGone(v *visitor) {
 // doorFollows turns out whoever waits with a link that died, or at a door that was locked (DOR-9).
 func (m *Meeting) doorFollows() {
 	m.recheckInvites()
+	m.announce(time.Now())
 	for id, v := range m.door.lobby {
 		if m.config.hooks.keepLobby {
 			break

@@ -58,6 +58,16 @@ var (
 	ErrFileName = errors.New("a file's name is 1 to 255 bytes of UTF-8")
 	// ErrFileBusy: this file is being received, or MaxFileOffers files are offered: withdraw some.
 	ErrFileBusy = errors.New("this file is being received, or too many are offered")
+	// ErrNoLAN: Config.LANOnly is set, and this computer has no address on a local network that a link could name.
+	ErrNoLAN = errors.New("this computer is on no local network: connect it to one, or allow more than the local network")
+	// ErrOutsideLAN: Config.LANOnly is set, and nobody of the link has an address on this computer's local networks.
+	ErrOutsideLAN = errors.New("this link leads outside your local network, and only that is allowed: join the network of the person who sent it, or allow more than the local network")
+	// ErrNoRendezvous: a link names no address, and Config.Rendezvous has no way to find it without one.
+	ErrNoRendezvous = errors.New("this link names no address: choose a way to find its meeting, such as the local network, or ask for a link with addresses")
+	// ErrNotFound: nobody of a link that names no address was found.
+	ErrNotFound = errors.New("nobody of this meeting was found: is the person who sent the link in the meeting, and do both of you look in the same place?")
+	// ErrRendezvousOutside: Config.LANOnly is set beside a Rendezvous that isn't a LocalRendezvous.
+	ErrRendezvousOutside = errors.New("only the local network is allowed, and a way to be found leads outside it: take one of the two away")
 	// ErrIsolated: a host hasn't shown for 100 s that it hears us, so nothing is sent (PRE-5).
 	ErrIsolated = errors.New("no host has heard us for 100 s: sending has stopped")
 )
@@ -145,7 +155,7 @@ func (e *InviteExpiredError) Error() string { return crypto.ErrLinkExpired.Error
 // Unwrap returns crypto.ErrLinkExpired.
 func (e *InviteExpiredError) Unwrap() error { return crypto.ErrLinkExpired }
 
-// UnreachableError says that nobody answered at the addresses of a link.
+// UnreachableError says that nobody answered at the addresses of a link, or was found without.
 type UnreachableError struct {
 	Err error
 	// Neither: the link leads into a private network, and this member is in one too, so a reply code wouldn't help.
@@ -154,6 +164,9 @@ type UnreachableError struct {
 
 // Error says what to check, or what there is to choose from.
 func (e *UnreachableError) Error() string {
+	if errors.Is(e.Err, ErrNoRendezvous) || errors.Is(e.Err, ErrNotFound) {
+		return e.Err.Error()
+	}
 	if e.Neither {
 		return "neither you nor the person who sent this link can be reached from outside your own networks: use a relay of your own, or the public libp2p network, or open a port on one of the two routers and make a new link"
 	}

@@ -3,6 +3,7 @@ package meet
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
@@ -50,6 +51,7 @@ func With(c Config, names ...string) Config {
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
 		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
 		"noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
+		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound,
 	}
 	for _, n := range names {
 		*all[n] = true
@@ -74,6 +76,25 @@ func Silent(c Config, f func() bool) Config {
 	c.hooks.silent = f
 	return c
 }
+
+// Moved returns a link whose doors are said to be at other addresses.
+func Moved(i Invite, addrs ...ma.Multiaddr) Invite {
+	var raw [][]byte
+	for _, a := range addrs {
+		raw = append(raw, a.Bytes())
+	}
+	i.link.Doors = slices.Clone(i.link.Doors)
+	for n := range i.link.Doors {
+		i.link.Doors[n].Addresses = raw
+	}
+	return i
+}
+
+// TopicAt is a link's topic at a time.
+func TopicAt(i Invite, t time.Time) [32]byte { return i.link.Secret.Topic(slotAt(t)) }
+
+// DoorKeyOf is whose door a link names first.
+func DoorKeyOf(i Invite) crypto.MeetingKey { return i.link.Doors[0].Key }
 
 // Inject has a member send any bytes in a pair session.
 func (m *Meeting) Inject(ctx context.Context, to crypto.MeetingKey, raw []byte) error {

@@ -17,12 +17,16 @@ type Invite struct {
 	link   crypto.Link
 	router Router           // of a link made here
 	routed []netip.AddrPort // which of the addresses are the router's
+	lan    bool             // made by somebody who takes nothing from outside their network
 }
 
 // InviteOptions says how a link is limited.
 type InviteOptions struct {
 	// Expiry is when the link stops working. Zero is never.
 	Expiry time.Time
+	// NoAddresses keeps this member's addresses out of the link, so that whoever carries it doesn't learn them. It is for
+	// who has a Config.Rendezvous in common with this member; without one the error is ErrNoRendezvous.
+	NoAddresses bool
 }
 
 // ParseInvite reads a link; white space in it is ignored. The errors are *InviteError and *InviteExpiredError.
@@ -48,7 +52,8 @@ func (i Invite) Expiry() time.Time { return i.link.Expiry }
 
 // Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing. With Config.AskRouter the
 // first call waits up to 2 s for the router, or until ctx is done. The link leads to this member; and to other hosts who
-// can be reached from everywhere, if this one can't: Reaches tells.
+// can be reached from everywhere, if this one can't: Reaches tells. ErrNoLAN: only the local network is allowed, and there
+// is none.
 func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 	if m.config.AskRouter {
 		m.host.MapPorts()
@@ -62,6 +67,12 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		}
 		if m.ending {
 			return Invite{}, m.reason
+		}
+		if o.NoAddresses && len(m.config.Rendezvous) == 0 {
+			return Invite{}, ErrNoRendezvous
+		}
+		if m.config.LANOnly && len(m.host.Addresses()) == 0 {
+			return Invite{}, ErrNoLAN
 		}
 		raw, hash, err := m.set.Author(m.self, time.Now(), roster.Body{Invite: &body})
 		if err != nil {
@@ -77,13 +88,18 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		}
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
 		link.Doors = m.doors()
+		for i := range link.Doors {
+			if o.NoAddresses {
+				link.Doors[i].Addresses = nil
+			}
+		}
 		for len(link.Doors) > 1 && link.Validate() != nil {
 			link.Doors = link.Doors[:len(link.Doors)-1] // too long
 		}
 		m.ledger.invite(Invite{link: link})
 		// A copy, since the end of the meeting overwrites its own secrets, and the link is the caller's.
 		own, err := crypto.ParseLink(link.String(), time.Time{})
-		return Invite{own, Router(asked.Outcome), routed(asked)}, err
+		return Invite{own, Router(asked.Outcome), routed(asked), m.config.LANOnly}, err
 	})
 }
 

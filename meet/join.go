@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
@@ -16,7 +17,7 @@ import (
 // reached it may wait to be dialled: see Config.OnReply.
 //
 // The errors are *DeniedError, *RemovedError, *UnreachableError, *ImpostorError, *InviteExpiredError, those of the
-// configuration, and ctx's.
+// configuration, ErrOutsideLAN, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous or ErrNotFound.
 func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -42,6 +43,9 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	if err != nil {
 		_ = host.Close()
 		self.Wipe()
+		if config.LANOnly && errors.Is(err, transport.ErrNoAddress) {
+			err = ErrOutsideLAN
+		}
 		return nil, err
 	}
 	m, err := newMeeting(config, self, g.set, host, in)
@@ -67,6 +71,7 @@ type guest struct {
 	member    bool              // asks as a member that nobody answers: it speaks for nobody anew
 	denied    crypto.MeetingKey // who denied
 	proof     []byte            // what a denial came with
+	turn      chan struct{}     // of attempts beside each other, which has proved its door; nil: there is one
 }
 
 const (
@@ -77,9 +82,25 @@ const (
 	enterPause  = 200 * time.Millisecond // and up to three times as long, by chance
 )
 
-// enter tries the link's doors in turn, and again where all fail quickly. Only a door that can't be reached is followed
-// by the next.
+// enter enters by the doors of the link, or by those that are found.
 func (g *guest) enter(ctx context.Context) error {
+	if len(g.config.Rendezvous) > 0 {
+		return g.find(ctx)
+	}
+	if !named(g.link) {
+		return &UnreachableError{Err: ErrNoRendezvous}
+	}
+	return g.byLink(ctx)
+}
+
+// named says whether a link names an address.
+func named(l crypto.Link) bool {
+	return slices.ContainsFunc(l.Doors, func(d crypto.Door) bool { return len(d.Addresses) > 0 })
+}
+
+// byLink tries the link's doors in turn, and again where all fail quickly. Only a door that can't be reached is followed
+// by the next.
+func (g *guest) byLink(ctx context.Context) error {
 	for round := 1; ; round++ {
 		begun := time.Now()
 		err := g.tryDoors(ctx)
@@ -159,7 +180,9 @@ func (g *guest) open(ctx context.Context, doors []crypto.Door) (*transport.DoorS
 		case r := <-results:
 			ended++
 			if r.err != nil {
-				last, failed[r.door] = r.err, true
+				if failed[r.door] = true; last == nil || !errors.Is(r.err, transport.ErrNoAddress) {
+					last = r.err // that a door exists says more than that one can't be dialled
+				}
 				begin()
 				continue
 			}
@@ -195,12 +218,16 @@ type lostError struct{ err error }
 func (e *lostError) Error() string { return e.err.Error() }
 
 // through does the door's protocol (SPEC §4).
-func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder crypto.MeetingKey) error {
+func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder crypto.MeetingKey) (err error) {
 	first, frame, err := crypto.NewDoorInitiator(g.self, g.config.Name, g.link.Secret, g.link.DoorKey, responder)
 	if err != nil {
 		return err
 	}
-	shaking, cancel := context.WithTimeout(ctx, doorHandshake)
+	proof := doorHandshake
+	if g.turn != nil { // whoever was found may say nothing for ever
+		proof = foundDoor
+	}
+	shaking, cancel := context.WithTimeout(ctx, proof)
 	defer cancel()
 	if err := d.Send(shaking, frame); err != nil {
 		return &lostError{err}
@@ -212,6 +239,14 @@ func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder 
 	third, channel, err := first.Finish(second)
 	if err != nil {
 		return &ImpostorError{Err: err}
+	}
+	if g.turn != nil { // two doors at a time would admit us twice
+		select {
+		case g.turn <- struct{}{}:
+			defer func() { g.handOn(err) }()
+		case <-ctx.Done():
+			return &lostError{ctx.Err()}
+		}
 	}
 	if err := d.Send(ctx, third); err != nil {
 		return &lostError{err}
@@ -239,6 +274,15 @@ func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder 
 		default:
 			return &ImpostorError{Err: errors.New("an unexpected message")}
 		}
+	}
+}
+
+// handOn gives the turn to other doors, unless this one has decided.
+func (g *guest) handOn(err error) {
+	var lost *lostError
+	var impostor *ImpostorError
+	if errors.As(err, &lost) || errors.As(err, &impostor) {
+		<-g.turn
 	}
 }
 
@@ -367,9 +411,12 @@ func (m *Meeting) ask(links []crypto.Link) {
 	ctx, cancel := context.WithTimeout(m.ctx, 2*dialTimeout)
 	defer cancel()
 	defer m.post(func() { m.watch.asking = false })
-	for _, link := range links {
+	for i, link := range slices.Concat(links, links[:min(len(links), 1)]) {
 		g := &guest{config: m.config, self: m.self, link: link, host: m.host, member: true}
 		g.config.OnWaiting = nil
+		if i < len(links) { // where all have moved, they may be found
+			g.config.Rendezvous = nil
+		}
 		err := g.enter(ctx)
 		var denied *DeniedError
 		if err == nil || errors.As(err, &denied) {

@@ -70,6 +70,7 @@ type Meeting struct {
 	ledger     ledger // for Exposure
 	choosing   bool   // layers; a timer runs
 	bridges    bridges
+	topics     map[topicKey]*announcement // under way
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }
@@ -89,6 +90,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		shown: map[crypto.MeetingKey]shownState{}, recordings: map[crypto.MeetingKey]Recording{},
 	}
 	m.door = newDoor()
+	m.topics = map[topicKey]*announcement{}
 	m.keys = distribution{keys: keys, readers: map[crypto.MeetingKey]bool{}, unacked: map[crypto.MeetingKey]bool{}}
 	m.chats = newChats()
 	m.files = newFiles()
@@ -379,6 +381,7 @@ func (m *Meeting) tick(now time.Time) {
 	m.chatsTick(now)
 	m.filesTick(now)
 	m.doorTick(now)
+	m.announce(now)
 	m.askAtDoors(now)
 	m.listen(now)
 	m.startChoosing(now)

@@ -34,6 +34,9 @@ func (i Invite) Reach() Reach {
 	for _, d := range i.link.Doors {
 		widest = max(widest, reachOfDoor(d))
 	}
+	if i.lan { // a public address of a network whose outside isn't listened to
+		widest = min(widest, ReachNetwork)
+	}
 	return widest
 }
 

@@ -2,9 +2,11 @@ package transport
 
 import (
 	"cmp"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -20,36 +22,64 @@ const MaxAddresses = 8
 type addressFilter struct {
 	network  Network
 	loopback bool // we listen on loopback ourselves
+	lan      bool // nothing beyond the own subnets (MOD-2)
 	any      bool // tests only
+	hide     bool // nobody but the relays (MOD-3)
 
-	mu    sync.Mutex
-	own   []netip.Prefix
-	until time.Time
+	generation atomic.Uint32 // of what decides: verdicts of an older one are void
+
+	mu      sync.Mutex
+	relayed map[netip.Addr]bool
+	own     []netip.Prefix
+	until   time.Time
 }
 
-// ownPrefixes returns the interface addresses, at most five seconds old.
+// ownPrefixes returns the interface addresses, at most prefixInterval old.
 func (f *addressFilter) ownPrefixes() []netip.Prefix {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now := time.Now(); now.After(f.until) {
-		if own, err := f.network.Addresses(); err == nil {
-			f.own = own
-		}
-		f.until = now.Add(5 * time.Second)
+		f.refreshLocked(now)
 	}
 	return f.own
-}
-
-// forget has the interface addresses looked up again.
-func (f *addressFilter) forget() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.until = time.Time{}
 }
 
 // isOwn says whether ip is an interface's.
 func (f *addressFilter) isOwn(ip netip.Addr) bool {
 	return slices.ContainsFunc(f.ownPrefixes(), func(p netip.Prefix) bool { return p.Addr() == ip })
+}
+
+// refresh looks at the interfaces and tells whether their addresses have changed.
+func (f *addressFilter) refresh() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.own
+	f.refreshLocked(time.Now())
+	return !slices.Equal(before, f.own)
+}
+
+func (f *addressFilter) refreshLocked(now time.Time) {
+	if own, err := f.network.Addresses(); err == nil && !slices.Equal(own, f.own) {
+		f.own = own
+		f.generation.Add(1)
+	}
+	f.until = now.Add(prefixInterval)
+}
+
+// onSubnet tells whether ip is a neighbour's address or our own: on a subnet of ours, and
+// not the one that means everybody there.
+func (f *addressFilter) onSubnet(ip netip.Addr) bool {
+	return slices.ContainsFunc(f.ownPrefixes(), func(p netip.Prefix) bool { return p.Contains(ip) && !broadcast(p, ip) })
+}
+
+// broadcast tells whether ip is the broadcast address of an IPv4 subnet.
+func broadcast(p netip.Prefix, ip netip.Addr) bool {
+	if !ip.Is4() || p.Bits() > 30 {
+		return false
+	}
+	b := ip.As4()
+	host := uint32(1)<<(32-p.Bits()) - 1
+	return binary.BigEndian.Uint32(b[:])&host == host
 }
 
 var (
@@ -72,13 +102,22 @@ var (
 // allow tells whether this host may send a datagram to ip.
 func (f *addressFilter) allow(ip netip.Addr) bool {
 	ip = ip.Unmap()
+	if f.hide && !f.relay(ip) {
+		return false
+	}
 	switch {
 	case f.any:
 		return true
-	case !ip.IsValid(), ip.Zone() != "", ip.IsUnspecified(), ip.IsMulticast(), ip.IsLinkLocalUnicast():
+	case !ip.IsValid(), ip.Zone() != "", ip.IsUnspecified(), ip.IsMulticast():
 		return false
 	case ip.IsLoopback():
 		return f.loopback
+	case f.lan:
+		// Also addresses that machines gave themselves where nobody gives any (RFC 3927): a
+		// cable between two of them. IPv6's link-local ones need a zone.
+		return f.onSubnet(ip) && !(ip.Is6() && ip.IsLinkLocalUnicast())
+	case ip.IsLinkLocalUnicast():
+		return false
 	}
 	if ip.Is4() {
 		for _, p := range neverPrefix4 {
@@ -101,7 +140,7 @@ func (f *addressFilter) allow(ip netip.Addr) bool {
 		}
 	}
 	if ip.IsPrivate() {
-		return slices.ContainsFunc(f.ownPrefixes(), func(p netip.Prefix) bool { return p.Contains(ip) })
+		return f.onSubnet(ip)
 	}
 	return true
 }
@@ -150,6 +189,9 @@ func (f *addressFilter) dialableRelay(a ma.Multiaddr) bool {
 // reachable lists the addresses others may find us at on the given socket address:
 // the socket's own, or every interface's if it listens on all of them. Public first.
 func (f *addressFilter) reachable(bound netip.AddrPort) []netip.AddrPort {
+	if f.hide {
+		return nil
+	}
 	if !bound.Addr().IsUnspecified() {
 		return []netip.AddrPort{bound}
 	}
@@ -161,8 +203,16 @@ func (f *addressFilter) reachable(bound netip.AddrPort) []netip.AddrPort {
 		}
 		out = append(out, netip.AddrPortFrom(ip, bound.Port()))
 	}
+	if f.lan && slices.ContainsFunc(out, private) { // what names us outside isn't needed inside
+		out = slices.DeleteFunc(out, func(a netip.AddrPort) bool { return !private(a) })
+	}
 	slices.SortStableFunc(out, func(a, b netip.AddrPort) int { return cmp.Compare(addressRank(a.Addr()), addressRank(b.Addr())) })
 	return out
+}
+
+// private tells whether an address means nothing outside its network.
+func private(a netip.AddrPort) bool {
+	return a.Addr().IsPrivate() || a.Addr().IsLinkLocalUnicast() || carrierNAT.Contains(a.Addr())
 }
 
 func addressRank(ip netip.Addr) int {

@@ -39,7 +39,7 @@ func TestAddressFilter(t *testing.T) {
 		"2a00::1": true, "fd00:7::9": true, "fd00:8::9": false, "fe80::1": false, "::1": false, "::": false,
 		"ff02::fb": false, "::ffff:10.0.0.1": false, "::ffff:8.8.8.8": true, "64:ff9b::808:808": true,
 		"64:ff9b::a00:1": false, "2002:a00:1::1": false, "2001::1": false, "::7f00:1": false, "fec0::1": false,
-		"64:ff9b:1::1": false,
+		"64:ff9b:1::1": false, "192.168.7.255": false,
 	} {
 		if got := ip(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)

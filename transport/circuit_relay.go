@@ -109,6 +109,7 @@ func (h *Host) SetRelays(relays []Relay) error {
 			h.addRelayLocked(w)
 		}
 	}
+	h.hideBehindLocked()
 	return nil
 }
 

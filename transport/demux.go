@@ -53,21 +53,26 @@ type addrPortConn interface {
 // It does not offer SyscallConn: quic-go would read the socket past us (TRA-14).
 type demuxConn struct {
 	net.PacketConn
-	fast addrPortConn // nil when the socket has no such methods
-	mux  *mediaMux
+	fast  addrPortConn // nil when the socket has no such methods
+	mux   *mediaMux
+	choke *choke
 }
 
-func newDemuxConn(conn net.PacketConn, mux *mediaMux) *demuxConn {
+func newDemuxConn(conn net.PacketConn, mux *mediaMux, choke *choke) *demuxConn {
 	fast, _ := conn.(addrPortConn)
-	return &demuxConn{PacketConn: conn, fast: fast, mux: mux}
+	return &demuxConn{PacketConn: conn, fast: fast, mux: mux, choke: choke}
 }
 
-// ReadFrom returns the next datagram that is QUIC's.
+// ReadFrom returns the next datagram that is QUIC's. What comes from where we may not send
+// is not looked at.
 func (c *demuxConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := c.read(b)
 		if err != nil {
 			return n, nil, err
+		}
+		if !c.choke.permits(from.Addr()) { // MOD-1
+			continue
 		}
 		if classify(b[:n]) == packetQUIC {
 			return n, net.UDPAddrFromAddrPort(from), nil
@@ -93,8 +98,21 @@ func (c *demuxConn) read(b []byte) (int, netip.AddrPort, error) {
 	return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), nil
 }
 
-// writeMedia sends a datagram that is not QUIC's.
-func (c *demuxConn) writeMedia(b []byte, to netip.AddrPort) (int, error) {
+// WriteTo sends a datagram of QUIC's.
+func (c *demuxConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	udp, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return 0, net.ErrClosed
+	}
+	to := udp.AddrPort()
+	return c.write(b, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+}
+
+// write sends a datagram, unless the choke is in its way. The address is not a mapped one.
+func (c *demuxConn) write(b []byte, to netip.AddrPort) (int, error) {
+	if !c.choke.permits(to.Addr()) { // MOD-1
+		return 0, errForbidden
+	}
 	if c.fast != nil {
 		return c.fast.WriteToUDPAddrPort(b, to)
 	}

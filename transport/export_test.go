@@ -12,12 +12,12 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke bool
 }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge, u.KeepStreams, u.AnyDelay}
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge, u.KeepStreams, u.AnyDelay, u.ShowAddress, u.NoChoke}
 	return c
 }
 
@@ -49,6 +49,11 @@ func IsMedia(datagram []byte) bool { return classify(datagram) != packetQUIC }
 func Filter(n Network, loopback bool) (ip func(netip.Addr) bool, addrs func([]ma.Multiaddr) []ma.Multiaddr) {
 	f := &addressFilter{network: n, loopback: loopback}
 	return f.allow, f.multiaddrs
+}
+
+// LANFilter is the address filter of a host on this network that stays on its subnets.
+func LANFilter(n Network) func(netip.Addr) bool {
+	return (&addressFilter{network: n, lan: true}).allow
 }
 
 // ReplaceCandidates returns an answer with other candidates.

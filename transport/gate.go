@@ -24,6 +24,9 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 // InterceptAddrDial is the address filter once more, in case an address came in by a
 // way other than Connect.
 func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
+	if !g.host.mayDial(id, addr) { // MOD-3
+		return false
+	}
 	if via, at, ok := circuitOf(addr); ok { // newHop dials the one in the middle, by this filter
 		member, relay := g.host.mayHop(via)
 		return len(at) == 0 && (member || relay)
@@ -34,8 +37,15 @@ func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
 	return g.host.filter.dialable(addr)
 }
 
-// InterceptAccept lets handshakes begin; their number is the resource manager's.
-func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+// InterceptAccept lets handshakes begin with whom we may send to (MOD-1, for TCP); their
+// number is the resource manager's.
+func (g *gate) InterceptAccept(c network.ConnMultiaddrs) bool {
+	if g.host.hidden() && !isCircuit(c) { // MOD-3
+		return false
+	}
+	from, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+	return !ok || g.host.choke.permits(from.Addr())
+}
 
 // InterceptSecured bounds the strangers, in all and per address. They are let in even
 // while the door is closed, since a new member may dial before we learn of it.

@@ -63,6 +63,13 @@ type Config struct {
 	Listen []netip.AddrPort
 	// Network is nil for the operating system's.
 	Network Network
+	// LANOnly confines the host to its own subnets: it sends nothing to, and takes nothing
+	// from, any other address, and neither names nor observes one. It needs no route to
+	// anywhere else and no DNS (meet/SPEC.md MOD-2).
+	LANOnly bool
+	// RelayOnly hides this host's address from peers: it sends packets to Relays and to nobody else, takes connections
+	// through them alone, names no other address, and makes no media link (meet/SPEC.md MOD-3). It needs Relays.
+	RelayOnly bool
 	// Logger is nil for none. Keys are logged by their first 4 bytes, addresses never.
 	Logger *slog.Logger
 
@@ -129,6 +136,8 @@ type unsafeSwitches struct {
 	anyBridge      bool // circuits for anybody
 	keepStreams    bool // and so do media streams
 	anyDelay       bool // media streams queue without limits
+	showAddress    bool // RelayOnly hides nothing
+	noChoke        bool // datagrams go and come whatever the address filter says
 }
 
 // TapPoint is where Config.Tap saw something.
@@ -175,6 +184,7 @@ type Host struct {
 	key      PeerKey
 	log      *slog.Logger
 	filter   *addressFilter
+	choke    *choke
 	ctx      context.Context
 	cancel   context.CancelFunc
 	events   *events
@@ -230,11 +240,15 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	if config.RoomID == ([32]byte{}) {
 		return nil, errors.New("transport: Config.RoomID is required")
 	}
+	if config.RelayOnly && len(config.Relays) == 0 {
+		return nil, ErrNoRelay
+	}
 	if config.Network == nil {
 		n, err := newOSNetwork()
 		if err != nil {
 			return nil, err
 		}
+		n.lan = config.LANOnly
 		config.Network = n
 	}
 	listen, err := listenAddresses(config)
@@ -242,10 +256,11 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		config:   config,
-		key:      PeerKey(config.Key.Public().(ed25519.PublicKey)),
-		log:      config.Logger,
-		filter:   &addressFilter{network: config.Network, any: config.unsafe.anyAddress},
+		config: config,
+		key:    PeerKey(config.Key.Public().(ed25519.PublicKey)),
+		log:    config.Logger,
+		filter: &addressFilter{network: config.Network, lan: config.LANOnly, hide: config.RelayOnly && !config.unsafe.showAddress,
+			any: config.unsafe.anyAddress},
 		doors:    make(chan *DoorStream, config.MaxDoors),
 		files:    make(chan *FileStream, maxFileStreams),
 		doorRate: newRateLimiter(),
@@ -256,6 +271,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	for _, a := range listen {
 		h.filter.loopback = h.filter.loopback || a.Addr().IsLoopback()
 	}
+	h.choke = &choke{filter: h.filter, open: config.unsafe.noChoke}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.events = newEvents(h.ctx)
 	h.mux = newMediaMux(h.primaryAddress)
@@ -355,7 +371,7 @@ func (h *Host) Observed() []netip.AddrPort {
 
 // noteObserved records what a peer says it saw us at.
 func (h *Host) noteObserved(from peer.ID, addr netip.AddrPort) {
-	if !addr.IsValid() || !h.filter.allow(addr.Addr()) || addr.Addr().IsLoopback() {
+	if h.hidden() || !addr.IsValid() || !h.filter.allow(addr.Addr()) || addr.Addr().IsLoopback() {
 		return
 	}
 	if h.filter.isOwn(addr.Addr()) {

@@ -169,7 +169,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 			if err != nil {
 				return nil, err
 			}
-			demux := newDemuxConn(conn, l.host.mux)
+			demux := newDemuxConn(conn, l.host.mux, l.host.choke)
 			l.host.mux.addSocket(demux)
 			return demux, nil
 		}),
@@ -229,7 +229,7 @@ func (l *libp2pHost) listen(listen []netip.AddrPort) error {
 		if err := l.swarm.AddListenAddr(quicMultiaddr(a)); err != nil {
 			return fmt.Errorf("transport: listen on UDP %v: %w", a, err)
 		}
-		if !l.host.config.Network.TCP() {
+		if !l.host.config.Network.TCP() || l.host.hidden() {
 			continue
 		}
 		l.host.mux.mu.RLock()

@@ -307,7 +307,7 @@ func (c *muxConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	case b[0] == 1 && b[1] == 1: // binding success: the agent has authenticated a check
 		c.claim(to, false)
 	}
-	return c.socket.writeMedia(b, to)
+	return c.socket.write(b, to)
 }
 
 func (c *muxConn) remember(tx stunTx) {

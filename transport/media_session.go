@@ -146,6 +146,9 @@ type session struct {
 
 // newSession makes the agent and gathers; nothing is sent yet.
 func newSession(l *Link, generation uint32, offerer bool) (*session, error) {
+	if l.host.hidden() { // MOD-3: neither candidates nor checks
+		return nil, ErrRelayOnly
+	}
 	s := &session{link: l, host: l.host, generation: generation, offerer: offerer,
 		fragment: randomText(fragmentLength), password: randomText(passwordLength),
 		path: make(chan struct{}, 1), failed: make(chan struct{}), done: make(chan struct{}),

@@ -36,6 +36,7 @@ const socketBuffer = 4 << 20
 type osNetwork struct {
 	portmap.System // the router, for MapPorts
 	ice            piontransport.Net
+	lan            bool // without tunnels, whose far end is elsewhere
 }
 
 func newOSNetwork() (*osNetwork, error) {
@@ -61,14 +62,14 @@ func (*osNetwork) ListenUDP(addr netip.AddrPort) (net.PacketConn, error) {
 	return conn, nil
 }
 
-func (*osNetwork) Addresses() ([]netip.Prefix, error) {
+func (n *osNetwork) Addresses() ([]netip.Prefix, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return nil, err
 	}
 	var out []netip.Prefix
 	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 {
+		if i.Flags&net.FlagUp == 0 || n.lan && i.Flags&net.FlagPointToPoint != 0 {
 			continue
 		}
 		addrs, err := i.Addrs()

@@ -54,7 +54,6 @@ type routeWatch struct {
 	of   router // nil: the network doesn't tell
 	mu   sync.Mutex
 	used map[network.Conn]netip.Addr
-	own  []netip.Prefix
 }
 
 // source is the address that packets to another one leave from, invalid if that isn't known.
@@ -88,7 +87,7 @@ func (r *routeWatch) disconnected(c network.Conn) {
 // moved tells whether packets to an address leave by another way than those before. No way at all is no other one: it may
 // come back.
 func (r *routeWatch) moved(before netip.Addr, to netip.Addr) bool {
-	now := r.of.Source(to)
+	now := r.source(to)
 	return before.IsValid() && now.IsValid() && before != now
 }
 
@@ -109,23 +108,13 @@ func (r *routeWatch) stale(slept bool) (peers []peer.ID) {
 	return peers
 }
 
-// readdressed tells whether our own addresses are others than at the last call.
-func (r *routeWatch) readdressed(own []netip.Prefix) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	own = slices.Clone(own)
-	slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
-	first, same := r.own == nil, slices.Equal(r.own, own)
-	r.own = own
-	return !first && !same
-}
-
 // watchRoutes looks at the routes until the host closes (TRA-22).
 func (h *Host) watchRoutes() {
+	every := routePoll
 	if h.routes.of == nil {
-		return
+		every = prefixInterval // the addresses alone
 	}
-	tick := time.NewTicker(routePoll)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	// The wall clock goes on while a machine sleeps, the monotonic one doesn't everywhere.
 	last := time.Now().Round(0)
@@ -143,8 +132,7 @@ func (h *Host) watchRoutes() {
 
 // followRoutes closes what runs over a route that is no more.
 func (h *Host) followRoutes(slept bool) {
-	h.filter.forget()
-	changed := h.routes.readdressed(h.filter.ownPrefixes()) || slept
+	changed := h.filter.refresh() || slept
 	for _, l := range h.media.all() {
 		s := l.active.Load()
 		if s == nil {

@@ -24,7 +24,7 @@ type Router struct {
 // time, nor where the network has no router to ask (simulated ones without).
 func (h *Host) MapPorts() {
 	network, ok := h.config.Network.(portmap.Network)
-	if !ok {
+	if !ok || h.config.LANOnly || h.hidden() { // a port that is open to everywhere would be of no use (MOD-2, MOD-3)
 		return
 	}
 	ports := h.libp2p.ports()

@@ -39,6 +39,10 @@ var extras = map[string][]string{
 // carry them.
 var testWorlds = []string{"meet/meettest", "transport/transporttest"}
 
+// rendezvous holds the ways to find meetings, which only programs import: who embeds package meet
+// chooses, and gets no code of those not chosen.
+const rendezvous = "meet/rendezvous"
+
 // checker collects violations over one tree of Go files.
 type checker struct {
 	tree  fs.FS
@@ -142,6 +146,8 @@ func (c *checker) imports(dir string, f *ast.File, isTest bool) {
 		switch {
 		case !within(target, own) && !withinAny(target, allowed) && !withinAny(target, extras[own]):
 			c.add(c.at(imp), "%s must not import %s; %s", dir, target, mayImport(room, allowed))
+		case within(target, rendezvous) && room != "examples" && !within(dir, rendezvous):
+			c.add(c.at(imp), "%s must not import %s: only programs choose how meetings are found", dir, target)
 		case withinAny(target, testWorlds) && !isTest && room != "examples" && !withinAny(dir, testWorlds):
 			c.add(c.at(imp), "%s must not import %s outside its tests: it is a test world", dir, target)
 		}
