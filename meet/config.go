@@ -43,6 +43,9 @@ type Config struct {
 	// works without a route to anywhere, as in a courtroom. Links name addresses of the local network only; tunnels (VPN)
 	// aren't part of it (SPEC MOD-2).
 	LANOnly bool
+	// RelayOnly hides this computer's addresses from the other members: everything goes through Relays, which it needs and
+	// which see it, and media too; links lead there (SPEC MOD-3). Who hides is slower to hear. It excludes Rendezvous.
+	RelayOnly bool
 	// Rendezvous are ways to find a link's doors where its addresses don't answer or it names none, and to be found. Each
 	// may show those who watch it this computer's address, not which meeting. Empty: none, so that nobody else is asked.
 	Rendezvous []Rendezvous
@@ -174,6 +177,10 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.checkRendezvous(); err != nil {
 		return c, err
 	}
+	if c.RelayOnly && len(c.Relays) == 0 {
+		return c, ErrNoRelay
+	}
+	c.AskRouter = c.AskRouter && !c.LANOnly && !c.RelayOnly // neither lets anybody in from outside
 	if err := checkContacts(c.Contacts); err != nil {
 		return c, err
 	}
