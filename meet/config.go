@@ -41,6 +41,12 @@ type Config struct {
 	NewLayerChooser func() LayerChooser
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network
+	// Relays are relays the user may use, at most MaxRelays: members reach each other through them where no direct way
+	// exists. The others in the meeting get tickets for them. Nil is none.
+	Relays []Relay
+	// Proxy is the HTTP or SOCKS5 proxy by which relays are reached over WebSocket, and nothing else. Nil is none: the
+	// environment's isn't asked. http.ProxyFromEnvironment asks it, http.ProxyURL names one.
+	Proxy transport.ProxyFunc
 	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for
 	// tests that prove what others can see.
 	Tap func(at transport.TapPoint, from transport.PeerKey, data []byte)
@@ -77,7 +83,7 @@ type hooks struct {
 	gossipOnly      bool // GOS-2: operations go by gossip alone
 	noResend        bool // MSG-3: what was missed is lost
 	allPermitted    bool // ROS-22: delivers whatever comes
-	noLimits        bool // SYN-3, REC-4, MUT-2, MSG-8: answers however often it is asked
+	noLimits        bool // SYN-3, REC-4, MUT-2, MSG-8, RLY-11: answers however often it is asked
 	anyTime         bool // VER-2: shows words whatever the others see
 	keepLobby       bool // DOR-9: a removal leaves who waits
 	keepPeers       bool // who is put out stays connected
@@ -99,9 +105,11 @@ type hooks struct {
 	noPacing        bool // FIL-9: sends as fast as it can
 	anyContent      bool // FIL-6: takes content whatever its hash
 	noBridges       bool // reserves nowhere
+	anyRelay        bool // RLY-11: takes whatever relays a member names
 	byName          bool // CON-1, CON-2: a name says who somebody is
 	anyReply        bool // RPL-1: follows codes for dead links
 	anyReplyAddress bool // RPL-2: dials whatever a code names
+	noStreams       bool // MST-4: no media where ICE has no path
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).
@@ -153,6 +161,9 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxFileSize = defaultFileSize
 	}
 	if err := checkContacts(c.Contacts); err != nil {
+		return c, err
+	}
+	if err := checkRelays(c.Relays); err != nil {
 		return c, err
 	}
 	if c.Policy == (Policy{}) {

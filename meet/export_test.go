@@ -23,6 +23,7 @@ type (
 	WaitingList   = waitingList
 	WaitingKnock  = waitingKnock
 	KnockDecision = knockDecision
+	SharedRelay   = sharedRelay
 )
 
 // RecordWraps has f called with every sender key that a member is given: what a hostile one would keep.
@@ -46,7 +47,8 @@ func With(c Config, names ...string) Config {
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
-		"byName": &h.byName, "noBridges": &h.noBridges, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
+		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
+		"noStreams": &h.noStreams,
 	}
 	for _, n := range names {
 		*all[n] = true

@@ -66,6 +66,7 @@ type Meeting struct {
 	contacts   contacts
 	replies    limiter // codes followed (RPL-3)
 	voices     listening
+	relays     relays
 	ledger     ledger // for Exposure
 	choosing   bool   // layers; a timer runs
 	bridges    bridges
@@ -101,7 +102,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	if config.NewLayerChooser != nil {
 		m.plane.newChooser = config.NewLayerChooser
 	}
-	in.open(m.plane.onPacket)
+	in.open(m.plane)
 	moved := func() { m.post(m.tellRecord) }
 	in.moved.Store(&moved)
 	return m, nil
@@ -370,6 +371,7 @@ func (m *Meeting) tick(now time.Time) {
 		m.tend(p, now)
 	}
 	m.bridgesTick(now)
+	m.relaysTick(now)
 	m.beat(now)
 	m.observe(now)
 	m.observeRecordings(now)

@@ -59,6 +59,8 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 		m.contradicted(p, *msg.Contradiction, now)
 	case msg.Mute != nil:
 		m.muteAsked(p, msg.Mute, now)
+	case msg.Relays != nil:
+		m.relaysTold(p, msg.Relays, now)
 	case msg.FileRefused != nil:
 		m.fileRefused(p, *msg.FileRefused)
 	default:

@@ -21,8 +21,11 @@ const (
 	// handshakeEvery is how long a handshake under way is left alone. The packets of one are on a reliable stream, so
 	// a second one would only void the media offer of the first.
 	handshakeEvery = time.Second
-	// offerEvery is how long a media offer has to bring the link up before there is another.
-	offerEvery = 5 * time.Second
+	// offerEvery is how long a media offer has to bring the link up before there is another. Where media goes by a
+	// stream meanwhile, and a few offers came to nothing, it is lateOfferEvery (MST-4).
+	offerEvery     = 5 * time.Second
+	lateOfferEvery = 20 * time.Second
+	earlyOffers    = 3
 )
 
 // peer is another member's present incarnation.
@@ -51,8 +54,10 @@ type peer struct {
 	shookAt time.Time // when a handshake was begun or answered
 	missed  bool      // something could not be queued for it
 
-	mediaUp   bool
+	mediaUp   bool // media can be sent to it
+	mediaICE  bool // by ICE's path
 	offeredAt time.Time
+	offers    int // since ICE had a path, or the connection is new
 
 	haveAt     time.Time // when it was sent a list of what is in the set (SYN-3)
 	syncAt     time.Time // when it was asked to compare
@@ -60,13 +65,15 @@ type peer struct {
 	compare    comparison
 	resentAt   time.Time
 	reactions  reactions
+	relays     []sharedRelay            // that it named
+	relaysAt   time.Time                // when it was told ours
 	unverified []sharedInvite           // whose Invite isn't known yet
 	knows      map[crypto.InviteID]bool // invites it was told
 	waiting    []*waiting               // at its door, as it says (DOR-11)
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, passes limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, passes, relays limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
@@ -109,7 +116,9 @@ func (m *Meeting) dropPeer(p *peer) {
 	delete(m.peers, p.key)
 	delete(m.records, p.key)
 	delete(m.bridges.held, p.key)
-	m.forgetWarnings(p.key)
+	if m.forgetWarnings(p.key); len(p.relays) > 0 {
+		m.useRelays()
+	}
 	p.compare.fail(ErrNoSuchMember)
 	m.hideWaiting(p)
 	m.trackEvents(m.plane.removeSender(p.key), nil)
@@ -153,7 +162,7 @@ func (m *Meeting) connected(k crypto.MeetingKey) {
 		return
 	}
 	again := p.connected
-	p.connected, p.dialWait = true, 0
+	p.connected, p.dialWait, p.offers = true, 0, 0
 	now := time.Now()
 	m.pathChanged(p, now)
 	if p.session.Ready(now) {
@@ -247,7 +256,7 @@ func (m *Meeting) handshake(p *peer, now time.Time) {
 		return
 	}
 	var early []byte
-	if !p.mediaUp {
+	if !p.mediaICE {
 		if offer, err := m.host.MediaOffer(peerKey(p.key)); err == nil && len(offer) < maxEarly {
 			early, p.offeredAt = encode(earlyData{Media: offer}), now
 		}
@@ -358,6 +367,7 @@ func (m *Meeting) greet(p *peer) {
 	m.reconcile(p)
 	m.sendRecords(p)
 	m.shareInvites(p)
+	m.shareRelays(p, time.Now())
 	p.knocksTold = 0
 	m.tellWaiting(p, time.Now())
 	p.resentAt = time.Time{}
@@ -381,9 +391,16 @@ func (m *Meeting) tend(p *peer, now time.Time) {
 	}
 	p.compare.expire(now)
 	m.sendStreams(p, false)
-	if p.installed && p.connected && !p.mediaUp && now.Sub(p.offeredAt) >= offerEvery {
+	if p.installed && p.connected && !p.mediaICE && now.Sub(p.offeredAt) >= p.offerPause() {
 		m.offer(p, now)
 	}
+}
+
+func (p *peer) offerPause() time.Duration {
+	if p.mediaUp && p.offers >= earlyOffers {
+		return lateOfferEvery
+	}
+	return offerEvery
 }
 
 func (m *Meeting) offer(p *peer, now time.Time) {
@@ -391,6 +408,7 @@ func (m *Meeting) offer(p *peer, now time.Time) {
 		return
 	}
 	p.offeredAt = now
+	p.offers++
 	if offer, err := m.host.MediaOffer(peerKey(p.key)); err == nil {
 		m.send(p, pairMessage{Offer: offer})
 	}
@@ -398,11 +416,16 @@ func (m *Meeting) offer(p *peer, now time.Time) {
 
 func (m *Meeting) mediaState(e transport.MediaState) {
 	p := m.peers[crypto.MeetingKey(e.Peer)]
-	if p == nil || p.mediaUp == e.Up {
+	ice := e.Up && !e.Stream
+	if p == nil || p.mediaUp == e.Up && p.mediaICE == ice {
 		return
 	}
-	p.mediaUp = e.Up
-	if !e.Up && p.installed {
+	lost := p.mediaICE && !ice
+	if lost || ice {
+		p.offers = 0
+	}
+	p.mediaUp, p.mediaICE = e.Up, ice
+	if (lost || !e.Up) && p.installed {
 		m.offer(p, time.Now())
 	}
 	m.recipientsChanged()

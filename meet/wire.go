@@ -6,6 +6,7 @@ import (
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/crypto/codec"
 	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport/relayauth"
 )
 
 // Limits of what members send each other (SPEC §9).
@@ -54,6 +55,15 @@ type pairMessage struct {
 	Mute          *muteRequest     `cbor:"22,keyasint,omitempty"`
 	FileAsk       *fileAsk         `cbor:"23,keyasint,omitempty"` // on a file stream alone
 	FileRefused   *crypto.FileID   `cbor:"24,keyasint,omitempty"` // FIL-11
+
+	Relays []sharedRelay `cbor:"30,keyasint,omitempty"` // RLY-10
+}
+
+// sharedRelay is a relay that its sender may use, with a ticket for the receiver (RLY-10).
+type sharedRelay struct {
+	Key       relayauth.Key `cbor:"1,keyasint"`
+	Addresses [][]byte      `cbor:"2,keyasint,omitempty"` // binary multiaddrs, at most 8
+	Ticket    []byte        `cbor:"3,keyasint,omitempty"`
 }
 
 // keyAck acknowledges a wrap (KEY-6).

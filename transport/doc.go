@@ -6,8 +6,8 @@
 //	    │       │        │     │                          │                    │           ▲
 //	    ▼       ▼        ▼     │                          ▼                    ▼           │
 //	┌────────┬──────┬────────┐ │              ┌─────────────────────────────────────────────┐
-//	│ pair   │ room │  door  │ │              │ Link: sessions, one generation each         │
-//	│streams │gossip│streams │ │              │ ICE ─▶ DTLS ─▶ SRTP, two streams each way   │
+//	│ pair,  │ room │  door  │ │  no ICE path │ Link: sessions, one generation each         │
+//	│ media  │gossip│streams │◀┼──────────────│ ICE ─▶ DTLS ─▶ SRTP, two streams each way   │
 //	├────────┴──────┴────────┤ │              └──────────────────────┬──────────────────────┘
 //	│ gate: members │strangers │                                    │ mediaMux
 //	│ libp2p swarm (no identify)│                                    │ who is it for?
@@ -35,7 +35,8 @@
 // anybody, while SetDoorOpen(true). File streams: of frames, between members, as many as there are transfers, so that
 // what is long never stands before what is urgent. Media link: two unreliable packet streams (audio and
 // video) per member pair; the sealed payload names its own stream, so nothing is
-// negotiated when tracks come and go, and no SDP exists.
+// negotiated when tracks come and go, and no SDP exists. Media streams: where ICE has found no path, media goes by
+// streams over whatever connection there is, with little on its way and nothing late (media_stream.go).
 //
 // Where there is no direct connection, all but the media link goes over a circuit: Noise and yamux end to end inside a
 // stream through a member (Reserve, CircuitAddress) or a relay (SetRelays). Every host bridges, for members alone. Once

@@ -21,7 +21,7 @@ import (
 )
 
 // WebSocket serves where nothing passes but HTTPS, by way of a proxy or not. Relays alone are dialled so: members
-// never listen on it (TRA-1). Inside is Noise, which proves who the relay is, so its certificate isn't verified: it
+// never listen on it (TRA-1). Inside is Noise, which proves who the relay is (RLY-9), so its certificate isn't verified: it
 // can be self-signed, and there is no authority to ask. No server name is sent, for the address is an IP address.
 
 const (

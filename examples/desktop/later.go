@@ -7,7 +7,7 @@ import "context"
 
 // notYet are the features that aren't there.
 var notYet = []string{
-	"reach", "simulcast",
+	"reach",
 	"lan-only", "relay-only", "own-relays", "dht",
 }
 

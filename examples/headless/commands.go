@@ -54,6 +54,7 @@ func (p *participant) command(line string) {
 		"record":  p.record,
 		"members": bare(p.showMembers),
 		"stats":   bare(p.showStats),
+		"links":   bare(p.showLinks),
 		"end":     bare(p.m.End),
 		"accept":  p.accept,
 		"refuse":  p.refuseFile,
@@ -68,7 +69,7 @@ func (p *participant) command(line string) {
 		"contacts":   bare(p.showContacts),
 	}[name]
 	if !known {
-		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, refuse, pause, resume, cancel, members, words, stats, attendance, exposure, leave and end"))
+		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, refuse, pause, resume, cancel, members, words, stats, links, attendance, exposure, leave and end"))
 		return
 	}
 	p.do(name, argument, do)

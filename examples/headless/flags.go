@@ -40,7 +40,7 @@ flags:
 commands on stdin:
   admit WHO | deny WHO | remove WHO | ban WHO | lock | unlock | role WHO host|member|viewer | invite
   verify WHO | mark WHO | unmark WHO | contacts | say TEXT | tell WHO TEXT | react TEXT | hand up|down | askmute WHO
-  record ask|consent WHO|refuse WHO|withdraw WHO|stop | members | words | stats | attendance FILE
+  record ask|consent WHO|refuse WHO|withdraw WHO|stop | members | words | stats | links | attendance FILE
   exposure FILE | leave | end
   send FILE [WHO] | accept FILE-ID [PATH] | refuse FILE-ID | pause FILE-ID | resume FILE-ID | cancel FILE-ID
   WHO is a name, or 8 or more digits of the beginning of a key; so of FILE-ID

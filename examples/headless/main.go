@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
@@ -105,6 +106,7 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 			return err
 		}
 	}
+	began := time.Now()
 	m, err := enter(ctx, o, link, config, lines, out)
 	if err != nil {
 		return err
@@ -113,6 +115,7 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 		return errors.Join(err, m.Close())
 	}
 	p := newParticipant(m, out, r)
+	p.began = began
 	p.files = shared
 	p.contacts = known
 	err = p.run(ctx, lines, o.duration, files, o.loop)

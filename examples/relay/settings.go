@@ -36,8 +36,13 @@ type list []string
 // String joins the values.
 func (l *list) String() string { return strings.Join(*l, " ") }
 
-// Set adds one.
-func (l *list) Set(v string) error { *l = append(*l, v); return nil }
+// Set adds one; an empty one doesn't count.
+func (l *list) Set(v string) error {
+	if v != "" { // a service's variable that isn't set
+		*l = append(*l, v)
+	}
+	return nil
+}
 
 func parse(args []string, usage io.Writer) (*settings, error) {
 	s := &settings{}

@@ -124,12 +124,33 @@ func (p *testPeer) join(r relayAt, at ma.Multiaddr, reserve bool) {
 func pair(t testing.TB, r relayAt, at ma.Multiaddr) *call {
 	t.Helper()
 	c := &call{a: newPeer(t), b: newPeer(t)}
-	incoming := make(chan network.Stream, 1)
-	c.b.SetStreamHandler(testProtocol, func(s network.Stream) { incoming <- s })
 	c.a.join(r, at, false)
 	c.b.join(r, at, true)
-	via := ma.StringCast("/p2p/" + r.id(t).String() + "/p2p-circuit")
-	c.a.Peerstore().AddAddrs(c.b.ID(), []ma.Multiaddr{via}, peerstore.TempAddrTTL)
+	c.open(t, ma.StringCast("/p2p/"+r.id(t).String()+"/p2p-circuit"))
+	return c
+}
+
+// directPair connects two new peers without a relay: the baseline.
+func directPair(t testing.TB, kind relayauth.AddressKind) *call {
+	t.Helper()
+	c := &call{a: newPeer(t), b: newPeer(t)}
+	if err := c.b.swarm.AddListenAddr(relayauth.Addresses(loopback, kind)[0]); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range c.b.swarm.ListenAddresses() {
+		if relayauth.Kind(a) == kind {
+			c.open(t, a)
+		}
+	}
+	return c
+}
+
+// open opens the stream of a call.
+func (c *call) open(t testing.TB, at ma.Multiaddr) {
+	t.Helper()
+	incoming := make(chan network.Stream, 1)
+	c.b.SetStreamHandler(testProtocol, func(s network.Stream) { incoming <- s })
+	c.a.Peerstore().AddAddrs(c.b.ID(), []ma.Multiaddr{at}, peerstore.TempAddrTTL)
 	var err error
 	if c.stream, err = c.a.NewStream(ctxFor(t, 20*time.Second), c.b.ID(), testProtocol); err != nil {
 		t.Fatal(err)
@@ -145,7 +166,6 @@ func pair(t testing.TB, r relayAt, at ma.Multiaddr) *call {
 	if _, err := io.ReadFull(c.back, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	return c
 }
 
 // talkAll has all calls send n packets both ways at once, evenly staggered, and waits until all has arrived.
@@ -299,8 +319,17 @@ func TestBucket(t *testing.T) {
 // figures prints the figures of FIGURES.md: delays with and without one that floods, and the
 // relay's own processor time.
 func figures(t *testing.T) {
-	const n, circuits = 1500, 50
+	const n, circuits = 1000, 50
 	for name, kind := range map[string]relayauth.AddressKind{"QUIC": relayauth.KindQUIC, "TCP": relayauth.KindTCP, "WebSocket over TLS": relayauth.KindWebSocketTLS} {
+		if kind != relayauth.KindWebSocketTLS {
+			var calls []*call
+			for range circuits {
+				calls = append(calls, directPair(t, kind))
+			}
+			talkAll(calls, n)
+			t.Logf("%s, %d direct connections: %v", name, circuits, sum(calls))
+			closeAll(calls)
+		}
 		for _, floods := range []bool{false, true} {
 			r, at, stop := spawnRelay(t)
 			address := relayauth.Addresses(at, kind)[0]
@@ -322,10 +351,18 @@ func figures(t *testing.T) {
 			wg.Wait()
 			cpu := stop()
 			t.Logf("%s, %d circuits of audio: %v; relay %.0f %% of a core", name, circuits, sum(calls), 100*cpu.Seconds()/took.Seconds())
+			closeAll(calls)
 			if floods {
 				t.Logf("  beside them one peer flooded: %.2f MB/s came through", float64(arrived)/took.Seconds()/1e6)
 			}
 		}
+	}
+}
+
+// closeAll ends the calls, so that they cost the next nothing.
+func closeAll(calls []*call) {
+	for _, c := range calls {
+		_, _ = c.a.swarm.Close(), c.b.swarm.Close()
 	}
 }
 

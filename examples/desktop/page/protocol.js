@@ -367,6 +367,8 @@
  * @property {number} frames a second
  * @property {number} undecryptable
  * @property {number} rtt ms to the sender, 0 if unknown
+ * @property {number} layers Layers is in how many layers it is sent, and Layer which one comes, 1 being the lowest; 0 if there is one encoding.
+ * @property {number} layer
  */
 
 /**
@@ -375,6 +377,7 @@
  * @property {number} bitrate
  * @property {number} frames
  * @property {number} limit what the browser's encoder was last allowed, bit/s
+ * @property {number[]} layers Layers is how many members get each layer, the lowest first; empty if there is one encoding.
  */
 
 /**

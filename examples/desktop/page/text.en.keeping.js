@@ -116,6 +116,8 @@ export const keeping = {
   "look.rate": "Rate",
   "look.frames": "Frames a second",
   "look.limit": "Rate allowed",
+  "look.layers": "Members by picture size, smallest first",
+  "look.size": "picture size {n} of {of}",
   "path.direct": "directly",
   "path.member": "through a participant",
   "path.relay": "through a relay",

@@ -116,6 +116,8 @@ export const keeping = {
   "look.rate": "Débit",
   "look.frames": "Images par seconde",
   "look.limit": "Débit permis",
+  "look.layers": "Participants par taille d’image, de la plus petite à la plus grande",
+  "look.size": "taille d’image {n} sur {of}",
   "path.direct": "directement",
   "path.member": "par un participant",
   "path.relay": "par un relais",
