@@ -54,7 +54,7 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 		self.Wipe()
 		return nil, err
 	}
-	m.link = &g.link
+	m.link, m.ledger.sought = &g.link, g.sought
 	m.start(g.addresses)
 	return m, nil
 }
@@ -71,6 +71,7 @@ type guest struct {
 	member    bool              // asks as a member that nobody answers: it speaks for nobody anew
 	denied    crypto.MeetingKey // who denied
 	proof     []byte            // what a denial came with
+	sought    bool              // by a rendezvous
 	turn      chan struct{}     // of attempts beside each other, which has proved its door; nil: there is one
 }
 

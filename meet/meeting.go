@@ -361,7 +361,21 @@ func (m *Meeting) transported(e transport.Event) {
 			m.pathChanged(p, time.Now())
 		}
 	case transport.RelayChanged:
+		m.ledger.relay(crypto.MeetingKey(e.State.Relay))
 		m.tellRecord()
+	case transport.NetworkChanged:
+		m.moved(time.Now())
+	}
+}
+
+// moved: this member is on another network, or was asleep. The transport has closed what ran over the old one.
+func (m *Meeting) moved(now time.Time) {
+	m.tellRecord()
+	for _, p := range m.peers {
+		if !p.connected {
+			p.dialAt, p.dialWait = now, 0
+			m.dial(p, now)
+		}
 	}
 }
 
