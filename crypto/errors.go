@@ -42,6 +42,17 @@ var (
 	// ErrLinkExpired: the link's time is over (INV-2).
 	ErrLinkExpired = errors.New("this invite link has expired: ask for a new one")
 
+	// ErrReplyMalformed: the text is no reply code (RPL-1).
+	ErrReplyMalformed = errors.New("this is not a reply code")
+	// ErrReplyTooLong: the code is over MaxReply characters (RPL-1).
+	ErrReplyTooLong = errors.New("this reply code is too long")
+	// ErrReplyVersion: the code is of another version of the protocol (RPL-1).
+	ErrReplyVersion = errors.New("this reply code is of another version: update the program")
+	// ErrReplyChanged: the checksum is wrong: the code was cut or changed (RPL-1).
+	ErrReplyChanged = errors.New("this reply code was cut short or changed: copy it again, the whole of it")
+	// ErrReplyForeign: the code isn't sealed to this invite (RPL-1).
+	ErrReplyForeign = errors.New("this reply code is not an answer to this invite link")
+
 	// ErrDoorRefused: the other end of the door is not who it should be, or sent
 	// something else than the protocol says (DOR-1 to DOR-4). Close the stream
 	// without an answer.

@@ -27,6 +27,8 @@ const (
 	labelFileID           = "file id"
 	labelFileChunks       = "file chunks"
 	labelFileTransfer     = "file transfer"
+	labelReply            = "reply"
+	labelReplyChecksum    = "reply checksum"
 
 	// Prologues and HKDF info, in full.
 	doorPrologue = protocol + "door\x00"

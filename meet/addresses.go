@@ -29,6 +29,7 @@ type knownRecord struct {
 func (m *Meeting) ownRecord() *addressRecord {
 	raw := mixAddresses(append(m.host.Addresses(), m.bridgeAddresses()...))
 	if m.own == nil || !slices.EqualFunc(m.own.Addresses, raw, bytes.Equal) {
+		m.ledger.record = m.ledger.record || namesAddress(raw)
 		number := uint64(time.Now().UnixMilli())
 		if m.own != nil {
 			number = max(number, m.own.Number+1) // twice in a millisecond

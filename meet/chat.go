@@ -22,6 +22,9 @@ const (
 	resendEvery = 2 * time.Second
 	// resendBatch bounds what is sent again to one peer each time.
 	resendBatch = 64
+	// chatBurst and chatRate bound what is shown of one author, private or not, as so many at once and so many a second: at
+	// least what an author may have kept for us while we were away (MSG-8).
+	chatBurst, chatRate = maxOutbox, 8
 	// maxDeparted bounds of how many authors who are gone the message IDs are remembered.
 	maxDeparted = 64
 )
@@ -120,18 +123,18 @@ func (m *Meeting) mayMessage(stream uint8) error {
 
 // sendMessage signs a message, sends it to everybody, or to one person if to isn't nil, and keeps it until it is
 // acknowledged (MSG-3). What is for one person goes by pair session; its body has to say whom it is for.
-func (m *Meeting) sendMessage(stream uint8, body []byte, to *crypto.IdentityKey) (crypto.MessageID, error) {
+func (m *Meeting) sendMessage(stream uint8, body []byte, to *crypto.IdentityKey) (*outgoing, error) {
 	id, now := crypto.NewMessageID(), time.Now()
 	if err := m.mayMessage(stream); err != nil {
-		return id, err
+		return nil, err
 	}
 	readers := m.addressees(to)
 	if to != nil && len(readers) == 0 {
-		return id, ErrNoSuchMember
+		return nil, ErrNoSuchMember
 	}
 	signed, err := crypto.SignMessage(m.self, stream, id, now, body)
 	if err != nil {
-		return id, err
+		return nil, err
 	}
 	o := &outgoing{id: id, stream: stream, signed: signed, at: now, lack: readers}
 	if to == nil {
@@ -139,10 +142,13 @@ func (m *Meeting) sendMessage(stream uint8, body []byte, to *crypto.IdentityKey)
 	} else if p := m.peers[m.roster.Member(*to).Bundle.MeetingKey]; p != nil && p.installed {
 		m.send(p, pairMessage{Resend: &resentMessage{Stream: stream, Signed: signed}})
 	}
+	if err == nil {
+		m.messageTo(stream, readers, to != nil)
+	}
 	if err == nil && len(readers) > 0 {
 		m.keep(o)
 	}
-	return id, err
+	return o, err
 }
 
 // addressees are those a message is for: one person, or all (nil), but for this member and who is suspended.
@@ -226,6 +232,9 @@ func (m *Meeting) show(p *peer, msg crypto.Message, now time.Time) {
 			return
 		}
 	}
+	if (private || msg.Stream == crypto.StreamChat) && !m.takesChat(p, msg.ID, now) {
+		return
+	}
 	m.send(p, pairMessage{Received: []crypto.MessageID{msg.ID}})
 	if !m.chats.first(p.key, msg.ID) {
 		return
@@ -252,6 +261,14 @@ func (m *Meeting) forMe(msg crypto.Message) (crypto.Message, bool) {
 	}
 	msg.Body = msg.Body[len(self):]
 	return msg, true
+}
+
+// takesChat says whether a message may be shown now: what is too much isn't acknowledged, and so comes again (MSG-8).
+func (m *Meeting) takesChat(p *peer, id crypto.MessageID, now time.Time) bool {
+	if s := m.chats.seen[p.key]; s != nil && s.ids[id] {
+		return true
+	}
+	return p.limit.chats.allow(now, chatBurst, chatRate) || m.config.hooks.noLimits
 }
 
 // first says whether a message of an author is new, and remembers it.

@@ -24,6 +24,14 @@ type Config struct {
 	Policy Policy
 	// OnWaiting is called at most once, by Join, when the knock was delivered and somebody has to decide.
 	OnWaiting func()
+	// OnReply is called at most once, by Join, when no door of the link can be reached, but this member may be: with a code
+	// to hand back to whoever sent the link, for Meeting.Reply. Join then waits to be dialled until ctx is done. The code
+	// shows this member's addresses to whoever has it and the link. Nil: Join returns an UnreachableError instead.
+	OnReply func(code string)
+	// AskRouter lets the user's own router, the default gateway, be asked to let peers in (by PCP, NAT-PMP or UPnP): by
+	// Invite, and by Join where no door of the link can be reached. Nobody else is asked, and what was opened is closed
+	// again at the end.
+	AskRouter bool
 	// EstimateBandwidth has LinkStats.TargetBitrate estimated for each link: what the other end can receive from us. It
 	// costs about a third more processor time for each packet sent, so it is for who can act on it: a source whose bitrate
 	// can be set, such as an encoder.
@@ -32,11 +40,23 @@ type Config struct {
 	// works without a route to anywhere, as in a courtroom. Links name addresses of the local network only; tunnels (VPN)
 	// aren't part of it (SPEC MOD-2).
 	LANOnly bool
+	// RelayOnly hides this computer's addresses from the other members: everything goes through Relays, which it needs and
+	// which see it, and media too; links lead there (SPEC MOD-3). Who hides is slower to hear. It excludes Rendezvous.
+	RelayOnly bool
 	// Rendezvous are ways to find a link's doors where its addresses don't answer or it names none, and to be found. Each
 	// may show those who watch it this computer's address, not which meeting. Empty: none, so that nobody else is asked.
 	Rendezvous []Rendezvous
+	// NewLayerChooser makes what chooses layers, for each member and each publication that has layers. Nil is the one of
+	// SPEC section 7.4.
+	NewLayerChooser func() LayerChooser
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network
+	// Relays are relays the user may use, at most MaxRelays: members reach each other through them where no direct way
+	// exists. The others in the meeting get tickets for them. Nil is none.
+	Relays []Relay
+	// Proxy is the HTTP or SOCKS5 proxy by which relays are reached over WebSocket, and nothing else. Nil is none: the
+	// environment's isn't asked. http.ProxyFromEnvironment asks it, http.ProxyURL names one.
+	Proxy transport.ProxyFunc
 	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for
 	// tests that prove what others can see.
 	Tap func(at transport.TapPoint, from transport.PeerKey, data []byte)
@@ -63,39 +83,45 @@ type hooks struct {
 	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
 
 	// Twins: without the protection.
-	keepKeys      bool // KEY-6: no fresh key when readers go
-	keysForAway   bool // KEY-10: away members get new keys
-	noGhosts      bool // KEY-4: announced readers aren't checked
-	noEchoes      bool // PRE-7: doesn't compare what others heard
-	noIsolation   bool // PRE-5: goes on sending without a word
-	anyAddress    bool // ADR-1: takes address records whoever signed them
-	anyInvite     bool // INV-5: keeps whatever link it is told of
-	gossipOnly    bool // GOS-2: operations go by gossip alone
-	noResend      bool // MSG-3: what was missed is lost
-	allPermitted  bool // ROS-22: delivers whatever comes
-	noLimits      bool // SYN-3, REC-4, MUT-2: answers however often it is asked
-	anyTime       bool // VER-2: shows words whatever the others see
-	keepLobby     bool // DOR-9: a removal leaves who waits
-	keepPeers     bool // who is put out stays connected
-	anyKnock      bool // DOR-12: shows whatever knock it is told of
-	anyDecider    bool // DOR-13: does what anybody decides
-	repeatedState bool // STR-1: believes what seems to be said again
-	anyReaction   bool // MSG-6, MSG-7: shows whatever comes as a reaction
-	anyAsker      bool // MUT-1: reports whoever asks to mute
-	recordAnyway  bool // REC-1: records without consent
-	anyConsent    bool // REC-2: takes a consent to any recording as one to this
-	trustRecorder bool // REC-3: believes whoever records
-	anyRecipient  bool // MSG-5: shows what is for somebody else
-	anyFileReader bool // FIL-2: takes announcements for others
-	anyReader     bool // FIL-3: sends a file to whoever asks
-	keepUploads   bool // FIL-7: goes on sending to who is out
-	noPacing      bool // FIL-9: sends as fast as it can
-	anyContent    bool // FIL-6: takes content whatever its hash
-	noBridges     bool // reserves nowhere
-	oneTopic      bool // RDV-1: the same topic for ever
-	keepTopics    bool // RDV-2: dead links too
-	trustFound    bool // RDV-4: whoever is found and isn't the meeting ends the search
-	byName        bool // CON-1, CON-2: a name says who somebody is
+	keepKeys        bool // KEY-6: no fresh key when readers go
+	keysForAway     bool // KEY-10: away members get new keys
+	noGhosts        bool // KEY-4: announced readers aren't checked
+	noEchoes        bool // PRE-7: doesn't compare what others heard
+	noIsolation     bool // PRE-5: goes on sending without a word
+	anyAddress      bool // ADR-1: takes address records whoever signed them
+	anyInvite       bool // INV-5: keeps whatever link it is told of
+	gossipOnly      bool // GOS-2: operations go by gossip alone
+	noResend        bool // MSG-3: what was missed is lost
+	allPermitted    bool // ROS-22: delivers whatever comes
+	noLimits        bool // SYN-3, REC-4, MUT-2, MSG-8, RLY-11: answers however often it is asked
+	anyTime         bool // VER-2: shows words whatever the others see
+	keepLobby       bool // DOR-9: a removal leaves who waits
+	keepPeers       bool // who is put out stays connected
+	anyKnock        bool // DOR-12: shows whatever knock it is told of
+	anyDecider      bool // DOR-13: does what anybody decides
+	repeatedState   bool // STR-1: believes what seems to be said again
+	anyReaction     bool // MSG-6, MSG-7: shows whatever comes as a reaction
+	anyAsker        bool // MUT-1: reports whoever asks to mute
+	recordAnyway    bool // REC-1: records without consent
+	anyConsent      bool // REC-2: takes a consent to any recording as one to this
+	anyRecording    bool // REC-6: answers whatever recording there is
+	trustRecorder   bool // REC-3: believes whoever records
+	anyRecipient    bool // MSG-5: shows what is for somebody else
+	anyFileReader   bool // FIL-2: takes announcements for others
+	anyReader       bool // FIL-3: sends a file to whoever asks
+	anyRefusal      bool // FIL-11: reports whoever refuses whatever
+	everyNewcomer   bool // FIL-12: offers to who comes what was for those before
+	keepUploads     bool // FIL-7: goes on sending to who is out
+	noPacing        bool // FIL-9: sends as fast as it can
+	anyContent      bool // FIL-6: takes content whatever its hash
+	noBridges       bool // reserves nowhere
+	anyRelay        bool // RLY-11: takes whatever relays a member names
+	oneTopic        bool // RDV-1: the same topic for ever
+	keepTopics      bool // RDV-2: dead links too
+	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
+	byName          bool // CON-1, CON-2: a name says who somebody is
+	anyReply        bool // RPL-1: follows codes for dead links
+	anyReplyAddress bool // RPL-2: dials whatever a code names
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).
@@ -149,7 +175,14 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.checkRendezvous(); err != nil {
 		return c, err
 	}
+	if c.RelayOnly && len(c.Relays) == 0 {
+		return c, ErrNoRelay
+	}
+	c.AskRouter = c.AskRouter && !c.LANOnly && !c.RelayOnly // neither lets anybody in from outside
 	if err := checkContacts(c.Contacts); err != nil {
+		return c, err
+	}
+	if err := checkRelays(c.Relays); err != nil {
 		return c, err
 	}
 	if c.Policy == (Policy{}) {

@@ -52,9 +52,17 @@ func Create(ctx context.Context, config Config) (*Meeting, error) {
 	return m, nil
 }
 
-// inbox hands media packets to the plane, which exists only after the host does.
+// inbox hands media packets to the plane, which exists only after the host does; so with what the router brings.
 type inbox struct {
-	to atomic.Pointer[func(transport.PeerKey, transport.Kind, []byte)]
+	to    atomic.Pointer[func(transport.PeerKey, transport.Kind, []byte)]
+	moved atomic.Pointer[func()]
+}
+
+// addresses is told when this member's addresses have changed.
+func (i *inbox) addresses() {
+	if f := i.moved.Load(); f != nil {
+		(*f)()
+	}
 }
 
 func (i *inbox) open(f func(transport.PeerKey, transport.Kind, []byte)) { i.to.Store(&f) }
@@ -68,7 +76,9 @@ func (i *inbox) packet(from transport.PeerKey, kind transport.Kind, payload []by
 func listen(ctx context.Context, config Config, self *crypto.Incarnation, id crypto.MeetingID, in *inbox) (*transport.Host, error) {
 	c := transport.Config{
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
-		Logger: config.Logger, OnPacket: in.packet, Tap: config.Tap, LANOnly: config.LANOnly,
+		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap,
+		Relays: relaysForHost(ticketsFor(config.Relays, time.Now())), Proxy: config.Proxy,
+		LANOnly: config.LANOnly, RelayOnly: config.RelayOnly,
 	}
 	if config.EstimateBandwidth {
 		c.BandwidthEstimator = estimateBandwidth
@@ -76,6 +86,10 @@ func listen(ctx context.Context, config Config, self *crypto.Incarnation, id cry
 	host, err := transport.Listen(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("meet: can't listen: %w", err)
+	}
+	if err := awaitRelay(ctx, config, host); err != nil {
+		_ = host.Close()
+		return nil, err
 	}
 	return host, nil
 }

@@ -68,6 +68,14 @@ var (
 	ErrNotFound = errors.New("nobody of this meeting was found: is the person who sent the link in the meeting, and do both of you look in the same place?")
 	// ErrRendezvousOutside: Config.LANOnly is set beside a Rendezvous that isn't a LocalRendezvous.
 	ErrRendezvousOutside = errors.New("only the local network is allowed, and a way to be found leads outside it: take one of the two away")
+	// ErrRendezvousShows: Config.RelayOnly is set beside a Rendezvous.
+	ErrRendezvousShows = errors.New("a way to be found shows this computer's address, which is to be hidden: take one of the two away")
+	// ErrNoRelay: Config.RelayOnly is set without Config.Relays.
+	ErrNoRelay = errors.New("to hide this computer's address a relay is needed: name one")
+	// ErrRelayAway: Config.RelayOnly is set, and none of the relays answers, or serves this member.
+	ErrRelayAway = errors.New("none of your relays can be used, and without one this computer's address can't be hidden: ask who runs them")
+	// ErrNoCommonRelay: Config.RelayOnly is set, and nobody of the link can be reached through this member's relays.
+	ErrNoCommonRelay = errors.New("nobody of this meeting is at one of your relays, and all else would show this computer's address: ask for a link by a relay that both of you use")
 	// ErrIsolated: a host hasn't shown for 100 s that it hears us, so nothing is sent (PRE-5).
 	ErrIsolated = errors.New("no host has heard us for 100 s: sending has stopped")
 )
@@ -156,12 +164,19 @@ func (e *InviteExpiredError) Error() string { return crypto.ErrLinkExpired.Error
 func (e *InviteExpiredError) Unwrap() error { return crypto.ErrLinkExpired }
 
 // UnreachableError says that nobody answered at the addresses of a link, or was found without.
-type UnreachableError struct{ Err error }
+type UnreachableError struct {
+	Err error
+	// Neither: the link leads into a private network, and this member is in one too, so a reply code wouldn't help.
+	Neither bool
+}
 
-// Error says what to check.
+// Error says what to check, or what there is to choose from.
 func (e *UnreachableError) Error() string {
 	if errors.Is(e.Err, ErrNoRendezvous) || errors.Is(e.Err, ErrNotFound) {
 		return e.Err.Error()
+	}
+	if e.Neither {
+		return "neither you nor the person who sent this link can be reached from outside your own networks: use a relay of your own, or the public libp2p network, or open a port on one of the two routers and make a new link"
 	}
 	return "nobody answers at the addresses in this link: is the person who sent it in the meeting, and can you reach their network?"
 }

@@ -200,6 +200,13 @@ type FileOffered struct{ Offer FileOffer }
 // may not send files. What was not received by then fails.
 type FileWithdrawn struct{ Offer FileOffer }
 
+// FileRefused says that somebody doesn't want a file that this member offers; each is reported once. They may still change
+// their mind.
+type FileRefused struct {
+	Offer FileOffer
+	By    Member
+}
+
 // FileState is what a transfer does at present.
 type FileState uint8
 
@@ -290,6 +297,7 @@ func (Warning) isEvent()          {}
 func (Ended) isEvent()            {}
 func (FileOffered) isEvent()      {}
 func (FileWithdrawn) isEvent()    {}
+func (FileRefused) isEvent()      {}
 func (FileProgress) isEvent()     {}
 func (FileDone) isEvent()         {}
 func (ContactChanged) isEvent()   {}

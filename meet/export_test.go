@@ -24,6 +24,7 @@ type (
 	WaitingList   = waitingList
 	WaitingKnock  = waitingKnock
 	KnockDecision = knockDecision
+	SharedRelay   = sharedRelay
 )
 
 // RecordWraps has f called with every sender key that a member is given: what a hostile one would keep.
@@ -46,10 +47,9 @@ func With(c Config, names ...string) Config {
 		"noLimits": &h.noLimits, "anyTime": &h.anyTime, "keepLobby": &h.keepLobby, "keepPeers": &h.keepPeers,
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
-		"anyContent": &h.anyContent,
-		"byName":     &h.byName,
-		"noBridges":  &h.noBridges,
-		"oneTopic":   &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound,
+		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
+		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
+		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound,
 	}
 	for _, n := range names {
 		*all[n] = true
@@ -301,6 +301,47 @@ func (m *Meeting) OperationsAfterEnd(ctx context.Context) (all [][]byte, err err
 	}
 	m.set.All(func(_ crypto.Hash, raw []byte) bool { all = append(all, raw); return true })
 	return all, nil
+}
+
+// ReplyFor is a reply code that names any addresses.
+func ReplyFor(i Invite, joiner crypto.MeetingKey, addrs ...ma.Multiaddr) string {
+	code, err := crypto.SealReply(i.link.Secret, i.link.Meeting, doorOf(joiner, addrs))
+	if err != nil {
+		panic(err)
+	}
+	return code.String()
+}
+
+// Renamed is a code that claims to answer another invite.
+func Renamed(code string, to Invite) string {
+	c, err := crypto.ParseReply(code)
+	if err != nil {
+		panic(err)
+	}
+	c.Invite = to.link.Secret.ID()
+	return c.String()
+}
+
+// PlayDoor has a member dial a joiner who waits, and answer its knock with the invite's secret and a door key of its own:
+// what somebody can do who intercepted the link.
+func PlayDoor(ctx context.Context, m *Meeting, i Invite, code string) error {
+	c, err := crypto.ParseReply(code)
+	if err != nil {
+		return err
+	}
+	joiner, err := c.Open(i.link.Secret, i.link.Meeting)
+	if err != nil {
+		return err
+	}
+	fake := crypto.NewInvite()
+	fake.Secret = i.link.Secret
+	if err := command(ctx, m, func() error {
+		m.door.invites[c.Invite] = &openInvite{shared: sharedInvite{Invite: fake}, at: time.Now()}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return m.host.ConnectStranger(ctx, peerKey(joiner.Key), multiaddrs(joiner.Addresses))
 }
 
 // ConnectionsTo counts what the transport has of connections to a peer: 0 or 1.

@@ -33,6 +33,8 @@ type FileSource struct {
 	Name string
 	// Size is in bytes, at most Config.MaxFileSize.
 	Size int64
+	// Newcomers: whoever comes in later is offered it, too, as long as it lasts (FIL-12). Of no meaning for one person.
+	Newcomers bool
 	// Content is read in any order and by several goroutines at a time, until WithdrawFile or the meeting's end; it must
 	// not change till then, or receivers discard what they got.
 	Content io.ReaderAt
@@ -42,7 +44,7 @@ type FileSource struct {
 type FileOffer struct {
 	ID   FileID
 	From Member // as they were when they offered it
-	// To is whom it is for, zero if for everybody who was in then.
+	// To is whom it is for, zero if for everybody: who was in then, and, if its sender chose so, who came later.
 	To crypto.IdentityKey
 	// Name is what the sender calls it: anything. Keep it under SafeName.
 	Name string
@@ -62,10 +64,14 @@ type files struct {
 
 type offeredFile struct {
 	FileOffer
-	message crypto.MessageID
+	refused bool // by this member
 	// Of own ones:
-	content io.ReaderAt
-	readers map[crypto.IdentityKey]bool // to whom it was offered
+	content   io.ReaderAt
+	message   *outgoing
+	readers   map[crypto.IdentityKey]bool // to whom it was offered
+	told      map[crypto.MeetingKey]bool  // the incarnations that were told of it, or will be
+	refusedBy map[crypto.IdentityKey]bool
+	newcomers bool
 }
 
 func newFiles() files {
@@ -110,7 +116,7 @@ func isFileStream(stream uint8) bool {
 
 // OfferFile offers a file to everybody who is in, or to one person if to isn't zero (SPEC §9.5). It reads all of it, to
 // hash it, before it returns. Nothing of the content travels until somebody asks for it with ReceiveFile. Who comes later
-// isn't offered it; a restart of this member ends the offer, and nothing is kept. The errors are ErrFileName,
+// isn't offered it, unless source says so; a restart of this member ends the offer, and nothing is kept. The errors are ErrFileName,
 // ErrFileTooLarge, ErrFileBusy, ErrNotPermitted, ErrIsolated, ErrNoSuchMember and what Content fails with.
 func (m *Meeting) OfferFile(ctx context.Context, source FileSource, to crypto.IdentityKey) (FileOffer, error) {
 	if err := checkFileName(source.Name); err != nil {
@@ -167,14 +173,18 @@ func (m *Meeting) offerFile(source FileSource, hash crypto.Hash, to crypto.Ident
 	}
 	readers := m.addressees(recipient(to))
 	body := fileAnnounce{Name: source.Name, Size: uint64(source.Size), Hash: &hash}
-	id, err := m.announceFile(body, to)
+	message, err := m.announceFile(body, to)
 	if err != nil {
 		return FileOffer{}, err
 	}
 	self, _ := m.memberByKey(m.self.Key())
-	o := &offeredFile{message: id, content: source.Content, readers: readers, FileOffer: FileOffer{
-		ID: crypto.FileIDOf(m.self.Key(), id), From: self, To: to, Name: source.Name, Size: source.Size, Hash: hash, Time: time.Now(),
-	}}
+	o := &offeredFile{message: message, content: source.Content, readers: readers, told: map[crypto.MeetingKey]bool{},
+		refusedBy: map[crypto.IdentityKey]bool{}, newcomers: source.Newcomers && to.IsZero(), FileOffer: FileOffer{
+			ID: crypto.FileIDOf(m.self.Key(), message.id), From: self, To: to, Name: source.Name, Size: source.Size, Hash: hash, Time: time.Now(),
+		}}
+	for who := range readers {
+		o.told[m.roster.Member(who).Bundle.MeetingKey] = true
+	}
 	m.files.offers[o.ID] = o
 	return o.FileOffer, nil
 }
@@ -187,7 +197,7 @@ func recipient(to crypto.IdentityKey) *crypto.IdentityKey {
 }
 
 // announceFile sends an announcement as chat is sent: to everybody, or to one person, whom its body then names (FIL-2).
-func (m *Meeting) announceFile(a fileAnnounce, to crypto.IdentityKey) (crypto.MessageID, error) {
+func (m *Meeting) announceFile(a fileAnnounce, to crypto.IdentityKey) (*outgoing, error) {
 	if to.IsZero() {
 		return m.sendMessage(crypto.StreamFile, encode(a), nil)
 	}
@@ -203,7 +213,7 @@ func (m *Meeting) WithdrawFile(ctx context.Context, id FileID) error {
 		}
 		m.dropOffer(o, ErrFileGone)
 		// Those who can't be told, because nothing may be sent at present, learn of it when they ask.
-		_, err := m.announceFile(fileAnnounce{Withdrawn: &o.message}, o.To)
+		_, err := m.announceFile(fileAnnounce{Withdrawn: &o.message.id}, o.To)
 		return err
 	})
 }
@@ -256,7 +266,7 @@ func (m *Meeting) fileAnnounced(p *peer, from Member, msg crypto.Message) {
 	if m.files.by(p.key) >= MaxFileOffers || slices.Contains(m.files.withdrawn[p.key], id) {
 		return
 	}
-	o := &offeredFile{message: msg.ID, FileOffer: FileOffer{
+	o := &offeredFile{FileOffer: FileOffer{
 		ID: id, From: from, To: to, Name: a.Name, Size: int64(a.Size), Hash: *a.Hash, Time: msg.Time,
 	}}
 	m.files.offers[id] = o
@@ -307,6 +317,7 @@ func (m *Meeting) filesFollow() {
 			m.dropOffer(m.files.offers[o.ID], ErrNotPermitted)
 		}
 	}
+	m.offerToNewcomers()
 	for key, u := range m.files.uploads {
 		if !m.allowedReader(key.to) && !m.config.hooks.keepUploads {
 			m.dropUpload(key, u, ErrNoSuchMember)

@@ -82,6 +82,7 @@ func (m *Meeting) ReceiveFile(ctx context.Context, id FileID, dst io.WriterAt, o
 		}
 		t.next = min(uint64(o.From)/crypto.FileChunk, fileChunks(offer.Size)-1) // one at least is asked for
 		t.ctx, t.cancel = context.WithCancelCause(m.ctx)
+		offer.refused = false
 		m.files.transfers[id] = t
 		m.spawn(func() { t.run(source) })
 		return t, nil

@@ -3,18 +3,22 @@ package meet
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport"
 )
 
 // Invite is a link to a meeting. Whoever has it may knock; it shows the inviter's addresses to whoever carries it.
 // Every removal kills all links made before it.
 type Invite struct {
-	link crypto.Link
-	lan  bool // made by somebody who takes nothing from outside their network
+	link   crypto.Link
+	router Router           // of a link made here
+	routed []netip.AddrPort // which of the addresses are the router's
+	lan    bool             // made by somebody who takes nothing from outside their network
 }
 
 // InviteOptions says how a link is limited.
@@ -47,9 +51,15 @@ func (i Invite) Meeting() crypto.MeetingID { return i.link.Meeting }
 // Expiry returns when the link stops working, zero for never.
 func (i Invite) Expiry() time.Time { return i.link.Expiry }
 
-// Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing. ErrNoLAN:
-// only the local network is allowed, and there is none.
+// Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing. With Config.AskRouter the
+// first call waits up to 2 s for the router, or until ctx is done. The link leads to this member; and to other hosts who
+// can be reached from everywhere, if this one can't: Reaches tells.
+// ErrNoLAN: only the local network is allowed, and there is none.
 func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
+	var asked transport.Router
+	if m.config.AskRouter {
+		asked = askRouter(ctx, m.host)
+	}
 	return call(ctx, m, func() (Invite, error) {
 		secret := crypto.NewInvite()
 		body := roster.Invite{Key: secret.Secret.Key()}
@@ -78,12 +88,19 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 			m.shareInvites(p)
 		}
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
-		door := crypto.Door{Key: m.self.Key(), Addresses: mixAddresses(m.host.Addresses())}
+		link.Doors = m.doors()
 		if o.NoAddresses {
-			door.Addresses = nil
+			for i := range link.Doors {
+				link.Doors[i].Addresses = nil
+			}
 		}
-		link.Doors = []crypto.Door{door}
-		return Invite{link: link, lan: m.config.LANOnly}, link.Validate()
+		for len(link.Doors) > 1 && link.Validate() != nil {
+			link.Doors = link.Doors[:len(link.Doors)-1] // too long
+		}
+		m.ledger.invite(Invite{link: link})
+		// A copy, since the end of the meeting overwrites its own secrets, and the link is the caller's.
+		own, err := crypto.ParseLink(link.String(), time.Time{})
+		return Invite{link: own, router: Router(asked.Outcome), routed: routed(asked), lan: m.config.LANOnly}, err
 	})
 }
 

@@ -13,10 +13,11 @@ import (
 )
 
 // Join knocks at the doors of a link and waits until it is let in or turned away, or ctx is done. Somebody whose
-// identity is on the roster is let in at once, even with a dead link and while the meeting is locked.
+// identity is on the roster is let in at once, even with a dead link and while the meeting is locked. Where no door can be
+// reached it may wait to be dialled: see Config.OnReply.
 //
 // The errors are *DeniedError, *RemovedError, *UnreachableError, *ImpostorError, *InviteExpiredError, those of the
-// configuration, ErrOutsideLAN, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous or ErrNotFound.
+// configuration, ErrOutsideLAN, ErrNoCommonRelay, ErrRelayAway, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous or ErrNotFound.
 func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -35,12 +36,20 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 		return nil, err
 	}
 	g := &guest{config: config, self: self, link: invite.link, host: host}
-	if err := g.enter(ctx); err != nil {
+	err = g.enter(ctx)
+	lost := new(UnreachableError)
+	switch {
+	case !errors.As(err, &lost):
+	case config.LANOnly && errors.Is(lost.Err, transport.ErrNoAddress):
+		err = ErrOutsideLAN
+	case config.RelayOnly && errors.Is(lost.Err, transport.ErrNoAddress):
+		err = ErrNoCommonRelay
+	default:
+		err = g.awaitDial(ctx, lost)
+	}
+	if err != nil {
 		_ = host.Close()
 		self.Wipe()
-		if config.LANOnly && errors.Is(err, transport.ErrNoAddress) {
-			err = ErrOutsideLAN
-		}
 		return nil, err
 	}
 	m, err := newMeeting(config, self, g.set, host, in)
@@ -117,23 +126,87 @@ func (g *guest) byLink(ctx context.Context) error {
 	}
 }
 
+// doorStagger is the head start of a door over the next.
+const doorStagger = 500 * time.Millisecond
+
 func (g *guest) tryDoors(ctx context.Context) error {
 	last := &lostError{errors.New("the link names no door")}
-	for i, d := range g.link.Doors {
-		stream, err := g.host.OpenDoor(ctx, peerKey(d.Key), multiaddrs(d.Addresses))
+	for doors := g.link.Doors; len(doors) > 0; {
+		stream, key, rest, err := g.open(ctx, doors)
 		if err != nil {
-			if !errors.Is(err, transport.ErrNoAddress) || i == 0 {
-				last = &lostError{err} // that a door exists says more than that one can't be dialled
-			}
-			continue
+			return &lostError{err}
 		}
-		err = g.through(ctx, stream, d.Key)
+		err = g.through(ctx, stream, key)
 		stream.Close()
 		if !errors.As(err, &last) {
 			return err
 		}
+		doors = rest
 	}
 	return last
+}
+
+// open returns the stream to the door that opens first; each has a head start over the next, which a failure ends. With
+// it come those that may still be tried. Somebody who asks as a member takes one after the other (DOR-10).
+func (g *guest) open(ctx context.Context, doors []crypto.Door) (*transport.DoorStream, crypto.MeetingKey, []crypto.Door, error) {
+	type attempt struct {
+		door   int
+		stream *transport.DoorStream
+		err    error
+	}
+	dialling, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan attempt, len(doors))
+	failed := make([]bool, len(doors))
+	begun, ended := 0, 0
+	begin := func() {
+		if begun == len(doors) {
+			return
+		}
+		i, d := begun, doors[begun]
+		begun++
+		go func() {
+			s, err := g.host.OpenDoor(dialling, peerKey(d.Key), multiaddrs(d.Addresses))
+			results <- attempt{i, s, err}
+		}()
+	}
+	begin()
+	var last error
+	for ended < begun {
+		var stagger <-chan time.Time
+		if begun < len(doors) && !g.member {
+			stagger = time.After(doorStagger)
+		}
+		select {
+		case <-stagger:
+			begin()
+			continue
+		case r := <-results:
+			ended++
+			if r.err != nil {
+				if last == nil || !errors.Is(r.err, transport.ErrNoAddress) { // that a door exists says more
+					last = r.err
+				}
+				failed[r.door] = true
+				begin()
+				continue
+			}
+			cancel()
+			for ; ended < begun; ended++ {
+				if late := <-results; late.stream != nil {
+					late.stream.Close()
+				}
+			}
+			var rest []crypto.Door
+			for i, d := range doors {
+				if i != r.door && !failed[i] {
+					rest = append(rest, d)
+				}
+			}
+			return r.stream, doors[r.door].Key, rest, nil
+		}
+	}
+	return nil, crypto.MeetingKey{}, nil, last
 }
 
 // over returns why ctx is done, or nil. A read that heeds ctx's deadline may fail just before ctx does.
@@ -155,10 +228,12 @@ func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder 
 	if err != nil {
 		return err
 	}
-	if err := d.Send(ctx, frame); err != nil {
+	shaking, cancel := context.WithTimeout(ctx, doorHandshake)
+	defer cancel()
+	if err := d.Send(shaking, frame); err != nil {
 		return &lostError{err}
 	}
-	second, err := g.awaitProof(ctx, d)
+	second, err := d.Receive(shaking)
 	if err != nil {
 		return &lostError{err}
 	}
@@ -210,17 +285,6 @@ func (g *guest) handOn(err error) {
 	if errors.As(err, &lost) || errors.As(err, &impostor) {
 		<-g.turn
 	}
-}
-
-// awaitProof receives the frame in which the door proves its key. Where other doors are tried beside it, it has
-// limited time: whoever was found may say nothing for ever.
-func (g *guest) awaitProof(ctx context.Context, d *transport.DoorStream) ([]byte, error) {
-	if g.turn == nil {
-		return d.Receive(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, foundDoor)
-	defer cancel()
-	return d.Receive(ctx)
 }
 
 func (g *guest) wait() {

@@ -326,4 +326,7 @@ func (m *Meeting) recipientsChanged() {
 		return
 	}
 	m.plane.setRecipients(m.linked())
+	if m.choosing {
+		m.plane.chooseLayers(time.Now(), m.linkCarries) // who is new doesn't wait
+	}
 }

@@ -12,7 +12,16 @@ import (
 // Publish sends a track to everybody in the meeting, sealed, until the publication is closed. Any pion TrackLocal
 // will do. The errors are ErrNotPermitted, ErrTooManyTracks and ErrUnsupportedTrack.
 func (m *Meeting) Publish(ctx context.Context, track webrtc.TrackLocal, o PublishOptions) (*Publication, error) {
-	source, err := o.check(track)
+	return m.PublishLayers(ctx, []webrtc.TrackLocal{track}, o)
+}
+
+// PublishLayers publishes several encodings of one picture, the lowest first: at most MaxLayers tracks of one video codec
+// (VP8, VP9, AV1 or H.264), encoded from the same frames, as simulcast makes them. Each member gets one at a time, the
+// highest that this member's link with it carries, and the highest of all where that isn't known: see
+// Config.EstimateBandwidth. It changes at key frames, for which the tracks are asked; who receives it sees one RemoteTrack.
+// A layer that nobody gets isn't sealed. One track is published as Publish does. The errors are Publish's.
+func (m *Meeting) PublishLayers(ctx context.Context, layers []webrtc.TrackLocal, o PublishOptions) (*Publication, error) {
+	source, err := o.check(layers)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +38,11 @@ func (m *Meeting) Publish(ctx context.Context, track webrtc.TrackLocal, o Publis
 	if err != nil {
 		return nil, err
 	}
-	return m.plane.publish(track, o)
+	pub, err := m.plane.publish(layers, o)
+	if err == nil && len(layers) > 1 {
+		m.post(func() { m.startChoosing(time.Now()) })
+	}
+	return pub, err
 }
 
 // linked are the members whose media link is up and who may read what we send.

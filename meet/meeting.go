@@ -64,7 +64,11 @@ type Meeting struct {
 	reason     error // why, when ending
 	files      files
 	contacts   contacts
+	replies    limiter // codes followed (RPL-3)
 	voices     listening
+	relays     relays
+	ledger     ledger // for Exposure
+	choosing   bool   // layers; a timer runs
 	bridges    bridges
 	topics     map[topicKey]*announcement // under way
 
@@ -90,13 +94,19 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	m.keys = distribution{keys: keys, readers: map[crypto.MeetingKey]bool{}, unacked: map[crypto.MeetingKey]bool{}}
 	m.chats = newChats()
 	m.files = newFiles()
+	m.ledger = newLedger(time.Now())
 	m.bridges.held = map[crypto.MeetingKey]*reservation{}
 	m.watch = watch{warned: map[warningKey]Member{}, heardAt: time.Now()}
 	m.plane = newPlane(m.id, self, keys, suiteOf(set), host, planeHooks{
 		streamsChanged: m.signals.streamsChanged, keyFrameWanted: m.signals.keyFrameWanted,
 	}, time.Now)
 	m.plane.off.permissions = config.hooks.allPermitted
+	if config.NewLayerChooser != nil {
+		m.plane.newChooser = config.NewLayerChooser
+	}
 	in.open(m.plane.onPacket)
+	moved := func() { m.post(m.tellRecord) }
+	in.moved.Store(&moved)
 	return m, nil
 }
 
@@ -139,6 +149,9 @@ func (m *Meeting) run() {
 }
 
 func (m *Meeting) shutDown() {
+	for _, p := range m.peers {
+		m.leaves(p)
+	}
 	m.plane.close()
 	_ = m.host.Close()
 	m.tasks.Wait()
@@ -360,6 +373,7 @@ func (m *Meeting) tick(now time.Time) {
 		m.tend(p, now)
 	}
 	m.bridgesTick(now)
+	m.relaysTick(now)
 	m.beat(now)
 	m.observe(now)
 	m.observeRecordings(now)
@@ -370,4 +384,5 @@ func (m *Meeting) tick(now time.Time) {
 	m.announce(now)
 	m.askAtDoors(now)
 	m.listen(now)
+	m.startChoosing(now)
 }

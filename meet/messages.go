@@ -42,7 +42,7 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 	case msg.State != nil:
 		m.stateOf(p, msg.State)
 	case msg.KeyFrame != nil:
-		m.plane.wantKeyFrame(msg.KeyFrame.Stream)
+		m.plane.wantKeyFrame(p.key, msg.KeyFrame.Stream)
 	case msg.Invites != nil:
 		m.invitesTold(p, msg.Invites)
 	case msg.Received != nil:
@@ -59,6 +59,10 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 		m.contradicted(p, *msg.Contradiction, now)
 	case msg.Mute != nil:
 		m.muteAsked(p, msg.Mute, now)
+	case msg.Relays != nil:
+		m.relaysTold(p, msg.Relays, now)
+	case msg.FileRefused != nil:
+		m.fileRefused(p, *msg.FileRefused)
 	default:
 		m.comparing(p, msg, now)
 	}

@@ -60,13 +60,15 @@ type peer struct {
 	compare    comparison
 	resentAt   time.Time
 	reactions  reactions
+	relays     []sharedRelay            // that it named
+	relaysAt   time.Time                // when it was told ours
 	unverified []sharedInvite           // whose Invite isn't known yet
 	knows      map[crypto.InviteID]bool // invites it was told
 	waiting    []*waiting               // at its door, as it says (DOR-11)
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, passes limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, passes, relays limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
@@ -94,6 +96,7 @@ func (m *Meeting) addPeer(r *roster.Member) {
 		p.dialAt = time.Now().Add(2 * time.Second)
 	}
 	m.peers[key] = p
+	m.ledger.came(r)
 	p.apart(p.addedAt)
 	p.sought = !m.started
 	m.host.Allow(peerKey(key))
@@ -104,10 +107,13 @@ func (m *Meeting) addPeer(r *roster.Member) {
 // dropPeer ends everything with an incarnation that is no longer on the roster. It is told why, by the operations
 // it may lack, and then cut off; nothing new is sent to it from this moment.
 func (m *Meeting) dropPeer(p *peer) {
+	m.leaves(p)
 	delete(m.peers, p.key)
 	delete(m.records, p.key)
 	delete(m.bridges.held, p.key)
-	m.forgetWarnings(p.key)
+	if m.forgetWarnings(p.key); len(p.relays) > 0 {
+		m.useRelays()
+	}
 	p.compare.fail(ErrNoSuchMember)
 	m.hideWaiting(p)
 	m.trackEvents(m.plane.removeSender(p.key), nil)
@@ -356,6 +362,7 @@ func (m *Meeting) greet(p *peer) {
 	m.reconcile(p)
 	m.sendRecords(p)
 	m.shareInvites(p)
+	m.shareRelays(p, time.Now())
 	p.knocksTold = 0
 	m.tellWaiting(p, time.Now())
 	p.resentAt = time.Time{}
@@ -363,6 +370,7 @@ func (m *Meeting) greet(p *peer) {
 	if raw := m.presenceBeat(); raw != nil {
 		m.send(p, pairMessage{Heartbeat: raw})
 	}
+	m.refuseAgain(p)
 	m.files.wake(p.key)
 }
 

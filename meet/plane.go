@@ -40,6 +40,8 @@ type plane struct {
 	hooks   planeHooks
 	now     func() time.Time
 
+	newChooser func() LayerChooser
+
 	recipients atomic.Pointer[[]transport.PeerKey]
 	off        planeOff
 
@@ -76,6 +78,9 @@ type planeOff struct {
 	mutedGuard  bool // STR-6: send what was recorded while muted
 	numbering   bool // STR-7: send the sources' own sequence numbers
 	levels      bool // LEV-1: take each packet's level at its word
+	oneStream   bool // LAY-1: all layers have one stream
+	allLayers   bool // LAY-2, LAY-4: everybody gets all layers, and asks for all
+	layering    bool // LAY-3: deliver whatever comes of any layer, as it is numbered
 }
 
 // sender is another member's incarnation, as far as its media goes.
@@ -109,7 +114,7 @@ type earlyPacket struct {
 func newPlane(meeting crypto.MeetingID, self *crypto.Incarnation, keys *crypto.SenderKeys, suite sframe.CipherSuite, host fanout, hooks planeHooks, now func() time.Time) *plane {
 	p := &plane{
 		meeting: meeting, self: self, keys: keys, suite: suite, host: host, hooks: hooks, now: now,
-		senders: map[crypto.MeetingKey]*sender{},
+		senders: map[crypto.MeetingKey]*sender{}, newChooser: newSteadyChooser,
 	}
 	p.out.init()
 	return p
@@ -146,26 +151,26 @@ func (p *plane) open(s *sender, packet []byte, live bool) {
 		return
 	}
 	if s.deliver(t, packet, p.now(), live) {
-		p.hooks.keyFrameWanted(s.key, h.Stream)
+		p.hooks.keyFrameWanted(s.key, t.stream.Stream)
 	}
 }
 
 func (s *sender) deliver(t *RemoteTrack, packet []byte, now time.Time, live bool) (ask bool) {
 	s.opening.Lock()
 	defer s.opening.Unlock()
-	_, m, err := s.reader.OpenMedia(now, s.opened[:0], packet)
+	h, m, err := s.reader.OpenMedia(now, s.opened[:0], packet)
 	if err != nil {
 		t.failed(err)
 		return false
 	}
-	return t.deliver(&m, now, live)
+	return t.deliver(h.Stream, &m, now, live)
 }
 
 // keepEarly keeps a packet that overtook the announcement of its stream (STR-4).
 func (s *sender) keepEarly(now time.Time, number uint8, packet []byte, all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	announced := slices.ContainsFunc(s.streams, func(o stream) bool { return o.Stream == number })
+	announced := slices.ContainsFunc(s.streams, func(o stream) bool { return slices.Contains(o.numbers(), number) })
 	if s.gone || announced { // announced and no track: not permitted
 		return
 	}
@@ -285,7 +290,7 @@ func (s *sender) spend(now time.Time) bool {
 // reconcile makes the tracks those that are announced and permitted. Tracks that end lose what waits in them if
 // discard. p may be nil where no track can begin. s.mu is held.
 func (s *sender) reconcile(p *plane, discard bool) (added, removed, changed []*RemoteTrack) {
-	var want [256]*stream
+	var want [256]*stream // by the lowest stream
 	for i := range s.streams {
 		o := &s.streams[i]
 		if s.allowed&o.Source.permission() != 0 || p.off.permissions {
@@ -296,7 +301,9 @@ func (s *sender) reconcile(p *plane, discard bool) (added, removed, changed []*R
 	for _, t := range s.live {
 		o := want[t.stream.Stream]
 		if o == nil || !t.stream.sameEncoding(*o) {
-			s.tracks[t.stream.Stream].Store(nil)
+			for _, n := range t.stream.numbers() {
+				s.tracks[n].Store(nil)
+			}
 			t.end(discard)
 			removed = append(removed, t)
 			continue
@@ -312,7 +319,9 @@ func (s *sender) reconcile(p *plane, discard bool) (added, removed, changed []*R
 			continue
 		}
 		t := newRemoteTrack(p, s.key, s.number, *o)
-		s.tracks[o.Stream].Store(t)
+		for _, n := range o.numbers() {
+			s.tracks[n].Store(t)
+		}
 		added = append(added, t)
 		live = append(live, t)
 	}

@@ -134,7 +134,7 @@ func (a *actor) tell(r *actor) (added, removed, changed []*RemoteTrack) {
 func (a *actor) show(r *actor, mime string) (*webrtc.TrackLocalStaticRTP, *Publication, *RemoteTrack) {
 	a.stage.t.Helper()
 	track := localTrack(a.stage.t, mime)
-	pub, err := a.publish(track, PublishOptions{})
+	pub, err := a.publish([]webrtc.TrackLocal{track}, PublishOptions{})
 	if err != nil {
 		a.stage.t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestPlaneOvertaken(t *testing.T) {
 		b.off.early = off
 		a.sendTo(b)
 		track := localTrack(t, webrtc.MimeTypeOpus)
-		if _, err := a.publish(track, PublishOptions{}); err != nil {
+		if _, err := a.publish([]webrtc.TrackLocal{track}, PublishOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		return s, a, b, &source{t: t, track: track}
@@ -468,7 +468,7 @@ func TestPlaneClose(t *testing.T) {
 	b.sendTo(a)
 	track, pub, remote := a.show(b, webrtc.MimeTypeVP8)
 	rtcpDone := make(chan error)
-	feedback := pub.bound.RTCPReader()
+	feedback := pub.layers[0].bound.RTCPReader()
 	go func() {
 		_, _, err := feedback.Read(make([]byte, 100), nil)
 		rtcpDone <- err
@@ -489,7 +489,7 @@ func TestPlaneClose(t *testing.T) {
 	if err := track.WriteRTP(&rtp.Packet{}); err != nil {
 		t.Fatalf("the track is still bound: %v", err)
 	}
-	if _, err := a.publish(track, PublishOptions{}); err != ErrClosed {
+	if _, err := a.publish([]webrtc.TrackLocal{track}, PublishOptions{}); err != ErrClosed {
 		t.Fatalf("publishing afterwards: %v", err)
 	}
 	if pub.Replace(track) != ErrClosed || pub.Close() != nil {
@@ -515,12 +515,12 @@ func TestPlaneConcurrently(t *testing.T) {
 	src := &source{t: t, track: track}
 	each(func(i int) { src.write(byte(i)) })
 	each(func(i int) { pub.Mute(i%2 == 0) })
-	each(func(int) { a.plane.announce(); a.expire(); b.expire(); a.wantKeyFrame(pub.Stream()) })
+	each(func(int) { a.plane.announce(); a.expire(); b.expire(); a.wantKeyFrame(b.key, pub.Stream()) })
 	each(func(int) { b.tracks(); remote.Stats(); pub.Stats(); remote.Muted(); remote.RequestKeyFrame() })
 	each(func(i int) { b.setPermissions(a.key, roster.Permissions(i%2)) })
 	each(func(i int) { a.setOwnPermissions(roster.Permissions(i % 2)) })
 	each(func(int) {
-		other, err := a.publish(localTrack(t, webrtc.MimeTypeOpus), PublishOptions{})
+		other, err := a.publish([]webrtc.TrackLocal{localTrack(t, webrtc.MimeTypeOpus)}, PublishOptions{})
 		if err != nil {
 			t.Error(err)
 			return

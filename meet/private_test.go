@@ -160,3 +160,35 @@ func TestPrivateMisdirected(t *testing.T) {
 		})
 	})
 }
+
+// TestChatFlood covers MSG-8: of one author no more is shown than a person can say, privately or not; what is too much
+// comes later. Twin: all is shown at once.
+func TestChatFlood(t *testing.T) {
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, meet.Config{}))
+			victim := must[*meettest.Member](t)(w.Join(ctx, "victim", host, config))
+			connected(t, ctx, host, bad, victim)
+			w.Advance(5 * time.Second)
+			who, key := self(t, ctx, victim).Identity, victim.Incarnation().Key()
+			for i := range 400 {
+				stream, body := uint8(crypto.StreamChat), []byte("x")
+				if i%2 == 0 {
+					stream, body = crypto.StreamPrivate, append(who[:], 'x')
+				}
+				signed := must[[]byte](t)(crypto.SignMessage(bad.Incarnation(), stream, crypto.NewMessageID(), time.Now(), body))
+				ok(t, bad.InjectMessage(ctx, key, meet.PairMessage{Resend: &meet.ResentMessage{Stream: stream, Signed: signed}}))
+			}
+			w.Advance(time.Second)
+			if n := len(events[meet.Chat](victim)); protected && (n < 256 || n > 300) || !protected && n != 400 {
+				t.Errorf("%d are shown", n)
+			}
+			ok(t, bad.SayTo(ctx, who, "later"))
+			w.Advance(10 * time.Second)
+			if heard(victim)["*later"] != 1 {
+				t.Error("what is said afterwards doesn't come")
+			}
+		})
+	})
+}

@@ -1,19 +1,16 @@
 package meet
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/transport"
-	"github.com/pion/interceptor"
-	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
@@ -51,17 +48,17 @@ func (o PublishOptions) source(kind webrtc.RTPCodecType) Source {
 	return 0
 }
 
-// check returns the source a track is published as, or ErrUnsupportedTrack.
-func (o PublishOptions) check(track webrtc.TrackLocal) (Source, error) {
-	if track == nil {
+// check returns the source that tracks are published as, or ErrUnsupportedTrack.
+func (o PublishOptions) check(tracks []webrtc.TrackLocal) (Source, error) {
+	if len(tracks) == 0 || slices.Contains(tracks, nil) {
 		return 0, ErrUnsupportedTrack
 	}
-	kind := track.Kind()
+	kind := tracks[0].Kind()
 	source := o.source(kind)
 	if kind == webrtc.RTPCodecTypeUnknown || source.kind() != kind {
 		return 0, fmt.Errorf("%w: a %v track can't be a %v", ErrUnsupportedTrack, kind, source)
 	}
-	return source, nil
+	return source, checkLayers(tracks, kind)
 }
 
 // Publication is a track that this member sends to everybody in the meeting. Its methods may be called from any
@@ -76,35 +73,45 @@ type Publication struct {
 	muted  atomic.Bool // written with mu held, so that no packet is under way when Mute returns
 	level  levelMeter  // noted with mu held
 
-	change sync.Mutex // one Replace or Close at a time; held while the track's Bind and Unbind run
-	track  webrtc.TrackLocal
+	change sync.Mutex // one Replace or Close at a time; held while tracks' Bind and Unbind run
+	tracks []webrtc.TrackLocal
 	closed bool
 
 	described stream // guarded by plane.mu; its Muted is in muted
 
-	mu        sync.Mutex // guards what follows: sealing and sending
-	bound     *binding   // whose packets are sent; nil after Close
-	out       *outStream
-	frames    *frameReader
-	clockRate uint32
+	mu        sync.Mutex  // guards what follows: sealing and sending
+	layers    []*encoding // the lowest first; one, but after PublishLayers
+	receiving receiving   // who gets which, where there are several
 	permitted bool
-	numbering numbering
 	packet    crypto.MediaPacket // used again for each
 	buffer    []byte
 	stats     PublicationStats
-	wanted    bool      // a key frame is, and the source wasn't told yet
-	told      time.Time // when it was told last
+}
+
+// encoding is one encoding that a publication sends: the only one, or one layer. pub.mu guards it.
+type encoding struct {
+	bound     *binding // whose packets are sent; nil after Close
+	out       *outStream
+	frames    *frameReader
+	clockRate uint32
+	numbering numbering
+	rate      rateMeter
+	wanted    bool                // a key frame is, and the source wasn't told yet
+	told      time.Time           // when it was told last
+	peers     []transport.PeerKey // who gets this layer, where there are several
+	pending   int                 // how many are to get it from its next key frame on
+	stats     LayerStats
 }
 
 // PublicationStats counts what was sent. Take the difference of two to have a rate.
 type PublicationStats struct {
-	// Packets were sealed and sent, once however many members get them; Bytes is their payload.
+	// Packets were sealed and sent, once however many members get them; Bytes is their payload. Layers add up here.
 	Packets, Bytes uint64
 	// Frames counts markers on video, packets on audio.
 	Frames uint64
 	// Muted were dropped because the publication was muted, or is not permitted at present.
 	Muted uint64
-	// Unsent were dropped because nobody is there who can receive, or no key is ready.
+	// Unsent were dropped because nobody is there who can receive them, no key is ready, or nobody gets their layer.
 	Unsent uint64
 	// Repeated were sent before (MED-3).
 	Repeated uint64
@@ -112,68 +119,92 @@ type PublicationStats struct {
 	KeyFramesWanted uint64
 }
 
-// publish binds a track and sends what it writes from now on.
-func (p *plane) publish(track webrtc.TrackLocal, o PublishOptions) (*Publication, error) {
-	source, err := o.check(track)
+// publish binds tracks, which are layers if there are several, and sends what they write from now on.
+func (p *plane) publish(tracks []webrtc.TrackLocal, o PublishOptions) (*Publication, error) {
+	source, err := o.check(tracks)
 	if err != nil {
 		return nil, err
 	}
-	kind := track.Kind()
-	if err := p.roomToPublish(); err != nil {
-		return nil, err // before the track notices anything
+	if err := p.roomToPublish(len(tracks)); err != nil {
+		return nil, err // before a track notices anything
 	}
-	pub := &Publication{plane: p, source: source, kind: kind, track: track, buffer: make([]byte, 0, transport.MaxPacket)}
+	tracks = slices.Clone(tracks)
+	pub := &Publication{plane: p, source: source, kind: tracks[0].Kind(), tracks: tracks, buffer: make([]byte, 0, transport.MaxPacket)}
 	pub.muted.Store(o.Muted)
 	pub.change.Lock() // nobody replaces it before it is there
 	defer pub.change.Unlock()
-	b, codec, err := pub.bind(track)
+	bound, codec, err := pub.bind(tracks)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.register(pub, codec); err != nil {
-		b.close()
-		return nil, errors.Join(err, track.Unbind(b))
+	if err := p.register(pub, codec, len(tracks)); err != nil {
+		return nil, errors.Join(err, unbind(tracks, bound))
 	}
-	pub.use(b, codec, true)
+	pub.use(bound, codec, true)
 	p.hooks.streamsChanged()
 	return pub, nil
 }
 
-// bind gives a track a context of ours. What it writes before the context is in use is dropped.
-func (pub *Publication) bind(track webrtc.TrackLocal) (*binding, webrtc.RTPCodecParameters, error) {
-	b := newBinding(pub)
-	codec, err := track.Bind(b)
-	if err != nil {
-		b.close()
-		return nil, codec, fmt.Errorf("%w: %w", ErrUnsupportedTrack, err)
+// bind gives each track a context of ours. What it writes before the context is in use is dropped.
+func (pub *Publication) bind(tracks []webrtc.TrackLocal) (bound []*binding, codec webrtc.RTPCodecParameters, err error) {
+	for i, track := range tracks {
+		b := newBinding(pub)
+		c, err := track.Bind(b)
+		if err != nil {
+			b.close()
+			return nil, codec, errors.Join(fmt.Errorf("%w: %w", ErrUnsupportedTrack, err), unbind(tracks, bound))
+		}
+		bound = append(bound, b)
+		s := streamOf(crypto.FirstMediaStream, pub.source, false, c)
+		if i == 0 {
+			codec = c
+		}
+		if !s.valid() || !s.sameEncoding(streamOf(crypto.FirstMediaStream, pub.source, false, codec)) ||
+			len(tracks) > 1 && !readsKeyFrames(c.MimeType) {
+			return nil, codec, errors.Join(ErrUnsupportedTrack, unbind(tracks, bound))
+		}
 	}
-	if s := streamOf(crypto.FirstMediaStream, pub.source, false, codec); !s.valid() {
-		b.close()
-		return nil, codec, errors.Join(ErrUnsupportedTrack, track.Unbind(b))
-	}
-	return b, codec, nil
+	return bound, codec, nil
 }
 
-// use makes b the one whose packets are sent, on the stream that pub is described with.
-func (pub *Publication) use(b *binding, codec webrtc.RTPCodecParameters, anew bool) {
+// unbind undoes bind, for as many tracks as were bound.
+func unbind(tracks []webrtc.TrackLocal, bound []*binding) (err error) {
+	for i, b := range bound {
+		b.close()
+		err = errors.Join(err, tracks[i].Unbind(b))
+	}
+	return err
+}
+
+// use makes these bindings those whose packets are sent, on the streams that pub is described with.
+func (pub *Publication) use(bound []*binding, codec webrtc.RTPCodecParameters, anew bool) {
 	own := &pub.plane.out
 	pub.plane.mu.RLock()
 	defer pub.plane.mu.RUnlock()
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
-	pub.bound, pub.out, pub.clockRate = b, own.streams[pub.described.Stream], codec.ClockRate
-	pub.permitted = own.allowed&pub.source.permission() != 0
 	if anew {
-		pub.frames = newFrameReader(codec.MimeType)
+		pub.layers = make([]*encoding, len(bound))
+		for i := range pub.layers {
+			pub.layers[i] = &encoding{frames: newFrameReader(codec.MimeType)}
+		}
 	}
-	pub.frames.reset()
-	pub.numbering = numbering{source: true, sequence: true}
+	for i, n := range pub.described.numbers() {
+		l := pub.layers[i]
+		l.bound, l.out, l.clockRate = bound[i], own.streams[n], codec.ClockRate
+		l.frames.reset()
+		l.numbering = numbering{source: true, sequence: true}
+		bound[i].out = l
+	}
+	pub.receiving = receiving{} // everybody begins anew, with a key frame
+	pub.permitted = own.allowed&pub.source.permission() != 0
 }
 
 // Source is what the track shows or lets hear.
 func (pub *Publication) Source() Source { return pub.source }
 
-// Stream is the number of its stream (SPEC §7), for logs and statistics. It changes when Replace changes the codec.
+// Stream is the number of its stream (SPEC §7), that of the lowest layer if it has layers, for logs and statistics. It
+// changes when Replace changes the codec.
 func (pub *Publication) Stream() uint8 {
 	pub.plane.mu.RLock()
 	defer pub.plane.mu.RUnlock()
@@ -204,7 +235,7 @@ func (pub *Publication) Mute(muted bool) {
 	was := pub.muted.Swap(muted)
 	pub.level.forget()
 	if was && !muted {
-		pub.wantLocked(pub.plane.now()) // what came last is too old to go on from
+		pub.wantAll(pub.plane.now()) // what came last is too old to go on from
 	}
 	pub.mu.Unlock()
 	if was != muted && pub.plane.markChanged(pub) {
@@ -217,16 +248,22 @@ func (pub *Publication) permit(permitted bool, now time.Time) {
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
 	if permitted && !pub.permitted {
-		pub.wantLocked(now)
+		pub.wantAll(now)
 	}
 	pub.permitted = permitted
 }
 
-// Replace sends another track of the same kind from now on, and unbinds the one before. Readers notice nothing if the
-// codec is the same; else they get another track. The errors are ErrUnsupportedTrack, with which the publication is
-// as it was, ErrClosed, and what the old track's Unbind says.
+// Replace sends another track of the same kind from now on, and unbinds the one before, or all its layers. Readers
+// notice nothing if the codec is the same and there were no layers; else they get another track. The errors are
+// ErrUnsupportedTrack, with which the publication is as it was, ErrClosed, and what the old track's Unbind says.
 func (pub *Publication) Replace(track webrtc.TrackLocal) error {
-	if track == nil || track.Kind() != pub.kind {
+	return pub.ReplaceLayers([]webrtc.TrackLocal{track})
+}
+
+// ReplaceLayers is Replace by layers, as PublishLayers takes them. Readers notice nothing if the codec and the number of
+// layers are the same. ErrTooManyTracks, too, leaves the publication as it was.
+func (pub *Publication) ReplaceLayers(tracks []webrtc.TrackLocal) error {
+	if source, err := (PublishOptions{Source: pub.source}).check(tracks); err != nil || source != pub.source {
 		return ErrUnsupportedTrack
 	}
 	pub.change.Lock()
@@ -234,23 +271,38 @@ func (pub *Publication) Replace(track webrtc.TrackLocal) error {
 	if pub.closed {
 		return ErrClosed
 	}
-	b, codec, err := pub.bind(track)
+	bound, codec, err := pub.bind(tracks)
 	if err != nil {
 		return err
 	}
-	pub.mu.Lock()
-	before := pub.bound
-	pub.bound = nil
-	pub.mu.Unlock()
-	anew := pub.plane.redescribe(pub, codec)
-	pub.use(b, codec, anew)
-	before.close()
-	old := pub.track
-	pub.track = track
+	before := pub.silence()
+	anew, err := pub.plane.redescribe(pub, codec, len(tracks))
+	if err != nil {
+		pub.mu.Lock()
+		for i, l := range pub.layers {
+			l.bound = before[i]
+		}
+		pub.mu.Unlock()
+		return errors.Join(err, unbind(tracks, bound))
+	}
+	pub.use(bound, codec, anew)
+	old := pub.tracks
+	pub.tracks = slices.Clone(tracks)
 	if anew {
 		pub.plane.hooks.streamsChanged()
 	}
-	return old.Unbind(before)
+	return unbind(old, before)
+}
+
+// silence has nothing sent of what is bound, which it returns.
+func (pub *Publication) silence() (bound []*binding) {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	for _, l := range pub.layers {
+		bound = append(bound, l.bound)
+		l.bound = nil
+	}
+	return bound
 }
 
 // Close stops sending and unbinds the track. The error is the track's.
@@ -263,16 +315,12 @@ func (pub *Publication) end(tell bool) error {
 		return nil
 	}
 	pub.closed = true
-	pub.mu.Lock()
-	b := pub.bound
-	pub.bound = nil
-	pub.mu.Unlock()
+	bound := pub.silence()
 	pub.plane.unregister(pub)
-	b.close()
 	if tell {
 		pub.plane.hooks.streamsChanged()
 	}
-	return pub.track.Unbind(b)
+	return unbind(pub.tracks, bound)
 }
 
 // write seals a packet of the source and sends it to the recipients. It allocates nothing.
@@ -283,14 +331,15 @@ func (pub *Publication) write(b *binding, h *rtp.Header, payload []byte) (int, e
 	size := h.MarshalSize() + len(payload)
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
-	if pub.bound != b {
+	l := b.out
+	if l == nil || l.bound != b {
 		if isClosed(b.done) {
 			return 0, io.ErrClosedPipe
 		}
 		return size, nil // not in use yet
 	}
 	if pub.muted.Load() || !pub.permitted {
-		pub.numbering.skip(h.SequenceNumber)
+		l.numbering.skip(h.SequenceNumber)
 		pub.stats.Muted++
 		return size, nil
 	}
@@ -302,29 +351,33 @@ func (pub *Publication) write(b *binding, h *rtp.Header, payload []byte) (int, e
 		pub.stats.Unsent++
 		return size, nil
 	}
-	return size, pub.send(h, payload, *peers)
+	return size, pub.send(l, h, payload, peers)
 }
 
 // send is write for a packet that may go. pub.mu is held.
-func (pub *Publication) send(h *rtp.Header, payload []byte, peers []transport.PeerKey) error {
+func (pub *Publication) send(l *encoding, h *rtp.Header, payload []byte, recipients *[]transport.PeerKey) error {
 	now := pub.plane.now()
-	if pub.numbering.recordedMuted(h.SequenceNumber) && !pub.plane.off.mutedGuard {
+	if l.numbering.recordedMuted(h.SequenceNumber) && !pub.plane.off.mutedGuard {
 		pub.stats.Muted++
 		return nil
 	}
-	n := pub.numbering.next(h, pub.out, now, pub.clockRate)
+	m := &pub.packet
+	*m = crypto.MediaPacket{Flags: l.frames.flags(h.Timestamp, payload), Marker: h.Marker, Payload: payload}
+	l.rate.add(len(payload), now)
+	if !pub.needed(l, m.Flags, recipients) {
+		l.numbering.sequence = true
+		pub.stats.Unsent++
+		return nil
+	}
+	n := l.numbering.next(h, l.out, pub.newest(), now, l.clockRate)
 	if pub.plane.off.numbering {
 		n = numbering{}
 	}
-	m := &pub.packet
-	*m = crypto.MediaPacket{
-		Flags: pub.frames.flags(h.Timestamp, payload), Marker: h.Marker,
-		SequenceNumber: h.SequenceNumber + n.sequenceOffset, Timestamp: h.Timestamp + n.timestampOffset, Payload: payload,
-	}
+	m.SequenceNumber, m.Timestamp = h.SequenceNumber+n.sequenceOffset, h.Timestamp+n.timestampOffset
 	if level := pub.audioLevel(h); len(level) == 1 {
 		m.HasLevel, m.AudioLevel = true, level[0]
 	}
-	sealed, err := pub.out.sealer.SealMedia(pub.buffer[:0], m)
+	sealed, err := l.out.sealer.SealMedia(pub.buffer[:0], m)
 	m.Payload = nil
 	switch {
 	case err == nil:
@@ -338,11 +391,22 @@ func (pub *Publication) send(h *rtp.Header, payload []byte, peers []transport.Pe
 		return err
 	}
 	pub.buffer = sealed
-	pub.numbering = n
-	pub.out.sent(m, now)
-	pub.plane.host.Fanout(pub.transportKind(), sealed, peers)
-	pub.count(m, len(payload), now)
+	l.numbering = n
+	l.out.sent(m, now)
+	pub.plane.host.Fanout(pub.transportKind(), sealed, pub.readers(l, m.Flags, *recipients))
+	pub.count(l, m, len(payload), now)
 	return nil
+}
+
+// newest is the stream of the layer that sent last: layers have one clock. pub.mu is held.
+func (pub *Publication) newest() *outStream {
+	newest := pub.layers[0].out
+	for _, l := range pub.layers[1:] {
+		if l.out.used && (!newest.used || l.out.at.After(newest.at)) {
+			newest = l.out
+		}
+	}
+	return newest
 }
 
 // audioLevel is what the source says of its loudness, or nothing.
@@ -361,127 +425,56 @@ func (pub *Publication) transportKind() transport.Kind {
 }
 
 // count does the statistics and sees to wanted key frames. pub.mu is held.
-func (pub *Publication) count(m *crypto.MediaPacket, size int, now time.Time) {
+func (pub *Publication) count(l *encoding, m *crypto.MediaPacket, size int, now time.Time) {
 	pub.stats.Packets++
 	pub.stats.Bytes += uint64(size)
+	l.stats.Packets++
+	l.stats.Bytes += uint64(size)
 	if pub.kind == webrtc.RTPCodecTypeAudio || m.Marker {
 		pub.stats.Frames++
+		l.stats.Frames++
 	}
 	if m.Flags.KeyFrame && m.Flags.StartOfFrame {
-		pub.wanted = false // whoever asked has it
+		l.wanted = false // whoever asked has it
 	}
-	if pub.wanted {
-		pub.tellLocked(now)
+	if l.wanted {
+		pub.tell(l, now)
 	}
 }
 
-// wantLocked has the source asked for a key frame, at most every keyFrameEvery (STR-5). pub.mu is held.
-func (pub *Publication) wantLocked(now time.Time) {
+// wantAll has the source asked for a key frame of each layer that somebody gets. pub.mu is held.
+func (pub *Publication) wantAll(now time.Time) {
+	for _, l := range pub.layers {
+		if len(pub.layers) == 1 || len(l.peers)+l.pending > 0 || pub.plane.off.allLayers {
+			pub.want(l, now)
+		}
+	}
+}
+
+// want has the source asked for a key frame, at most every keyFrameEvery (STR-5). pub.mu is held.
+func (pub *Publication) want(l *encoding, now time.Time) {
 	if pub.kind == webrtc.RTPCodecTypeVideo {
-		pub.wanted = true
-		pub.tellLocked(now)
+		l.wanted = true
+		pub.tell(l, now)
 	}
 }
 
-func (pub *Publication) tellLocked(now time.Time) {
-	if pub.bound == nil || pub.muted.Load() || now.Sub(pub.told) < keyFrameEvery && !pub.plane.off.keyFrames {
+func (pub *Publication) tell(l *encoding, now time.Time) {
+	if l.bound == nil || pub.muted.Load() || now.Sub(l.told) < keyFrameEvery && !pub.plane.off.keyFrames {
 		return
 	}
-	pub.wanted, pub.told = false, now
+	l.wanted, l.told = false, now
 	pub.stats.KeyFramesWanted++
-	pub.bound.askKeyFrame()
+	l.bound.askKeyFrame()
 }
 
 // tick is called each second.
 func (pub *Publication) tick(now time.Time) {
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
-	if pub.wanted {
-		pub.tellLocked(now)
+	for _, l := range pub.layers {
+		if l.wanted {
+			pub.tell(l, now)
+		}
 	}
-}
-
-// binding is the context that a track is bound to: one for each Bind. It is the track's pion TrackLocalContext, what
-// it writes to, and what it reads RTCP from.
-type binding struct {
-	pub  *Publication
-	id   string
-	ssrc webrtc.SSRC
-	rtcp chan struct{} // has room for one: a key frame is wanted
-	done chan struct{}
-	once sync.Once
-}
-
-func newBinding(pub *Publication) *binding {
-	return &binding{
-		pub: pub, id: rand.Text(), ssrc: webrtc.SSRC(mathrand.Uint32()),
-		rtcp: make(chan struct{}, 1), done: make(chan struct{}),
-	}
-}
-
-func (b *binding) close() { b.once.Do(func() { close(b.done) }) }
-
-func (b *binding) askKeyFrame() {
-	select {
-	case b.rtcp <- struct{}{}:
-	default: // the source hasn't read the last one yet
-	}
-}
-
-// CodecParameters returns the codecs that can be published.
-func (b *binding) CodecParameters() []webrtc.RTPCodecParameters { return sendCodecs(b.pub.kind) }
-
-// HeaderExtensions returns the one that travels: the audio level.
-func (b *binding) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
-	if b.pub.kind != webrtc.RTPCodecTypeAudio {
-		return nil
-	}
-	return []webrtc.RTPHeaderExtensionParameter{{URI: audioLevelURI, ID: AudioLevelExtension}}
-}
-
-// SSRC is what the track is to use. It doesn't travel.
-func (b *binding) SSRC() webrtc.SSRC { return b.ssrc }
-
-// SSRCRetransmission is none: links repair themselves.
-func (b *binding) SSRCRetransmission() webrtc.SSRC { return 0 }
-
-// SSRCForwardErrorCorrection is none.
-func (b *binding) SSRCForwardErrorCorrection() webrtc.SSRC { return 0 }
-
-// WriteStream returns where the track writes.
-func (b *binding) WriteStream() webrtc.TrackLocalWriter { return b }
-
-// ID is unique to this binding.
-func (b *binding) ID() string { return b.id }
-
-// RTCPReader returns where the track reads requests for key frames.
-func (b *binding) RTCPReader() interceptor.RTCPReader { return interceptor.RTCPReaderFunc(b.readRTCP) }
-
-// WriteRTP seals a packet and sends it. The errors are ErrPayloadTooLong and io.ErrClosedPipe.
-func (b *binding) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
-	return b.pub.write(b, h, payload)
-}
-
-// Write is WriteRTP for a packet's bytes.
-func (b *binding) Write(raw []byte) (int, error) {
-	var p rtp.Packet
-	if err := p.Unmarshal(raw); err != nil {
-		return 0, err
-	}
-	return b.WriteRTP(&p.Header, p.Payload)
-}
-
-// readRTCP waits until a member wants a key frame, and returns a picture loss indication (RFC 4585 §6.3.1), or io.EOF
-// when the track is unbound.
-func (b *binding) readRTCP(buf []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
-	select {
-	case <-b.done:
-		return 0, a, io.EOF
-	case <-b.rtcp:
-	}
-	raw, err := rtcp.PictureLossIndication{MediaSSRC: uint32(b.ssrc)}.Marshal()
-	if err != nil || len(buf) < len(raw) {
-		return 0, a, io.ErrShortBuffer
-	}
-	return copy(buf, raw), a, nil
 }

@@ -95,7 +95,7 @@ func TestPublishMuted(t *testing.T) {
 	a, b := s.actor(), s.actor()
 	a.sendTo(b)
 	track := localTrack(t, webrtc.MimeTypeOpus)
-	if _, err := a.publish(track, PublishOptions{Source: SourceScreenAudio, Muted: true}); err != nil {
+	if _, err := a.publish([]webrtc.TrackLocal{track}, PublishOptions{Source: SourceScreenAudio, Muted: true}); err != nil {
 		t.Fatal(err)
 	}
 	added, _, _ := a.tell(b)
@@ -170,17 +170,17 @@ func TestPublishRefuses(t *testing.T) {
 		{localTrack(t, webrtc.MimeTypeOpus), SourceScreen},
 		{localTrack(t, webrtc.MimeTypeOpus), 77},
 	} {
-		if _, err := a.publish(c.track, PublishOptions{Source: c.source}); !errors.Is(err, ErrUnsupportedTrack) {
+		if _, err := a.publish([]webrtc.TrackLocal{c.track}, PublishOptions{Source: c.source}); !errors.Is(err, ErrUnsupportedTrack) {
 			t.Errorf("%v as %v: %v", c.track, c.source, err)
 		}
 	}
 	for range MaxPublications {
-		if _, err := a.publish(localTrack(t, webrtc.MimeTypeOpus), PublishOptions{}); err != nil {
+		if _, err := a.publish([]webrtc.TrackLocal{localTrack(t, webrtc.MimeTypeOpus)}, PublishOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	one := localTrack(t, webrtc.MimeTypeOpus)
-	if _, err := a.publish(one, PublishOptions{}); err != ErrTooManyTracks {
+	if _, err := a.publish([]webrtc.TrackLocal{one}, PublishOptions{}); err != ErrTooManyTracks {
 		t.Fatalf("one too many: %v", err)
 	}
 }
@@ -228,7 +228,7 @@ func TestStreamNumbers(t *testing.T) {
 	}
 	a.off.numbering = true // the twin: a new source with numbers that were used is taken for a repetition
 	track, pub, remote := a.show(b, webrtc.MimeTypeOpus)
-	(&source{t: t, track: track, seq: pub.out.sequence}).write(1)
+	(&source{t: t, track: track, seq: pub.layers[0].out.sequence}).write(1)
 	wantPayloads(t, remote)
 }
 
@@ -239,7 +239,7 @@ func TestKeyFrameRequests(t *testing.T) {
 	a, b := s.actor(), s.actor()
 	a.sendTo(b)
 	track, pub, _ := a.show(b, webrtc.MimeTypeVP8)
-	feedback := pub.bound.RTCPReader()
+	feedback := pub.layers[0].bound.RTCPReader()
 	read := func() int {
 		buf := make([]byte, 1500)
 		n, _, err := feedback.Read(buf, nil)
@@ -250,13 +250,13 @@ func TestKeyFrameRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if pli, ok := packets[0].(*rtcp.PictureLossIndication); !ok || pli.MediaSSRC != uint32(pub.bound.ssrc) {
+		if pli, ok := packets[0].(*rtcp.PictureLossIndication); !ok || pli.MediaSSRC != uint32(pub.layers[0].bound.ssrc) {
 			t.Fatalf("got %v", packets)
 		}
-		return len(pub.bound.rtcp)
+		return len(pub.layers[0].bound.rtcp)
 	}
 	for range 100 {
-		a.wantKeyFrame(pub.Stream())
+		a.wantKeyFrame(b.key, pub.Stream())
 	}
 	if left := read(); left != 0 || pub.Stats().KeyFramesWanted != 1 {
 		t.Fatalf("%+v", pub.Stats())
@@ -265,7 +265,7 @@ func TestKeyFrameRequests(t *testing.T) {
 	src := &source{t: t, track: track}
 	src.write(0x00, 0x00) // not the start of a frame: the other requests aren't met yet
 	read()
-	a.wantKeyFrame(pub.Stream())
+	a.wantKeyFrame(b.key, pub.Stream())
 	src.write(0x10, 0x00) // a key frame: that one is met
 	s.pass(keyFrameEvery)
 	a.expire()
@@ -274,7 +274,7 @@ func TestKeyFrameRequests(t *testing.T) {
 	}
 	a.off.keyFrames = true // the twin
 	for range 100 {
-		a.wantKeyFrame(pub.Stream())
+		a.wantKeyFrame(b.key, pub.Stream())
 	}
 	if st := pub.Stats(); st.KeyFramesWanted != 102 {
 		t.Fatalf("without the limit: %+v", st)
@@ -282,10 +282,10 @@ func TestKeyFrameRequests(t *testing.T) {
 	a.off.keyFrames = false
 	pub.stats.KeyFramesWanted = 2
 	read()
-	a.wantKeyFrame(99)
+	a.wantKeyFrame(b.key, 99)
 	s.pass(keyFrameEvery)
 	pub.Mute(true)
-	a.wantKeyFrame(pub.Stream())
+	a.wantKeyFrame(b.key, pub.Stream())
 	if st := pub.Stats(); st.KeyFramesWanted != 2 {
 		t.Fatalf("asked while muted: %+v", st)
 	}
@@ -333,7 +333,7 @@ func TestSampleTrack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pub, err := a.publish(track, PublishOptions{})
+		pub, err := a.publish([]webrtc.TrackLocal{track}, PublishOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -390,7 +390,7 @@ func TestPublishAnyTrack(t *testing.T) {
 	a, b := s.actor(), s.actor()
 	a.sendTo(b)
 	eager := &eagerTrack{TrackLocalStaticRTP: localTrack(t, webrtc.MimeTypeVP8)}
-	pub, err := a.publish(eager, PublishOptions{Source: SourceScreen})
+	pub, err := a.publish([]webrtc.TrackLocal{eager}, PublishOptions{Source: SourceScreen})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -429,7 +429,7 @@ func TestPublishAnyTrack(t *testing.T) {
 	}
 
 	eager = &eagerTrack{TrackLocalStaticRTP: localTrack(t, webrtc.MimeTypeVP8), unbind: errors.New("stuck")}
-	if _, err := a.publish(eager, PublishOptions{}); !errors.Is(err, ErrUnsupportedTrack) || !errors.Is(err, eager.unbind) {
+	if _, err := a.publish([]webrtc.TrackLocal{eager}, PublishOptions{}); !errors.Is(err, ErrUnsupportedTrack) || !errors.Is(err, eager.unbind) {
 		t.Fatalf("a codec that can't be announced: %v", err)
 	}
 	if a.publishes() {
@@ -449,7 +449,7 @@ func TestNoAllocations(t *testing.T) {
 	a.host = dropped
 	if n := testing.AllocsPerRun(2000, func() {
 		h.SequenceNumber++
-		if _, err := pub.bound.WriteRTP(h, payload); err != nil {
+		if _, err := pub.layers[0].bound.WriteRTP(h, payload); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -509,7 +509,7 @@ func BenchmarkOut(b *testing.B) {
 		m, buf := &crypto.MediaPacket{Payload: p.Payload}, make([]byte, 0, transport.MaxPacket)
 		for b.Loop() {
 			m.SequenceNumber++
-			pub.out.sealer.SealMedia(buf, m)
+			pub.layers[0].out.sealer.SealMedia(buf, m)
 		}
 	})
 }
@@ -524,7 +524,7 @@ func BenchmarkIn(b *testing.B) {
 	m, buf := &crypto.MediaPacket{Payload: make([]byte, 1150)}, make([]byte, 0, transport.MaxPacket)
 	seal := func() []byte {
 		m.SequenceNumber++
-		sealed, err := pub.out.sealer.SealMedia(buf, m)
+		sealed, err := pub.layers[0].out.sealer.SealMedia(buf, m)
 		if err != nil {
 			b.Fatal(err)
 		}

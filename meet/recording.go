@@ -50,13 +50,15 @@ type Recording struct {
 	// Consented and Lacking are all others on the roster, sorted: who is seen to consent, and who isn't. They are the
 	// reader's to keep, not to change.
 	Consented, Lacking []crypto.IdentityKey
+	// Refused are those in Lacking who said no, or withdrew; the others haven't answered (REC-5).
+	Refused []crypto.IdentityKey
 	// Since is when it first ran, by its maker's clock; zero if it hasn't.
 	Since time.Time
 }
 
 func (r Recording) equal(o Recording) bool {
 	return r.ID == o.ID && r.State == o.State && r.Since.Equal(o.Since) &&
-		slices.Equal(r.Consented, o.Consented) && slices.Equal(r.Lacking, o.Lacking)
+		slices.Equal(r.Consented, o.Consented) && slices.Equal(r.Lacking, o.Lacking) && slices.Equal(r.Refused, o.Refused)
 }
 
 // AskToRecord asks everybody to consent to a recording of the meeting by this member: anybody may ask. It begins by
@@ -87,34 +89,39 @@ func (m *Meeting) StopRecording(ctx context.Context) error {
 	})
 }
 
-// ConsentToRecording lets a member make the recording they ask for, or withdraws that at any time. It holds for that
-// recording and incarnation alone. What they recorded before they learnt of a withdrawal they have. The errors are
-// ErrNoRecording and ErrTooManyRecordings.
-func (m *Meeting) ConsentToRecording(ctx context.Context, by crypto.IdentityKey, agree bool) error {
+// ConsentToRecording answers a recording that a member asks to make, or makes: it lets them, or refuses, or withdraws what
+// was allowed, at any time; all are shown who did. The answer is for the recording given, by its ID and its maker's
+// incarnation, and for no other: give the one that the user was asked about, not what Recordings returns by then (REC-6).
+// What they recorded before they learnt of a withdrawal they have. The errors are ErrNoRecording, also if that recording is
+// over, and ErrTooManyRecordings.
+func (m *Meeting) ConsentToRecording(ctx context.Context, r Recording, agree bool) error {
 	return command(ctx, m, func() error {
 		if m.ending {
 			return m.reason
 		}
-		r := m.roster.Member(by)
-		if r == nil {
+		shown, known := m.recordings[r.By.Key]
+		if !known || r.By.Key == m.self.Key() || shown.ID != r.ID && !m.config.hooks.anyRecording {
 			return ErrNoRecording
 		}
-		key := r.Bundle.MeetingKey
-		shown, known := m.recordings[key]
-		if !known || key == m.self.Key() {
-			return ErrNoRecording
+		c := consent{Recorder: r.By.Key, ID: shown.ID}
+		said, unsaid := m.state.refusals, m.state.consents
+		if agree {
+			said, unsaid = unsaid, said
 		}
-		c := consent{Recorder: key, ID: shown.ID}
 		switch {
-		case slices.Contains(m.state.consents, c) == agree:
+		case slices.Contains(said, c):
 			return nil
-		case agree && len(m.state.consents) >= maxConsents:
+		case agree && len(said) >= maxConsents:
 			return ErrTooManyRecordings
-		case agree:
-			m.setState(func(s *memberState) { s.consents = append(slices.Clone(s.consents), c) })
-		default:
-			m.setConsents(func(o consent) bool { return o != c })
 		}
+		said = append(slices.Clone(said), c)
+		said = said[max(0, len(said)-maxConsents):] // one can always say no
+		unsaid = slices.DeleteFunc(slices.Clone(unsaid), func(o consent) bool { return o == c })
+		m.setState(func(s *memberState) {
+			if s.consents, s.refusals = unsaid, said; agree {
+				s.consents, s.refusals = said, unsaid
+			}
+		})
 		m.observeStates()
 		return nil
 	})
@@ -131,6 +138,7 @@ func (m *Meeting) recordingsNow() (all []Recording) {
 		if shown, ok := m.recordings[member.Bundle.MeetingKey]; ok {
 			shown.By = m.memberOf(member)
 			shown.Consented, shown.Lacking = slices.Clone(shown.Consented), slices.Clone(shown.Lacking)
+			shown.Refused = slices.Clone(shown.Refused)
 			all = append(all, shown)
 		}
 	}
@@ -177,6 +185,9 @@ func (m *Meeting) recordingOf(by *roster.Member) (rec Recording, ok bool) {
 			rec.Consented = append(rec.Consented, who.Identity())
 		default:
 			rec.Lacking = append(rec.Lacking, who.Identity())
+			if slices.Contains(m.stateOfKey(who.Bundle.MeetingKey).refusals, consent{key, said.ID}) {
+				rec.Refused = append(rec.Refused, who.Identity())
+			}
 		}
 	}
 	return rec, true
@@ -203,24 +214,17 @@ func (m *Meeting) decideRecording(now time.Time) {
 	})
 }
 
-// pruneConsents forgets this member's consents to what is over.
+// pruneConsents forgets this member's answers to what is over.
 func (m *Meeting) pruneConsents() {
-	m.setConsents(func(c consent) bool {
+	over := func(c consent) bool {
 		said := m.stateOfKey(c.Recorder).recording
-		return said != nil && said.ID == c.ID
-	})
-}
-
-// setConsents keeps those of this member's consents that are to be kept.
-func (m *Meeting) setConsents(keep func(consent) bool) {
-	var kept []consent
-	for _, c := range m.state.consents {
-		if keep(c) {
-			kept = append(kept, c)
-		}
+		return said == nil || said.ID != c.ID
 	}
-	if len(kept) < len(m.state.consents) {
-		m.setState(func(s *memberState) { s.consents = kept })
+	if slices.ContainsFunc(m.state.consents, over) || slices.ContainsFunc(m.state.refusals, over) {
+		m.setState(func(s *memberState) {
+			s.consents = slices.DeleteFunc(slices.Clone(s.consents), over)
+			s.refusals = slices.DeleteFunc(slices.Clone(s.refusals), over)
+		})
 	}
 }
 

@@ -25,6 +25,20 @@ func recordingOf(t *testing.T, ctx context.Context, m *meettest.Member) (meet.Re
 	return all[0].State, len(all[0].Lacking)
 }
 
+// answerTo answers the recording of somebody that a member is shown now.
+func answerTo(ctx context.Context, m *meettest.Member, by crypto.IdentityKey, agree bool) error {
+	all, err := m.Recordings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, rec := range all {
+		if rec.By.Identity == by {
+			return m.ConsentToRecording(ctx, rec, agree)
+		}
+	}
+	return m.ConsentToRecording(ctx, meet.Recording{}, agree)
+}
+
 // states are those a member was shown, in order, each once.
 func states(m *meettest.Member) (all []meet.RecordingState) {
 	for _, e := range events[meet.RecordingChanged](m) {
@@ -53,31 +67,31 @@ func TestRecording(t *testing.T) {
 				}
 			}
 		}
-		if err := a.ConsentToRecording(ctx, by, true); !errors.Is(err, meet.ErrNoRecording) {
+		if err := answerTo(ctx, a, by, true); !errors.Is(err, meet.ErrNoRecording) {
 			t.Errorf("to nothing: %v", err)
 		}
 		ok(t, r.AskToRecord(ctx))
 		ok(t, r.AskToRecord(ctx)) // once is enough
 		is("asked", meet.RecordingAsked, 2, r, a, b)
-		if err := r.ConsentToRecording(ctx, by, true); !errors.Is(err, meet.ErrNoRecording) {
+		if err := answerTo(ctx, r, by, true); !errors.Is(err, meet.ErrNoRecording) {
 			t.Errorf("to one's own: %v", err)
 		}
-		ok(t, a.ConsentToRecording(ctx, by, true))
+		ok(t, answerTo(ctx, a, by, true))
 		is("one consents", meet.RecordingAsked, 1, r, a, b)
 		began := time.Now()
-		ok(t, b.ConsentToRecording(ctx, by, true))
+		ok(t, answerTo(ctx, b, by, true))
 		is("both consent", meet.RecordingRunning, 0, r, a, b)
 		if rec := must[[]meet.Recording](t)(a.Recordings(ctx))[0]; rec.By.Name != "recorder" || len(rec.Consented) != 2 || rec.Since.Sub(began) > time.Second {
 			t.Errorf("a is shown %+v", rec)
 		}
-		ok(t, a.ConsentToRecording(ctx, by, false))
+		ok(t, answerTo(ctx, a, by, false))
 		is("one withdraws", meet.RecordingPaused, 1, r, a, b)
-		ok(t, a.ConsentToRecording(ctx, by, true))
+		ok(t, answerTo(ctx, a, by, true))
 		is("and consents", meet.RecordingRunning, 0, r, a, b)
 		late := must[*meettest.Member](t)(w.Join(ctx, "late", r, meet.Config{}))
 		connected(t, ctx, r, a, b, late)
 		is("a newcomer", meet.RecordingPaused, 1, r, a, b, late)
-		ok(t, late.ConsentToRecording(ctx, by, true))
+		ok(t, answerTo(ctx, late, by, true))
 		is("who consents", meet.RecordingRunning, 0, r, a, b, late)
 		w.Crash(b)
 		w.Advance(20 * time.Second)
@@ -85,7 +99,7 @@ func TestRecording(t *testing.T) {
 		b = must[*meettest.Member](t)(w.Join(ctx, "b2", r, meet.Config{Identity: id}))
 		connected(t, ctx, r, a, b, late)
 		is("and comes back anew", meet.RecordingPaused, 1, r, a, b, late)
-		ok(t, b.ConsentToRecording(ctx, by, true))
+		ok(t, answerTo(ctx, b, by, true))
 		is("and consents again", meet.RecordingRunning, 0, r, a, b, late)
 		w.Advance(30 * time.Second) // nobody is warned
 		ok(t, r.StopRecording(ctx))
@@ -154,7 +168,7 @@ func TestUnconsentedRecording(t *testing.T) {
 			ok(t, r.AskToRecord(ctx))
 			w.Advance(time.Second)
 			by := self(t, ctx, r).Identity
-			ok(t, b.ConsentToRecording(ctx, by, true)) // a's lacks, which b sees as well
+			ok(t, answerTo(ctx, b, by, true)) // a's lacks, which b sees as well
 			w.Advance(4 * time.Second)
 			if n := len(warnings(a)) + len(warnings(b)); n != 0 {
 				t.Errorf("%d warnings within the grace", n)
@@ -169,7 +183,7 @@ func TestUnconsentedRecording(t *testing.T) {
 					t.Errorf("%s is shown %q, %d lacking", m.Host, s, lacking)
 				}
 			}
-			ok(t, a.ConsentToRecording(ctx, by, true))
+			ok(t, answerTo(ctx, a, by, true))
 			w.Advance(2 * time.Second)
 			for _, m := range []*meettest.Member{a, b} {
 				if n := warnings(m, meet.UnconsentedRecording); protected && (len(n) != 2 || !n[1].Over) {
@@ -190,7 +204,7 @@ func TestRecordingCutOff(t *testing.T) {
 		w.Advance(5 * time.Second)
 		ok(t, r.AskToRecord(ctx))
 		w.Advance(time.Second)
-		ok(t, host.ConsentToRecording(ctx, self(t, ctx, r).Identity, true))
+		ok(t, answerTo(ctx, host, self(t, ctx, r).Identity, true))
 		w.Advance(time.Second)
 		w.Network.Partition([]string{"host", "late"}, []string{"recorder"})
 		late := must[*meettest.Member](t)(w.Join(ctx, "late", host, meet.Config{}))
@@ -223,7 +237,7 @@ func TestConsentIsBound(t *testing.T) {
 			w.Advance(time.Second)
 			by := self(t, ctx, r).Identity
 			for _, m := range []*meettest.Member{thief, victim} {
-				ok(t, m.ConsentToRecording(ctx, by, true))
+				ok(t, answerTo(ctx, m, by, true))
 			}
 			w.Advance(time.Second)
 			if s, _ := recordingOf(t, ctx, r); s != meet.RecordingRunning {
@@ -284,6 +298,77 @@ func TestRecordingQuestions(t *testing.T) {
 			w.Advance(6 * time.Second)
 			if all := must[[]meet.Recording](t)(victim.Recordings(ctx)); len(all) != 1 || all[0].ID != id {
 				t.Errorf("shown %+v", all)
+			}
+		})
+	})
+}
+
+// TestRecordingRefused covers REC-5: who asked, and all others, are shown who refused, and who hasn't answered; a refusal
+// is for one recording of one member's, ends with a consent, and a withdrawal is one.
+func TestRecordingRefused(t *testing.T) {
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		r := must[*meettest.Member](t)(w.Create(ctx, "recorder", open()))
+		a := must[*meettest.Member](t)(w.Join(ctx, "a", r, meet.Config{}))
+		b := must[*meettest.Member](t)(w.Join(ctx, "b", r, meet.Config{}))
+		connected(t, ctx, r, a, b)
+		w.Advance(5 * time.Second)
+		by := self(t, ctx, r).Identity
+		refused := func(what string, lacking int, who ...*meettest.Member) {
+			t.Helper()
+			w.Advance(time.Second)
+			var want []crypto.IdentityKey
+			for _, m := range who {
+				want = append(want, self(t, ctx, m).Identity)
+			}
+			for _, m := range []*meettest.Member{r, a, b} {
+				rec := must[[]meet.Recording](t)(m.Recordings(ctx))[0]
+				if !slices.Equal(rec.Refused, want) || len(rec.Lacking) != lacking {
+					t.Errorf("%s: %s is shown that %d refused, %d lack", what, m.Host, len(rec.Refused), len(rec.Lacking))
+				}
+			}
+		}
+		ok(t, r.AskToRecord(ctx))
+		refused("asked", 2)
+		ok(t, answerTo(ctx, a, by, false))
+		ok(t, answerTo(ctx, a, by, false)) // once is enough
+		refused("a refuses", 2, a)
+		if e := last[meet.RecordingChanged](t, r); len(e.Recording.Refused) != 1 {
+			t.Errorf("who asks is told %+v", e)
+		}
+		ok(t, answerTo(ctx, a, by, true))
+		refused("a thinks again", 1)
+		ok(t, answerTo(ctx, b, by, true))
+		refused("both consent", 0)
+		ok(t, answerTo(ctx, b, by, false))
+		refused("b withdraws", 1, b)
+		ok(t, r.StopRecording(ctx))
+		ok(t, r.AskToRecord(ctx))
+		refused("asked anew", 2)
+	})
+}
+
+// TestConsentNamesRecording covers REC-6: an answer that comes when the recording that was asked about is over, and its
+// maker asks for another, is no answer to that. Twin: it is.
+func TestConsentNamesRecording(t *testing.T) {
+	twin(t, "anyRecording", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			r := must[*meettest.Member](t)(w.Create(ctx, "recorder", open()))
+			a := must[*meettest.Member](t)(w.Join(ctx, "a", r, config))
+			connected(t, ctx, r, a)
+			w.Advance(5 * time.Second)
+			ok(t, r.AskToRecord(ctx))
+			w.Advance(time.Second)
+			asked := must[[]meet.Recording](t)(a.Recordings(ctx))[0]
+			ok(t, r.StopRecording(ctx))
+			ok(t, r.AskToRecord(ctx))
+			w.Advance(time.Second)
+			err := a.ConsentToRecording(ctx, asked, true)
+			if protected != errors.Is(err, meet.ErrNoRecording) {
+				t.Error(err)
+			}
+			w.Advance(time.Second)
+			if s, _ := recordingOf(t, ctx, r); (s == meet.RecordingRunning) == protected {
+				t.Errorf("the other recording is %q", s)
 			}
 		})
 	})

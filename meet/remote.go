@@ -51,11 +51,11 @@ type RemoteTrack struct {
 
 	mu       sync.Mutex // guards what follows; never held while waiting
 	stats    TrackStats
+	layering layering
 	first    bool   // a packet was delivered
 	highest  uint32 // extended sequence number (RFC 3550 appendix A.1)
 	expected uint64 // packets of earlier numberings that should have come
 	base     uint32 // extended sequence number with which this numbering began
-	received uint64 // of this numbering
 	keySeen  bool
 	tries    int
 	asked    time.Time // when a key frame was asked for last
@@ -77,8 +77,12 @@ type TrackStats struct {
 	Undecryptable uint64
 	// Repeated came before and were not delivered again (KEY-9).
 	Repeated uint64
-	// Dropped is how many were not read in time: TrackBuffer newer ones had come.
+	// Dropped is how many were not read in time: TrackBuffer newer ones had come. Also those of a layer that was over, or
+	// whose beginning didn't come; they aren't in Packets.
 	Dropped uint64
+	// Layers is in how many layers it is sent, of which the sender chooses one at a time, and Layer which one came last:
+	// 1 is the lowest, 0 none yet. Both are 0 where there is one encoding alone.
+	Layers, Layer int
 }
 
 func newRemoteTrack(p *plane, member crypto.MeetingKey, announced uint64, s stream) *RemoteTrack {
@@ -89,6 +93,8 @@ func newRemoteTrack(p *plane, member crypto.MeetingKey, announced uint64, s stre
 		codec:  codecOf(s),
 		ssrc:   rand.Uint32(),
 		plane:  p,
+
+		layering: newLayering(s),
 	}
 	t.muted.Store(s.Muted)
 	t.queue.init()
@@ -129,8 +135,11 @@ func (t *RemoteTrack) Stats() TrackStats {
 	if total := t.expected + uint64(t.highest-t.base) + 1; t.first && total > s.Packets {
 		s.Lost = total - s.Packets
 	}
+	if len(t.layering.numbers) > 1 {
+		s.Layers, s.Layer = len(t.layering.numbers), t.layering.current+1
+	}
 	t.mu.Unlock()
-	s.Dropped = t.queue.lost()
+	s.Dropped += t.queue.lost()
 	return s
 }
 
@@ -195,30 +204,42 @@ func (t *RemoteTrack) Read(b []byte) (n int, _ interceptor.Attributes, err error
 	return n, nil, err
 }
 
-// deliver takes an opened packet of the track. It returns whether a key frame should be asked for, if it may.
-func (t *RemoteTrack) deliver(p *crypto.MediaPacket, now time.Time, may bool) (ask bool) {
+// deliver takes an opened packet of the track, which came on one of its streams. It returns whether a key frame should
+// be asked for, if it may.
+func (t *RemoteTrack) deliver(number uint8, p *crypto.MediaPacket, now time.Time, may bool) (ask bool) {
 	if p.HasLevel && t.Kind() == webrtc.RTPCodecTypeAudio {
 		t.level.note(p.AudioLevel, now, t.plane.off.levels)
 	}
 	t.mu.Lock()
-	t.count(p)
-	if may && t.Kind() == webrtc.RTPCodecTypeVideo && !t.keySeen {
-		ask = t.tries < firstKeyFrameTries && now.Sub(t.asked) >= firstKeyFrameEvery
-		if ask {
+	sequence := p.SequenceNumber
+	to := t.layering.number(t.layering.layer(number), p, now)
+	if t.plane.off.layering {
+		to = place{deliver: true}
+	}
+	if to.deliver {
+		t.count(p, sequence, to.began)
+	} else {
+		t.stats.Dropped++
+	}
+	if may && t.Kind() == webrtc.RTPCodecTypeVideo && (to.lost || !t.keySeen && t.tries < firstKeyFrameTries) {
+		if ask = now.Sub(t.asked) >= firstKeyFrameEvery; ask {
 			t.tries++
 			t.asked = now
 		}
 	}
 	t.mu.Unlock()
-	t.queue.push(p)
+	if to.deliver {
+		t.queue.push(p)
+	}
 	return ask
 }
 
 // restartGap is how far a sequence number may be off before it means that the source began again.
 const restartGap = 3000
 
-// count does the statistics. t.mu is held.
-func (t *RemoteTrack) count(p *crypto.MediaPacket) {
+// count does the statistics of a packet that had this number from its sender; began says that another layer begins with
+// it. t.mu is held.
+func (t *RemoteTrack) count(p *crypto.MediaPacket, sequence uint16, began bool) {
 	video := t.Kind() == webrtc.RTPCodecTypeVideo
 	t.stats.Packets++
 	t.stats.Bytes += uint64(len(p.Payload))
@@ -229,15 +250,15 @@ func (t *RemoteTrack) count(p *crypto.MediaPacket) {
 		t.stats.KeyFrames++
 		t.keySeen = true
 	}
-	step := int16(p.SequenceNumber - uint16(t.highest))
+	step := int16(sequence - uint16(t.highest))
 	switch {
 	case !t.first:
 		t.first = true
-		t.highest = 1<<16 | uint32(p.SequenceNumber)
+		t.highest = 1<<16 | uint32(sequence)
 		t.base = t.highest
-	case step > restartGap || step < -restartGap:
+	case began || step > restartGap || step < -restartGap:
 		t.expected += uint64(t.highest-t.base) + 1
-		t.highest = 1<<16 | uint32(p.SequenceNumber)
+		t.highest = 1<<16 | uint32(sequence)
 		t.base = t.highest
 	case step > 0:
 		t.highest += uint32(step)
@@ -441,37 +462,6 @@ func (p *queuedPacket) marshal(b []byte, payloadType uint8, ssrc uint32) (int, e
 		copy(b[12:], []byte{0xbe, 0xde, 0, 1, AudioLevelExtension << 4, p.level, 0, 0})
 	}
 	return n + copy(b[n:], p.payload), nil
-}
-
-// deadline is a time after which a channel is closed.
-type deadline struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	over  chan struct{}
-}
-
-func (d *deadline) passed() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.over
-}
-
-// set replaces the time. Who waits for the channel already waits for the new time.
-func (d *deadline) set(at time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.timer != nil && !d.timer.Stop() || isClosed(d.over) {
-		d.over = make(chan struct{}) // the old one is closed, or about to be
-	}
-	d.timer = nil
-	over := d.over
-	if left := time.Until(at); at.IsZero() {
-		return
-	} else if left > 0 {
-		d.timer = time.AfterFunc(left, func() { close(over) })
-	} else {
-		close(over)
-	}
 }
 
 func isClosed(c <-chan struct{}) bool {

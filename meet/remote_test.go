@@ -184,7 +184,7 @@ func TestRemoteLost(t *testing.T) {
 	feed := func(want uint64, sequence ...uint16) {
 		t.Helper()
 		for _, n := range sequence {
-			remote.count(&crypto.MediaPacket{SequenceNumber: n})
+			remote.count(&crypto.MediaPacket{SequenceNumber: n}, n, false)
 		}
 		if got := remote.Stats().Lost; got != want {
 			t.Fatalf("after %v: %d lost, want %d", sequence, got, want)

@@ -23,6 +23,7 @@ type memberState struct {
 	hand      uint64 // Unix ms
 	recording *recordingState
 	consents  []consent
+	refusals  []consent
 }
 
 // labelState is the label of a state announcement's signature (STR-1).
@@ -60,24 +61,39 @@ func (a *stateAnnounce) verify(meeting crypto.MeetingID, author crypto.MeetingKe
 
 // check enforces STR-2 and STA-1.
 func (a *stateAnnounce) check() error {
-	if a.Number == 0 || len(a.Streams) > maxStreams || len(a.Consents) > maxConsents || a.Hand >= maxTime {
+	if a.Number == 0 || len(a.Streams) > maxStreams || len(a.Consents) > maxConsents || len(a.Refusals) > maxConsents || a.Hand >= maxTime {
 		return errStateMalformed
 	}
 	if r := a.Recording; r != nil && (r.ID == RecordingID{} || r.Since >= maxTime || r.Running && r.Since == 0) {
 		return errStateMalformed
 	}
 	for i, c := range a.Consents {
-		if slices.Contains(a.Consents[:i], c) {
+		if slices.Contains(a.Consents[:i], c) || slices.Contains(a.Refusals, c) {
+			return errStateMalformed
+		}
+	}
+	for i, c := range a.Refusals {
+		if slices.Contains(a.Refusals[:i], c) {
 			return errStateMalformed
 		}
 	}
 	var seen [256]bool
+	all := 0
 	for i := range a.Streams {
 		s := &a.Streams[i]
-		if seen[s.Stream] || !s.valid() {
+		if !s.valid() {
 			return errStateMalformed
 		}
-		seen[s.Stream] = true
+		for _, n := range s.numbers() { // LAY-1: a layer is a stream of its own
+			if seen[n] {
+				return errStateMalformed
+			}
+			seen[n] = true
+			all++
+		}
+	}
+	if all > maxStreams {
+		return errStateMalformed
 	}
 	return nil
 }
@@ -100,7 +116,7 @@ func (m *Meeting) stateOf(p *peer, a *stateAnnounce) {
 		return // said again, and not looked at (STR-1)
 	}
 	p.stateNumber = a.Number
-	p.state = memberState{hand: a.Hand, recording: a.Recording, consents: a.Consents}
+	p.state = memberState{hand: a.Hand, recording: a.Recording, consents: a.Consents, refusals: a.Refusals}
 	m.observeStates()
 }
 

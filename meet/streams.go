@@ -10,6 +10,7 @@ import (
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
@@ -78,16 +79,17 @@ const (
 )
 
 func (s *stream) valid() bool {
-	if s.Stream < crypto.FirstMediaStream || !printable(s.MimeType) || !printable(s.Format) {
+	message := func(n uint8) bool { return n < crypto.FirstMediaStream }
+	if slices.ContainsFunc(s.numbers(), message) || !printable(s.MimeType) || !printable(s.Format) {
 		return false
 	}
 	// What a source is made of is fixed: else video could pass as a microphone, under another permission.
 	switch s.Source.kind() {
 	case webrtc.RTPCodecTypeAudio:
-		return hasType(s.MimeType, "audio/") && s.Channels <= maxChannels &&
+		return hasType(s.MimeType, "audio/") && s.Channels <= maxChannels && len(s.Layers) == 0 &&
 			s.ClockRate >= minClockRate && s.ClockRate <= maxClockRate
 	case webrtc.RTPCodecTypeVideo:
-		return hasType(s.MimeType, "video/") && s.Channels == 0 && s.ClockRate == videoClock
+		return hasType(s.MimeType, "video/") && s.Channels == 0 && s.ClockRate == videoClock && len(s.Layers) < MaxLayers
 	}
 	return false
 }
@@ -104,9 +106,12 @@ func hasType(mime, kind string) bool {
 
 // sameEncoding reports whether two descriptions are of one thing that goes on: all but mute is equal.
 func (s stream) sameEncoding(o stream) bool {
-	s.Muted, o.Muted = false, false
-	return s == o
+	return s.Stream == o.Stream && s.Source == o.Source && s.MimeType == o.MimeType && s.ClockRate == o.ClockRate &&
+		s.Channels == o.Channels && s.Format == o.Format && slices.Equal(s.Layers, o.Layers)
 }
+
+// numbers are those of its layers, the lowest first: its own, and those of Layers.
+func (s *stream) numbers() []uint8 { return append([]uint8{s.Stream}, s.Layers...) }
 
 // streamOf describes a codec as announced.
 func streamOf(number uint8, source Source, muted bool, c webrtc.RTPCodecParameters) stream {
@@ -244,16 +249,17 @@ func (n *numbering) recordedMuted(sequence uint16) bool {
 	return behind >= 0
 }
 
-// next returns the numbering that holds once this packet is sent.
-func (n numbering) next(h *rtp.Header, out *outStream, now time.Time, clockRate uint32) numbering {
+// next returns the numbering that holds once this packet is sent. Newest is the stream of the same picture that sent
+// last: out, or another layer's, since all layers have one clock.
+func (n numbering) next(h *rtp.Header, out, newest *outStream, now time.Time, clockRate uint32) numbering {
 	if n.sequence && out.used {
 		n.sequenceOffset = out.sequence + 1 - h.SequenceNumber
 	}
 	if n.source {
 		n.timestampOffset = 0
-		if out.used {
-			passed := now.Sub(out.at).Seconds() * float64(clockRate)
-			n.timestampOffset = out.timestamp + uint32(uint64(max(passed, 1))) - h.Timestamp
+		if newest.used {
+			passed := now.Sub(newest.at).Seconds() * float64(clockRate)
+			n.timestampOffset = newest.timestamp + uint32(uint64(max(passed, 1))) - h.Timestamp
 		}
 	}
 	n.sequence, n.source = false, false
@@ -262,7 +268,7 @@ func (n numbering) next(h *rtp.Header, out *outStream, now time.Time, clockRate 
 
 // publications are what this member sends, and the stream numbers it ever used. plane.mu guards them.
 type publications struct {
-	live      map[uint8]*Publication
+	live      map[uint8]*Publication // by their lowest stream
 	streams   [256]*outStream
 	free      []uint8 // used before, and not now; the longest free first
 	allowed   Permissions
@@ -277,6 +283,28 @@ func (o *publications) init() {
 }
 
 func (o *publications) all() []*Publication { return slices.Collect(maps.Values(o.live)) }
+
+// describe gives a publication streams, one for each layer (LAY-1).
+func (p *plane) describe(pub *Publication, codec webrtc.RTPCodecParameters, layers int) {
+	n := p.out.take(p.keys)
+	pub.described = streamOf(n, pub.source, false, codec)
+	for range layers - 1 {
+		if p.off.oneStream {
+			pub.described.Layers = append(pub.described.Layers, n)
+			continue
+		}
+		pub.described.Layers = append(pub.described.Layers, p.out.take(p.keys))
+	}
+	p.out.live[n] = pub
+	p.out.changed = true
+}
+
+// forget takes its streams away from a publication.
+func (o *publications) forget(pub *Publication) {
+	delete(o.live, pub.described.Stream)
+	o.free = append(o.free, pub.described.numbers()...)
+	o.changed = true
+}
 
 // take returns a number for a new stream: one never used, as long as there is one, so that a number rarely means two
 // things (STR-7).
@@ -293,60 +321,63 @@ func (o *publications) take(keys *crypto.SenderKeys) uint8 {
 }
 
 // roomToPublish returns ErrTooManyTracks or ErrClosed if nothing more can be published.
-func (p *plane) roomToPublish() error {
+func (p *plane) roomToPublish(layers int) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.roomLocked()
+	return p.roomLocked(layers)
 }
 
-func (p *plane) roomLocked() error {
+func (p *plane) roomLocked(layers int) error {
 	if p.closed {
 		return ErrClosed
 	}
-	if len(p.out.live) >= MaxPublications {
+	if len(p.out.live) >= MaxPublications || p.out.streamsInUse()+layers > maxStreams {
 		return ErrTooManyTracks
 	}
 	return nil
 }
 
-// register gives a publication its stream.
-func (p *plane) register(pub *Publication, codec webrtc.RTPCodecParameters) error {
+func (o *publications) streamsInUse() (n int) {
+	for _, pub := range o.live {
+		n += 1 + len(pub.described.Layers)
+	}
+	return n
+}
+
+// register gives a publication its streams.
+func (p *plane) register(pub *Publication, codec webrtc.RTPCodecParameters, layers int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.roomLocked(); err != nil {
+	if err := p.roomLocked(layers); err != nil {
 		return err
 	}
-	n := p.out.take(p.keys)
-	pub.described = streamOf(n, pub.source, false, codec)
-	p.out.live[n] = pub
-	p.out.changed = true
+	p.describe(pub, codec, layers)
 	return nil
 }
 
-// redescribe gives a publication whose codec changed another stream, and reports whether it did.
-func (p *plane) redescribe(pub *Publication, codec webrtc.RTPCodecParameters) bool {
+// redescribe gives a publication other streams if its codec or the number of its layers changed, and reports whether it
+// did. The error is ErrTooManyTracks.
+func (p *plane) redescribe(pub *Publication, codec webrtc.RTPCodecParameters, layers int) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := pub.described.Stream
-	if pub.described == streamOf(before, pub.source, false, codec) {
-		return false
+	before := &pub.described
+	now := streamOf(before.Stream, pub.source, false, codec)
+	now.Layers = before.Layers
+	if layers == 1+len(before.Layers) && before.sameEncoding(now) {
+		return false, nil
 	}
-	n := p.out.take(p.keys)
-	delete(p.out.live, before)
-	p.out.free = append(p.out.free, before)
-	pub.described = streamOf(n, pub.source, false, codec)
-	p.out.live[n] = pub
-	p.out.changed = true
-	return true
+	if p.out.streamsInUse()-1-len(before.Layers)+layers > maxStreams {
+		return false, ErrTooManyTracks
+	}
+	p.out.forget(pub)
+	p.describe(pub, codec, layers)
+	return true, nil
 }
 
 func (p *plane) unregister(pub *Publication) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := pub.described.Stream
-	delete(p.out.live, n)
-	p.out.free = append(p.out.free, n)
-	p.out.changed = true
+	p.out.forget(pub)
 }
 
 // markChanged notes that a publication is to be announced anew, and reports whether it is still there.
@@ -394,7 +425,7 @@ func (p *plane) announce() *stateAnnounce {
 	if !p.out.changed {
 		return p.out.announced
 	}
-	a := &stateAnnounce{Number: 1, Hand: p.out.state.hand, Recording: p.out.state.recording, Consents: p.out.state.consents}
+	a := &stateAnnounce{Number: 1, Hand: p.out.state.hand, Recording: p.out.state.recording, Consents: p.out.state.consents, Refusals: p.out.state.refusals}
 	if p.out.announced != nil {
 		a.Number = p.out.announced.Number + 1
 	}
@@ -424,16 +455,12 @@ func (p *plane) setState(s memberState) {
 	p.out.state, p.out.changed = s, true
 }
 
-// wantKeyFrame: a member asks for a key frame of a stream of this member's.
-func (p *plane) wantKeyFrame(number uint8) {
+// wantKeyFrame: a member asks for a key frame of a stream of this member's; of a layered picture it names the lowest.
+func (p *plane) wantKeyFrame(from crypto.MeetingKey, number uint8) {
 	p.mu.RLock()
 	pub := p.out.live[number]
 	p.mu.RUnlock()
-	if pub == nil {
-		return
+	if pub != nil {
+		pub.wantFor(transport.PeerKey(from), p.now())
 	}
-	now := p.now()
-	pub.mu.Lock()
-	defer pub.mu.Unlock()
-	pub.wantLocked(now)
 }

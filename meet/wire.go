@@ -6,6 +6,7 @@ import (
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/crypto/codec"
 	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport/relayauth"
 )
 
 // Limits of what members send each other (SPEC §9).
@@ -53,6 +54,16 @@ type pairMessage struct {
 	Contradiction *memberHeartbeat `cbor:"25,keyasint,omitempty"` // PRE-7
 	Mute          *muteRequest     `cbor:"22,keyasint,omitempty"`
 	FileAsk       *fileAsk         `cbor:"23,keyasint,omitempty"` // on a file stream alone
+	FileRefused   *crypto.FileID   `cbor:"24,keyasint,omitempty"` // FIL-11
+
+	Relays []sharedRelay `cbor:"30,keyasint,omitempty"` // RLY-10
+}
+
+// sharedRelay is a relay that its sender may use, with a ticket for the receiver (RLY-10).
+type sharedRelay struct {
+	Key       relayauth.Key `cbor:"1,keyasint"`
+	Addresses [][]byte      `cbor:"2,keyasint,omitempty"` // binary multiaddrs, at most 8
+	Ticket    []byte        `cbor:"3,keyasint,omitempty"`
 }
 
 // keyAck acknowledges a wrap (KEY-6).
@@ -77,6 +88,7 @@ type stateAnnounce struct {
 	Hand      uint64            `cbor:"4,keyasint,omitempty"` // raised since, Unix ms; 0 is down
 	Recording *recordingState   `cbor:"5,keyasint,omitempty"`
 	Consents  []consent         `cbor:"6,keyasint,omitempty"`
+	Refusals  []consent         `cbor:"7,keyasint,omitempty"` // REC-5
 }
 
 // recordingState is the recording that the author of an announcement makes, or asks to make (SPEC §9.4).
@@ -86,7 +98,7 @@ type recordingState struct {
 	Since   uint64      `cbor:"3,keyasint,omitempty"` // ran first, Unix ms; 0 if never
 }
 
-// consent is the author's to one recording of one member's (REC-2).
+// consent is the author's to one recording of one member's, or their refusal of it (REC-2, REC-5).
 type consent struct {
 	Recorder crypto.MeetingKey `cbor:"1,keyasint"`
 	ID       RecordingID       `cbor:"2,keyasint"`
@@ -101,6 +113,7 @@ type stream struct {
 	Channels  uint16 `cbor:"5,keyasint,omitempty"`
 	Format    string `cbor:"6,keyasint,omitempty"` // fmtp
 	Muted     bool   `cbor:"7,keyasint,omitempty"`
+	Layers    []byte `cbor:"8,keyasint,omitempty"` // of the same picture, the lowest first (LAY-1)
 }
 
 // keyFrameRequest asks the receiver of it for a key frame of its stream.

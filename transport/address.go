@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -25,6 +26,8 @@ type addressFilter struct {
 	any      bool // tests only
 	hide     bool // nobody but the relays (MOD-3)
 
+	generation atomic.Uint32 // grows with what the verdicts depend on
+
 	mu      sync.Mutex
 	relayed map[netip.Addr]bool
 	own     []netip.Prefix
@@ -41,17 +44,18 @@ func (f *addressFilter) ownPrefixes() []netip.Prefix {
 	return f.own
 }
 
-// refresh looks at the interfaces and tells whether their addresses have changed.
-func (f *addressFilter) refresh() bool {
+// refresh looks at the interfaces.
+func (f *addressFilter) refresh() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := f.own
 	f.refreshLocked(time.Now())
-	return !slices.Equal(before, f.own)
 }
 
 func (f *addressFilter) refreshLocked(now time.Time) {
 	if own, err := f.network.Addresses(); err == nil {
+		if !slices.Equal(own, f.own) {
+			f.generation.Add(1)
+		}
 		f.own = own
 	}
 	f.until = now.Add(prefixInterval)
@@ -71,6 +75,18 @@ func broadcast(p netip.Prefix, ip netip.Addr) bool {
 	b := ip.As4()
 	host := uint32(1)<<(32-p.Bits()) - 1
 	return binary.BigEndian.Uint32(b[:])&host == host
+}
+
+// forget has the interface addresses looked up again.
+func (f *addressFilter) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refreshLocked(time.Now())
+}
+
+// isOwn says whether ip is an interface's.
+func (f *addressFilter) isOwn(ip netip.Addr) bool {
+	return slices.ContainsFunc(f.ownPrefixes(), func(p netip.Prefix) bool { return p.Addr() == ip })
 }
 
 var (
@@ -170,6 +186,11 @@ func (f *addressFilter) dialable(a ma.Multiaddr) bool {
 		return len(a) == 2
 	}
 	return false
+}
+
+// dialableRelay is dialable for a relay, which may also be dialled by WebSocket.
+func (f *addressFilter) dialableRelay(a ma.Multiaddr) bool {
+	return f.dialable(a) || isWebSocket(a) && f.dialable(firstTwo(a))
 }
 
 // reachable lists the addresses others may find us at on the given socket address:

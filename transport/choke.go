@@ -30,10 +30,9 @@ type verdict struct {
 // candidate, a library's own idea), nothing gets past it. A look-up costs two loads and no
 // lock.
 type choke struct {
-	filter     *addressFilter
-	open       bool          // tests only
-	generation atomic.Uint32 // of the own prefixes
-	slots      [verdictSlots]atomic.Pointer[verdict]
+	filter *addressFilter
+	open   bool // tests only
+	slots  [verdictSlots]atomic.Pointer[verdict]
 }
 
 // permits is addressFilter.allow with a memory.
@@ -41,7 +40,7 @@ func (c *choke) permits(ip netip.Addr) bool {
 	if c.open || c.filter.any {
 		return true
 	}
-	generation := c.generation.Load()
+	generation := c.filter.generation.Load()
 	slot := &c.slots[slotOf(ip)]
 	if v := slot.Load(); v != nil && v.ip == ip && v.generation == generation {
 		return v.allowed
@@ -68,9 +67,7 @@ func (c *choke) watch(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			if c.filter.refresh() {
-				c.generation.Add(1)
-			}
+			c.filter.refresh()
 		case <-ctx.Done():
 			return
 		}

@@ -32,7 +32,7 @@ var (
 	ErrRelayLimited = errors.New("transport: the relay limits circuits in time or bytes")
 	// ErrRelayLost reports that the connection to a relay broke; it is made again.
 	ErrRelayLost = errors.New("transport: the connection to the relay broke")
-	// ErrRelayAddress reports a relay's address that isn't an IP address with QUIC or TCP, then /p2p/ and an Ed25519 peer ID.
+	// ErrRelayAddress reports a relay's address that isn't an IP address with QUIC, TCP or WebSocket, then /p2p/ and an Ed25519 peer ID.
 	ErrRelayAddress = errors.New("transport: not a relay's address")
 )
 
@@ -287,7 +287,7 @@ func (c *relayClient) session() (reserved bool, err error) {
 func (c *relayClient) connect() error {
 	c.takeChanged()
 	c.host.mu.Lock()
-	addrs := slices.DeleteFunc(slices.Clone(c.addrs), func(a ma.Multiaddr) bool { return !c.host.filter.dialable(a) })
+	addrs := slices.DeleteFunc(slices.Clone(c.addrs), func(a ma.Multiaddr) bool { return !c.host.filter.dialableRelay(a) })
 	c.host.mu.Unlock()
 	if c.host.libp2p.direct(c.id) {
 		return nil

@@ -95,10 +95,10 @@ func (l *libp2pHost) routes(id peer.ID, addrs []ma.Multiaddr) (r routes) {
 		i := slices.IndexFunc(r.hops, func(h hop) bool { return h.id == via })
 		switch {
 		case l.host.allowed(via):
-			if i < 0 && (len(at) == 0 || l.host.filter.dialable(at)) && len(r.hops) < maxHops && l.direct(via) {
+			if i < 0 && (len(at) == 0 || l.host.filter.dialableRelay(at)) && len(r.hops) < maxHops && l.direct(via) {
 				r.hops = append(r.hops, hop{id: via})
 			}
-		case !l.host.filter.dialable(at):
+		case !l.host.filter.dialableRelay(at):
 		case i < 0 && len(r.hops) < maxHops:
 			r.hops = append(r.hops, hop{via, []ma.Multiaddr{at}})
 		case i >= 0 && len(r.hops[i].addrs) < MaxAddresses && !slices.ContainsFunc(r.hops[i].addrs, at.Equal):
@@ -167,6 +167,7 @@ func (l *libp2pHost) dialDirect(ctx context.Context, id peer.ID, direct []ma.Mul
 // under way takes them out. Relays on the way may be dialled as long.
 func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
 	l.swarm.Backoff().Clear(id)
+	l.host.contacts.noteDial(id, r.direct...)
 	addrs := slices.Clone(r.direct)
 	for _, h := range r.hops {
 		addrs = append(addrs, circuitAddress(h.id))
@@ -175,6 +176,7 @@ func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
 	for _, h := range r.hops {
 		if len(h.addrs) > 0 {
 			l.host.holdHop(h.id, 1)
+			l.host.contacts.noteDial(h.id, h.addrs...)
 			l.swarm.Backoff().Clear(h.id)
 			withdraw = append(withdraw, l.addAddrs(h.id, h.addrs), func() { l.host.holdHop(h.id, -1) })
 		}

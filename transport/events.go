@@ -31,12 +31,14 @@ type Gossip struct {
 	Data []byte
 }
 
-// MediaState reports that the media link with a peer is up, or that it is down and
-// torn down: its owner may make a new offer (the peer with the smaller key) or ask for
-// one. Generation numbers the link's incarnations.
+// MediaState reports that media can be sent to a peer, and by what way, or that it can't. Unless it is up and not by a
+// stream, ICE has no path: its owner may make a new offer (the peer with the smaller key) or ask for one. Generation
+// numbers the incarnations of the link over ICE.
 type MediaState struct {
 	Peer       PeerKey
 	Up         bool
+	Stream     bool // by a media stream, since ICE has no path
+	Path       Path // the way, when up
 	Generation uint32
 	Reason     error // why it is down, nil when up
 }

@@ -12,12 +12,12 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, ShowAddress, NoChoke bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke bool
 }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge, u.ShowAddress, u.NoChoke}
+	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge, u.KeepStreams, u.AnyDelay, u.ShowAddress, u.NoChoke}
 	return c
 }
 
@@ -81,6 +81,9 @@ func ReplaceFingerprint(answer []byte) ([]byte, error) {
 	return s.encode()
 }
 
+// FollowRoutes looks at the routes now; slept as if the machine had been asleep.
+func (h *Host) FollowRoutes(slept bool) { h.followRoutes(slept) }
+
 // CircuitsTo counts the circuits to a peer.
 func (h *Host) CircuitsTo(key PeerKey) (n int) {
 	id, _ := idOfKey(key)
@@ -138,3 +141,18 @@ func (h *Host) RelayAddress() ma.Multiaddr {
 
 // DecodeRelayAnswer reads a relay's answer to a ticket.
 func DecodeRelayAnswer(b []byte) (netip.AddrPort, string, error) { return decodeRelayAnswer(b) }
+
+// OpenMedia opens a media stream as an attacker's client would, and returns it raw.
+func (h *Host) OpenMedia(key PeerKey) (network.Stream, error) {
+	id, _ := idOfKey(key)
+	return h.libp2p.NewStream(context.Background(), id, protocolMedia)
+}
+
+// Candidates are those of an offer.
+func Candidates(offer []byte) (all []netip.AddrPort) {
+	_, candidates, _ := decodeSignal(offer, signalOffer)
+	for _, c := range candidates {
+		all = append(all, c.addr)
+	}
+	return all
+}

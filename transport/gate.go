@@ -31,6 +31,9 @@ func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
 		member, relay := g.host.mayHop(via)
 		return len(at) == 0 && (member || relay)
 	}
+	if _, relay := g.host.mayHop(id); relay {
+		return g.host.filter.dialableRelay(addr)
+	}
 	return g.host.filter.dialable(addr)
 }
 

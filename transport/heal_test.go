@@ -212,8 +212,8 @@ func TestReplayedOffer(t *testing.T) {
 					t.Errorf("replayed offer: %v", err)
 				}
 				time.Sleep(time.Second)
-				if up := b.Media(a.Key()).Stats().Up; up != protected {
-					t.Errorf("link up: %v, protected: %v", up, protected)
+				if st := b.Media(a.Key()).Stats(); (st.Up && !st.Stream) != protected {
+					t.Errorf("%+v, protected: %v", st, protected)
 				}
 			})
 		})

@@ -40,6 +40,13 @@ type node struct {
 	signals    bool // carry media signals
 	lastOffer  []byte
 	generation uint32
+	roamed     int
+}
+
+func (n *node) networkChanges() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.roamed
 }
 
 type packet struct {
@@ -156,6 +163,8 @@ func (n *node) handle(ev transport.Event) {
 			n.gossip = append(n.gossip, ev)
 		case transport.MediaState:
 			n.media[ev.Peer] = ev
+		case transport.NetworkChanged:
+			n.roamed++
 		}
 	})
 }
@@ -184,11 +193,12 @@ func (n *node) waitUp(peer *node) {
 	n.wait("connection to "+peer.name, 5*time.Second, func() bool { return n.up[peer.Key()] == 1 })
 }
 
+// waitMedia waits for ICE's path, or for its end.
 func (n *node) waitMedia(peer *node, up bool, limit time.Duration) {
 	n.t.Helper()
 	n.wait(fmt.Sprintf("media %v with %s", up, peer.name), limit, func() bool {
 		st, ok := n.media[peer.Key()]
-		return ok && st.Up == up
+		return ok && (st.Up && !st.Stream) == up
 	})
 }
 
@@ -293,10 +303,11 @@ func sinceReal(t time.Time) time.Duration {
 	return now.sub(t)
 }
 
+// linked tells whether media goes over ICE's path.
 func (n *node) linked(peer *node) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.media[peer.Key()].Up
+	return n.media[peer.Key()].Up && !n.media[peer.Key()].Stream
 }
 
 // received returns copies of what the node has got so far.

@@ -31,6 +31,7 @@ func (f *addressFilter) setRelayed(at map[netip.Addr]bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.relayed = at
+	f.generation.Add(1)
 }
 
 // relay tells whether an address is one of our relays'.
@@ -54,7 +55,6 @@ func (h *Host) hideBehindLocked() {
 		}
 	}
 	h.filter.setRelayed(at)
-	h.choke.generation.Add(1)
 }
 
 // mayDial tells whether a hidden host may dial an address of a peer: its relays at their own addresses, others by

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/huisclos/huisclos/transport/portmap"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/pion/interceptor/pkg/cc"
@@ -72,14 +73,30 @@ type Config struct {
 	// Logger is nil for none. Keys are logged by their first 4 bytes, addresses never.
 	Logger *slog.Logger
 
-	// OnPacket receives every media packet, from the goroutine that reads that peer's
-	// link: return soon, and do not call Revoke or Close. payload is valid only during
-	// the call. Nil: packets are dropped.
+	// MapPorts has the user's own router asked to let peers in, from the start (package portmap). Listen doesn't wait for
+	// that; Host.Mapped does. Default: the router isn't asked, unless by Host.MapPorts.
+	MapPorts bool
+	// OnAddresses is called when Addresses may have changed because of the router, from a goroutine of its own, which
+	// must not wait. Nil: nobody is told.
+	OnAddresses func()
+	// OnPacket receives every media packet, from a goroutine that reads that peer's
+	// link, one at a time for each peer: return soon, and do not call Revoke or Close. payload
+	// is valid only during the call. Nil: packets are dropped.
 	OnPacket func(from PeerKey, kind Kind, payload []byte)
 	// BandwidthEstimator makes the congestion controller of a media link, for instance
 	// gcc.NewSendSideBWE with an initial and a maximum bitrate, so that there is a cap
 	// from the first packet. Nil: no congestion control and no pacing.
 	BandwidthEstimator func(PeerKey) (cc.BandwidthEstimator, error)
+	// StreamDelay is how long ICE is given to find a path for media when a peer is new, before it goes by a stream over
+	// the connection there is. Only connections over UDP wait for it: others show that ICE has little hope. 0: 700 ms.
+	// Negative: media never goes by streams.
+	StreamDelay time.Duration
+	// DescribeVideo tells what can be seen of a video packet from outside. It is asked on streams alone, where packets
+	// must be dropped in the owner's stead, and must not keep what it is given. Nil: packets are dropped one by one.
+	DescribeVideo func(payload []byte) VideoFacts
+	// WantKeyFrame is called, from any goroutine, when something of a picture was dropped and there is room again for
+	// what a decoder can begin with: at most once a second for each peer. It must not wait.
+	WantKeyFrame func(stream uint8)
 	// Tap, if set, sees every byte string that reached this host, after decryption,
 	// whether accepted or not. For tests and simulations.
 	Tap func(at TapPoint, from PeerKey, data []byte)
@@ -97,6 +114,9 @@ type Config struct {
 	PairQueue int
 	// Relays are reserved at, for circuits through them. See SetRelays.
 	Relays []Relay
+	// Proxy is the HTTP or SOCKS5 proxy by which relays are dialled over WebSocket, and nothing else. Nil is none: the
+	// environment's (HTTPS_PROXY) isn't asked, since it names a third party; http.ProxyFromEnvironment asks it.
+	Proxy ProxyFunc
 	// HeartbeatInterval is GossipSub's. 0: 250 ms.
 	HeartbeatInterval time.Duration
 
@@ -114,6 +134,8 @@ type unsafeSwitches struct {
 	replayOffers   bool // old offers are answered
 	keepFiles      bool // file streams outlive their peer's membership
 	anyBridge      bool // circuits for anybody
+	keepStreams    bool // and so do media streams
+	anyDelay       bool // media streams queue without limits
 	showAddress    bool // RelayOnly hides nothing
 	noChoke        bool // datagrams go and come whatever the address filter says
 }
@@ -149,6 +171,7 @@ func (c Config) withDefaults() Config {
 	wait(&c.StrangerTimeout, 5*time.Second)
 	wait(&c.DoorTimeout, 30*time.Minute)
 	wait(&c.HeartbeatInterval, 250*time.Millisecond)
+	wait(&c.StreamDelay, 700*time.Millisecond)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -157,29 +180,33 @@ func (c Config) withDefaults() Config {
 
 // Host is one end of the transport. Its methods may be called from any goroutine.
 type Host struct {
-	config  Config
-	key     PeerKey
-	log     *slog.Logger
-	filter  *addressFilter
-	choke   *choke
-	ctx     context.Context
-	cancel  context.CancelFunc
-	events  *events
-	mux     *mediaMux
-	gate    *gate
-	libp2p  *libp2pHost
-	room    *room
-	doors   chan *DoorStream
-	files   chan *FileStream
-	media   *mediaConfig
-	streams sync.WaitGroup // every goroutine of ours
+	config   Config
+	key      PeerKey
+	log      *slog.Logger
+	filter   *addressFilter
+	choke    *choke
+	ctx      context.Context
+	cancel   context.CancelFunc
+	events   *events
+	mux      *mediaMux
+	gate     *gate
+	libp2p   *libp2pHost
+	room     *room
+	doors    chan *DoorStream
+	files    chan *FileStream
+	media    *mediaConfig
+	streams  sync.WaitGroup // every goroutine of ours
+	contacts contacts
+	routes   routeWatch
 
-	mu       sync.Mutex
-	closed   bool
-	doorOpen bool
-	doorRate *rateLimiter
-	peers    map[peer.ID]*peerState
-	relays   map[peer.ID]*relayClient
+	mu        sync.Mutex
+	closed    bool
+	doorOpen  bool
+	doorRate  *rateLimiter
+	mapper    *portmap.Mapper // nil: the router wasn't asked
+	strangers chan PeerKey    // nil: nobody waits for any
+	peers     map[peer.ID]*peerState
+	relays    map[peer.ID]*relayClient
 }
 
 // peerState is what the host knows of one peer; guarded by Host.mu.
@@ -240,6 +267,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		peers:    make(map[peer.ID]*peerState),
 		relays:   make(map[peer.ID]*relayClient),
 	}
+	h.routes.of, _ = config.Network.(router)
 	for _, a := range listen {
 		h.filter.loopback = h.filter.loopback || a.Addr().IsLoopback()
 	}
@@ -264,6 +292,10 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	h.spawn(h.events.run)
 	h.spawn(func() { h.choke.watch(h.ctx) })
 	h.spawn(h.room.run)
+	h.spawn(h.watchRoutes)
+	if config.MapPorts {
+		h.MapPorts()
+	}
 	if err = h.SetRelays(config.Relays); err == nil {
 		err = ctx.Err()
 	}
@@ -310,7 +342,8 @@ func (h *Host) Key() PeerKey { return h.key }
 func (h *Host) Events() <-chan Event { return h.events.out }
 
 // Addresses lists where this host can be reached: what to put into an invite. QUIC
-// first, then TCP; public addresses first; last those of circuits through relays it has reserved at.
+// first, then TCP; of each, what the router lets in first, then public addresses; last those of circuits through relays
+// it has reserved at.
 func (h *Host) Addresses() []ma.Multiaddr {
 	return append(h.libp2p.addresses(), h.relayAddresses()...)
 }
@@ -342,10 +375,8 @@ func (h *Host) noteObserved(from peer.ID, addr netip.AddrPort) {
 	if h.hidden() || !addr.IsValid() || !h.filter.allow(addr.Addr()) || addr.Addr().IsLoopback() {
 		return
 	}
-	for _, p := range h.filter.ownPrefixes() {
-		if p.Addr() == addr.Addr() {
-			return // a host address already
-		}
+	if h.filter.isOwn(addr.Addr()) {
+		return // a host address already
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -402,12 +433,21 @@ func (h *Host) Close() error {
 			p.pair.cancel()
 		}
 	}
+	mapper := h.mapper
 	h.mu.Unlock()
 	for _, l := range links {
 		l.close(ErrClosed) // says goodbye, so before the sockets go
 	}
 	h.cancel()
+	unmapped := make(chan struct{})
+	go func() { // may take a second
+		defer close(unmapped)
+		if mapper != nil {
+			mapper.Close()
+		}
+	}()
 	err := h.libp2p.close()
+	<-unmapped
 	_ = h.mux.Close()
 	h.streams.Wait()
 	return err

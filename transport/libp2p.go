@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -135,6 +137,7 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 	l.handle(protocolDoor, h.handleDoor, l.members, l.strangers)
 	l.handle(protocolPair, h.handlePair, l.members)
 	l.handle(protocolFile, h.handleFile, l.members)
+	l.handle(protocolMedia, h.handleMedia, l.members)
 	l.notifiee = &network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected}
 	l.swarm.Notify(l.notifiee)
 	if l.greet, err = l.bus.Emitter(&event.EvtPeerIdentificationCompleted{}); err != nil {
@@ -206,7 +209,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	return l.swarm.AddTransport(t)
+	return errors.Join(l.swarm.AddTransport(t), l.swarm.AddTransport(newWebSocket(up, l.resources, l.host.config.Proxy)))
 }
 
 // PreferredSourceIPForDestination tells quicreuse which of our sockets to dial from:
@@ -254,16 +257,24 @@ func tcpMultiaddr(a netip.AddrPort) ma.Multiaddr {
 
 func (l *libp2pHost) addresses() []ma.Multiaddr {
 	var udp, tcp []ma.Multiaddr
+	for _, a := range l.host.mapped("udp") {
+		udp = append(udp, quicMultiaddr(a))
+	}
+	for _, a := range l.host.mapped("tcp") {
+		tcp = append(tcp, tcpMultiaddr(a))
+	}
 	for _, a := range l.swarm.ListenAddresses() {
 		bound, ok := addrPortOf(firstTwo(a))
 		if !ok {
 			continue // that of circuits
 		}
 		for _, ap := range l.host.filter.reachable(bound) {
-			if a[1].Code() == ma.P_UDP {
-				udp = append(udp, quicMultiaddr(ap))
-			} else {
-				tcp = append(tcp, tcpMultiaddr(ap))
+			// An IPv6 address that the router lets in is there already.
+			if m := quicMultiaddr(ap); a[1].Code() == ma.P_UDP && !slices.ContainsFunc(udp, m.Equal) {
+				udp = append(udp, m)
+			}
+			if m := tcpMultiaddr(ap); a[1].Code() == ma.P_TCP && !slices.ContainsFunc(tcp, m.Equal) {
+				tcp = append(tcp, m)
 			}
 		}
 	}

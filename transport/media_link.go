@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -30,31 +31,50 @@ type Link struct {
 	host *Host
 	key  PeerKey
 
-	active atomic.Pointer[session] // up
+	active atomic.Pointer[session]     // up, by ICE
+	stream atomic.Pointer[mediaStream] // open, for as long as ICE has no path
 	stats  linkCounters
+
+	ctx        context.Context // ends with the link
+	cancel     context.CancelFunc
+	wake       chan struct{}  // see nudge
+	wasUp      atomic.Bool    // by either way
+	serving    sync.Mutex     // held by the one who opens streams
+	running    sync.WaitGroup // who opens and writes streams
+	reading    sync.WaitGroup // who reads streams
+	delivering sync.Mutex
 
 	mu         sync.Mutex
 	closed     bool
-	generation uint32   // highest offered or answered
-	offered    *session // our offer is out, no answer yet
-	current    *session // connecting or up
+	incoming   map[*incomingMedia]struct{}
+	state      MediaState // as reported last
+	generation uint32     // highest offered or answered
+	offered    *session   // our offer is out, no answer yet
+	current    *session   // connecting or up
 }
 
 type linkCounters struct {
-	packetsSent, bytesSent, packetsReceived, bytesReceived, resent atomic.Uint64
+	packetsSent, audioSent, bytesSent, packetsReceived, bytesReceived, resent atomic.Uint64
+
+	dropped [2]atomic.Uint64 // by kind
 }
 
 // LinkStats is the state of a media link. Counters run over all its generations.
 type LinkStats struct {
-	Up              bool
+	Up              bool // media can be sent, by ICE or by a stream
+	Stream          bool // by a stream, since ICE has no path
+	Path            Path // the way that media takes to the peer; its own choice may be another
 	Generation      uint32
 	RTT             time.Duration // 0 if not measured yet
 	PacketsSent     uint64        // media packets; without retransmissions
+	AudioSent       uint64        // of PacketsSent, those of sound
 	BytesSent       uint64        // of payload
 	PacketsReceived uint64
 	BytesReceived   uint64
 	Retransmitted   uint64
-	TargetBitrate   int // bit/s, from the bandwidth estimator; 0 without one
+	AudioDropped    uint64 // packets that came too late for a stream: late media is worth nothing
+	VideoDropped    uint64
+	TargetBitrate   int // bit/s, from the bandwidth estimator, 0 without one; on a stream from what gets through
 }
 
 // Media returns the media link with an allowed peer, nil for others. It is the same
@@ -79,7 +99,8 @@ func (h *Host) link(key PeerKey) (*Link, error) {
 		return nil, ErrNotAllowed
 	}
 	if p.link == nil {
-		p.link = &Link{host: h, key: key}
+		p.link = &Link{host: h, key: key, wake: make(chan struct{}, 1)}
+		p.link.ctx, p.link.cancel = context.WithCancel(context.Background())
 		h.media.add(p.link)
 	}
 	return p.link, nil
@@ -187,7 +208,9 @@ func (h *Host) MediaAccept(key PeerKey, answer []byte) error {
 // startLocked ends the older session and starts s. Link.mu is held.
 func (l *Link) startLocked(s *session, remote *mediaSignal, candidates []iceCandidate) error {
 	if old := l.current; old != nil {
-		l.active.CompareAndSwap(old, nil)
+		if l.active.CompareAndSwap(old, nil) {
+			l.nudge()
+		}
 		old.stop(ErrStale)
 	}
 	l.current = nil
@@ -206,7 +229,8 @@ func (l *Link) up(s *session) {
 		return
 	}
 	l.active.Store(s)
-	l.host.events.post(MediaState{Peer: l.key, Up: true, Generation: s.generation})
+	l.reportLocked(nil)
+	l.nudge()
 	l.host.punched(l, s)
 }
 
@@ -219,7 +243,65 @@ func (l *Link) down(s *session, reason error) {
 		return
 	}
 	l.current = nil
-	l.host.events.post(MediaState{Peer: l.key, Generation: s.generation, Reason: reason})
+	if l.welcomedStream() == nil {
+		l.state.Up = true // so that it is told even if this session never was up
+	}
+	l.reportLocked(reason)
+	l.nudge()
+}
+
+// report tells the owner whether and how media can be sent, if that has changed.
+func (l *Link) report(reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.reportLocked(reason)
+	}
+}
+
+func (l *Link) reportLocked(reason error) {
+	now := MediaState{Peer: l.key, Generation: l.generation}
+	s, m := l.active.Load(), l.welcomedStream()
+	switch {
+	case s != nil && (m == nil || !s.silent.Load()):
+		now.Up, now.Path.Kind, now.Generation = true, PathUDP, s.generation
+	case m != nil:
+		now.Up, now.Stream, now.Path = true, true, m.path
+	}
+	was := l.state
+	l.state = now
+	switch {
+	case now.Up:
+		l.wasUp.Store(true)
+		if was.Up && was.Stream == now.Stream && was.Path == now.Path && (now.Stream || was.Generation == now.Generation) {
+			return
+		}
+	case !was.Up:
+		return
+	default:
+		now.Reason = reason
+	}
+	l.host.events.post(now)
+}
+
+// welcomedStream is the stream, if the peer takes it.
+func (l *Link) welcomedStream() *mediaStream {
+	if m := l.stream.Load(); m != nil && m.welcomed.Load() {
+		return m
+	}
+	return nil
+}
+
+// useStream has packets go by a stream while ICE has no path.
+func (l *Link) useStream(m *mediaStream) {
+	l.stream.Store(m)
+	l.report(nil)
+}
+
+func (l *Link) dropStream(m *mediaStream) {
+	if l.stream.CompareAndSwap(m, nil) {
+		l.report(ErrLinkDown)
+	}
 }
 
 // close ends the link for good and waits for its goroutines.
@@ -230,9 +312,21 @@ func (l *Link) close(reason error) {
 	offered, current := l.offered, l.current
 	l.offered, l.current = nil, nil
 	l.active.Store(nil)
+	up, generation := l.state.Up || current != nil, l.generation
+	keep := l.host.config.unsafe.keepStreams
+	var incoming []*incomingMedia
+	for in := range l.incoming {
+		incoming = append(incoming, in)
+	}
 	l.mu.Unlock()
 	if was {
 		return
+	}
+	l.cancel()
+	if !keep { // MST-5
+		for _, in := range incoming {
+			_ = in.stream.Reset()
+		}
 	}
 	l.host.media.remove(l)
 	if offered != nil {
@@ -240,9 +334,17 @@ func (l *Link) close(reason error) {
 	}
 	if current != nil {
 		current.stop(reason)
-		generation := current.generation
+		generation = current.generation
+	}
+	if up {
 		l.host.events.post(MediaState{Peer: l.key, Generation: generation, Reason: reason})
+	}
+	if current != nil {
 		<-current.done
+	}
+	l.running.Wait()
+	if !keep {
+		l.reading.Wait()
 	}
 }
 
@@ -255,13 +357,25 @@ func (l *Link) WritePacket(kind Kind, payload []byte) error {
 	if len(payload) > MaxPacket || kind > Video {
 		return ErrTooLarge
 	}
-	s := l.active.Load()
-	if s == nil {
-		return ErrLinkDown
-	}
 	shared := sharePayload(payload)
 	defer shared.release()
-	return s.write(kind, shared, time.Now())
+	return l.write(kind, shared, time.Now())
+}
+
+// write sends a packet by ICE's path, or queues it for the stream where there is none. It never waits.
+func (l *Link) write(kind Kind, p *sharedPayload, now time.Time) error {
+	s := l.active.Load()
+	if s != nil && s.answered(now) {
+		return s.write(kind, p, now)
+	}
+	if m := l.stream.Load(); m != nil {
+		m.queue.push(kind, p, now)
+		return nil
+	}
+	if s != nil {
+		return s.write(kind, p, now)
+	}
+	return ErrLinkDown
 }
 
 // Fanout sends one packet to each of the given peers whose link is up, keeping one
@@ -278,26 +392,40 @@ func (h *Host) Fanout(kind Kind, payload []byte, peers []PeerKey) (sent int) {
 		if l == nil {
 			continue
 		}
-		if s := l.active.Load(); s != nil && s.write(kind, shared, now) == nil {
+		if l.write(kind, shared, now) == nil {
 			sent++
 		}
 	}
 	return sent
 }
 
+// TargetBitrate is LinkStats.TargetBitrate alone, which costs less.
+func (l *Link) TargetBitrate() int {
+	if s := l.active.Load(); s != nil && s.estimator != nil {
+		return s.estimator.GetTargetBitrate()
+	}
+	return 0
+}
+
 // Stats returns the link's counters and round-trip time.
 func (l *Link) Stats() LinkStats {
 	st := LinkStats{
-		PacketsSent: l.stats.packetsSent.Load(), BytesSent: l.stats.bytesSent.Load(),
+		PacketsSent: l.stats.packetsSent.Load(), AudioSent: l.stats.audioSent.Load(), BytesSent: l.stats.bytesSent.Load(),
 		PacketsReceived: l.stats.packetsReceived.Load(), BytesReceived: l.stats.bytesReceived.Load(),
 		Retransmitted: l.stats.resent.Load(),
+		AudioDropped:  l.stats.dropped[Audio].Load(), VideoDropped: l.stats.dropped[Video].Load(),
 	}
-	if s := l.active.Load(); s != nil {
-		st.Up, st.Generation = true, s.generation
+	s, m := l.active.Load(), l.welcomedStream()
+	switch {
+	case s != nil && (m == nil || !s.silent.Load()):
+		st.Up, st.Generation, st.Path.Kind = true, s.generation, PathUDP
 		st.RTT = s.rtt()
 		if s.estimator != nil {
 			st.TargetBitrate = s.estimator.GetTargetBitrate()
 		}
+	case m != nil:
+		st.Up, st.Stream, st.Path = true, true, m.path
+		st.RTT, st.TargetBitrate = m.quality()
 	}
 	return st
 }

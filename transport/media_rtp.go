@@ -191,6 +191,9 @@ func (s *session) write(kind Kind, p *sharedPayload, now time.Time) error {
 		return ErrLinkDown
 	}
 	s.link.stats.packetsSent.Add(1)
+	if kind == Audio {
+		s.link.stats.audioSent.Add(1)
+	}
 	s.link.stats.bytesSent.Add(uint64(len(p.data)))
 	return nil
 }
@@ -422,15 +425,7 @@ func (r *receiver) deliver(s *session, kind Kind, packet []byte) {
 	if header.Padding || at >= len(packet) {
 		return // we send neither padding nor empty packets
 	}
-	payload := packet[at:]
-	s.link.stats.packetsReceived.Add(1)
-	s.link.stats.bytesReceived.Add(uint64(len(payload)))
-	if tap := s.host.config.Tap; tap != nil {
-		tap(TapMedia, s.link.key, payload)
-	}
-	if f := s.host.config.OnPacket; f != nil && s.ctx.Err() == nil {
-		f(s.link.key, kind, payload)
-	}
+	s.link.deliver(s.ctx, kind, packet[at:])
 }
 
 func (r *receiver) handleRTCP(s *session, b []byte) {
@@ -470,6 +465,7 @@ func (s *session) read() {
 		if n < 12 {
 			continue
 		}
+		s.heard()
 		switch b := buf[0]; {
 		case b >= 20 && b <= 63:
 			select {

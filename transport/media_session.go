@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +91,16 @@ func (m *mediaConfig) remove(l *Link) {
 	}
 }
 
+func (m *mediaConfig) all() []*Link {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	all := make([]*Link, 0, len(m.links))
+	for _, l := range m.links {
+		all = append(all, l)
+	}
+	return all
+}
+
 func (m *mediaConfig) get(key PeerKey) *Link {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -110,6 +121,7 @@ type session struct {
 	password   string
 
 	agent   *ice.Agent
+	source  netip.Addr // from which its packets leave; set before it is up
 	conn    *ice.Conn
 	path    chan struct{} // a check was answered
 	failed  chan struct{} // ICE has given up
@@ -127,6 +139,9 @@ type session struct {
 	tx        transmitter
 	rx        receiver
 	twcc      atomic.Uint32
+
+	unanswered atomic.Int64 // when the first packet was sent since something came, in Unix nanoseconds; 0: none was
+	silent     atomic.Bool  // for iceSilence
 }
 
 // newSession makes the agent and gathers; nothing is sent yet.
@@ -202,11 +217,16 @@ func (s *session) iceState(state ice.ConnectionState) {
 }
 
 // signal is what the other side must know of us. Candidates: where our sockets can be
-// reached, and where others have seen them.
+// reached, and where others have seen them or the router lets in.
 func (s *session) signal(kind uint64) *mediaSignal {
 	m := &mediaSignal{Kind: kind, Generation: uint64(s.generation), Fragment: s.fragment,
 		Password: s.password, Fingerprint: s.host.media.fingerprint[:]}
 	observed := s.host.Observed()
+	for _, a := range s.host.mapped("udp") {
+		if !slices.Contains(observed, a) && !s.host.filter.isOwn(a.Addr()) && len(observed) < MaxAddresses/2 {
+			observed = append(observed, a)
+		}
+	}
 	for _, bound := range s.host.mux.bound() {
 		for _, a := range s.host.filter.reachable(bound) {
 			if len(m.Candidates) < MaxAddresses-len(observed) {
@@ -241,6 +261,7 @@ func (s *session) start(remote *mediaSignal, candidates []iceCandidate) error {
 		if !s.host.filter.allow(c.addr.Addr()) {
 			continue
 		}
+		s.host.contacts.note(s.link.key, c.addr.Addr())
 		candidate, err := newCandidate(c)
 		if err == nil {
 			err = s.agent.AddRemoteCandidate(candidate)
@@ -290,6 +311,10 @@ func (s *session) run() {
 			defer close(closed)
 			_, _ = d.Read(make([]byte, 64))
 		}()
+		if a, ok := s.remoteAddress(); ok {
+			s.host.contacts.note(s.link.key, a.Addr())
+			s.source = s.host.routes.source(a.Addr())
+		}
 		s.link.up(s)
 		select {
 		case <-closed:
@@ -311,6 +336,34 @@ func (s *session) run() {
 	s.running.Wait()
 	s.releaseSent()
 	s.link.down(s, err)
+}
+
+// answered tells whether the path is alive as far as can be seen: something has come since packets began to go out
+// unanswered, or that was a moment ago.
+func (s *session) answered(now time.Time) bool {
+	since := s.unanswered.Load()
+	switch {
+	case since == 0:
+		s.unanswered.Store(now.UnixNano())
+		return true
+	case now.UnixNano()-since < int64(iceSilence):
+		return true
+	}
+	if s.silent.CompareAndSwap(false, true) {
+		s.link.nudge()
+	}
+	return false
+}
+
+// heard notes that something has come over the path.
+func (s *session) heard() {
+	if s.unanswered.Load() != 0 {
+		s.unanswered.Store(0)
+	}
+	if s.silent.Load() {
+		s.silent.Store(false)
+		s.link.nudge()
+	}
 }
 
 // remoteAddress is the peer's end of the path in use.

@@ -137,6 +137,8 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 	if h.closed {
 		return
 	}
+	h.contacts.noteDial(c.RemotePeer(), c.RemoteMultiaddr())
+	h.routes.connected(c)
 	p := h.peerLocked(c.RemotePeer())
 	p.conns++
 	if isCircuit(c) {
@@ -149,9 +151,14 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 		h.startPairLocked(p)
 	case !p.allowed:
 		h.expireLocked(p)
+		if c.Stat().Direction == network.DirInbound {
+			h.strangerLocked(p.key)
+		}
 	case p.conns == 1:
 		h.startPairLocked(p)
 		h.events.post(PeerConnected{p.key})
+	case p.link != nil:
+		p.link.nudge() // it may be a better way
 	}
 	if p.relay != nil {
 		p.relay.signal()
@@ -164,6 +171,7 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 }
 
 func (h *Host) disconnected(_ network.Network, c network.Conn) {
+	h.routes.disconnected(c)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := h.peers[c.RemotePeer()]

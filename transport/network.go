@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/huisclos/huisclos/transport/portmap"
 	piontransport "github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
 )
@@ -24,6 +25,7 @@ type Network interface {
 	ICE() piontransport.Net
 	// TCP tells whether TCP exists; simulated networks have none.
 	TCP() bool
+	// A Network that also implements portmap.Network has a router to ask (Host.MapPorts).
 }
 
 // socketBuffer is what a Host asks of the operating system for each socket: a key
@@ -32,8 +34,9 @@ const socketBuffer = 4 << 20
 
 // osNetwork is the operating system's network.
 type osNetwork struct {
-	ice piontransport.Net
-	lan bool // without tunnels, whose far end is elsewhere
+	portmap.System // the router, for MapPorts
+	ice            piontransport.Net
+	lan            bool // without tunnels, whose far end is elsewhere
 }
 
 func newOSNetwork() (*osNetwork, error) {

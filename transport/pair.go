@@ -39,6 +39,7 @@ type pairSender struct {
 	queue       [][]byte
 	unconfirmed int // of queue, sent before the welcome
 	welcomed    bool
+	confirmed   bool // welcomed once
 	bytes       int
 }
 
@@ -133,7 +134,8 @@ func (s *pairSender) next() []byte {
 	return data
 }
 
-func (s *pairSender) confirm() {
+// confirm notes the welcome, and reports whether it is the first on this connection.
+func (s *pairSender) confirm() (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, data := range s.queue[:s.unconfirmed] {
@@ -141,7 +143,9 @@ func (s *pairSender) confirm() {
 	}
 	s.queue = s.queue[s.unconfirmed:]
 	s.unconfirmed, s.welcomed = 0, true
+	first, s.confirmed = !s.confirmed, true
 	s.wakeUp() // it may move now
+	return first
 }
 
 // leaves tells whether a stream over a circuit is to be left for a direct connection: not before the welcome, since
@@ -203,7 +207,11 @@ func (s *pairSender) session() (welcomed, moved bool) {
 		if over.err = s.host.receiveWelcome(stream); over.err != nil {
 			return
 		}
-		s.confirm()
+		if s.confirm() {
+			if l, err := s.host.link(s.peer.key); err == nil {
+				l.serveStreams(s.ctx)
+			}
+		}
 		s.host.room.greet(s.peer.id)
 		_, over.err = stream.Read(make([]byte, 1)) // nothing more is ever sent
 	}()

@@ -18,10 +18,11 @@ import (
 // Protocol names, negotiated inside the encrypted connection. A stranger is offered
 // the door alone (meet/SPEC.md TRA-3).
 const (
-	protocolDoor = "/huisclos/door/1"
-	protocolPair = "/huisclos/pair/1"
-	protocolRoom = "/huisclos/room/1"
-	protocolFile = "/huisclos/file/1"
+	protocolDoor  = "/huisclos/door/1"
+	protocolPair  = "/huisclos/pair/1"
+	protocolRoom  = "/huisclos/room/1"
+	protocolFile  = "/huisclos/file/1"
+	protocolMedia = "/huisclos/media/1"
 	// protocolRelay is what a relay is shown a ticket by. Circuits are libp2p's circuit relay v2 (meet/SPEC.md §10.2).
 	protocolRelay = "/huisclos/relay/1"
 )
@@ -237,3 +238,41 @@ func iceChars(s string) bool {
 	}
 	return true
 }
+
+// A media frame is one packet on a media stream: two bytes, big-endian, whose upper four bits are the kind and whose
+// lower twelve the length, 1 to MaxPacket, and that many bytes. So one is never longer than maxMediaFrame (MST-1).
+const (
+	mediaFrameHead = 2
+	maxMediaFrame  = mediaFrameHead + MaxPacket
+)
+
+// ErrMediaFrame reports a media frame of no known kind, or of a length that is not 1 to MaxPacket.
+var ErrMediaFrame = errors.New("transport: malformed media frame")
+
+// appendMediaFrame appends the frame of a packet of 1 to MaxPacket bytes.
+func appendMediaFrame(b []byte, kind Kind, payload []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(kind)<<12|uint16(len(payload)))
+	return append(b, payload...)
+}
+
+// splitMediaFrame takes the first frame off b. The payload is a part of b, and nil if b doesn't hold the frame whole
+// yet. A bad frame is told by its head, before there is any more of it.
+func splitMediaFrame(b []byte) (kind Kind, payload, rest []byte, err error) {
+	if len(b) < mediaFrameHead {
+		return 0, nil, b, nil
+	}
+	head := binary.BigEndian.Uint16(b)
+	kind, size := Kind(head>>12), int(head&0x0fff)
+	switch {
+	case kind > Video || size == 0 || size > MaxPacket:
+		return 0, nil, nil, ErrMediaFrame
+	case len(b) < mediaFrameHead+size:
+		return 0, nil, b, nil
+	}
+	end := mediaFrameHead + size
+	return kind, b[mediaFrameHead:end:end], b[end:], nil
+}
+
+// An acknowledgement on a media stream is eight bytes, big-endian: how many bytes of frames its sender has taken since
+// the stream began. The first is sent at once and says 0; each later one says more than the last.
+const mediaAckSize = 8

@@ -190,6 +190,10 @@ func (a *agent) pageGone() {
 	a.alone = time.AfterFunc(wait, func() {
 		a.mu.Lock()
 		s, still := a.session, a.page == nil && a.context.Err() == nil
+		if still && s == nil && a.unsaved() { // it waits to be asked for
+			a.pageGone()
+			still = false
+		}
 		a.mu.Unlock()
 		switch {
 		case !still:

@@ -76,6 +76,8 @@ func (a *agent) begin(name string, alone bool) (*session, error) {
 		return nil, failAbout(badName, maxName)
 	case a.context.Err() != nil:
 		return nil, fail(canceled)
+	case a.unsaved():
+		return nil, fail(unsavedRecording)
 	}
 	a.session, a.last = newSession(a, alone), nil
 	a.forget()
@@ -151,6 +153,9 @@ func (a *agent) done(context.Context, done) (any, error) {
 	defer a.mu.Unlock()
 	if a.session != nil {
 		return nil, fail(alreadyInMeeting)
+	}
+	if a.unsaved() {
+		return nil, fail(unsavedRecording)
 	}
 	a.last = nil
 	a.forget()

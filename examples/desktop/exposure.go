@@ -1,9 +1,101 @@
 package main
 
-import "slices"
+import (
+	"context"
+	"slices"
 
-// exposureOf says, from the state as it is, who could observe what in this meeting; before one, in a meeting begun now.
-// It is pure, so that a test can hold it to what tests of the library show.
+	"github.com/huisclos/huisclos/meet"
+)
+
+// whoSees answers the page: in a meeting by what the library noted, before one as the settings would have it.
+func (a *agent) whoSees(ctx context.Context) (exposure, error) {
+	var noted *meet.Exposure
+	if s, err := a.inMeeting(); err == nil {
+		e, err := s.meeting.Exposure(ctx)
+		if err != nil {
+			return exposure{}, err
+		}
+		noted = &e
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := exposureOf(&a.state)
+	if noted != nil {
+		e.follow(noted)
+	}
+	return e, nil
+}
+
+// noted are the data of which the library notes who could observe them.
+var noted = map[string]meet.Datum{
+	"ip": meet.DatumAddress, "times": meet.DatumTimes, "names": meet.DatumName, "identity": meet.DatumIdentity,
+	"membership": meet.DatumMembers, "speaking": meet.DatumSpeaking, "chat": meet.DatumChat, "private-chat": meet.DatumPrivateChat,
+	"media": meet.DatumMedia, "files": meet.DatumFiles, "attendance": meet.DatumAttendance, "link": meet.DatumInvite,
+	"volume": meet.DatumVolume, "counterpart": meet.DatumCounterpart,
+}
+
+// follow has the rows say what the library noted, instead of what could be.
+func (e *exposure) follow(from *meet.Exposure) {
+	for i, r := range e.Rows {
+		d, ok := noted[r.Datum]
+		if !ok {
+			continue
+		}
+		here := slices.DeleteFunc(slices.Clone(r.Seen), func(p exposureParty) bool {
+			return p.Party != "self" && p.Party != "browser" && p.Party != "same-user"
+		})
+		others := observed(from, d)
+		if len(others) == 0 {
+			others = []exposureParty{{Party: "nobody-else", How: "clear"}}
+		}
+		e.Rows[i].Seen = append(here, others...)
+	}
+}
+
+// partyNames are what the page calls the library's parties.
+var partyNames = map[meet.PartyKind]string{
+	meet.PartyMember: "members", meet.PartyRelay: "relay", meet.PartyDHT: "dht", meet.PartyRouter: "router",
+	meet.PartyNetwork: "local-network", meet.PartyObserver: "access-provider", meet.PartyCarrier: "carrier",
+}
+
+// observed are those who could observe a datum, and those who had it before them encrypted; who alike, together.
+func observed(from *meet.Exposure, d meet.Datum) (all []exposureParty) {
+	for _, p := range from.Parties {
+		for _, o := range p.Observations {
+			how, seen := howSeen(o)
+			if o.Datum != d || !seen {
+				continue
+			}
+			found := exposureParty{Party: partyNames[p.Party.Kind], How: how, Why: string(o.Why)}
+			i := slices.IndexFunc(all, func(x exposureParty) bool {
+				return x.Party == found.Party && x.How == found.How && x.Why == found.Why
+			})
+			if i < 0 {
+				i, all = len(all), append(all, found)
+			}
+			if p.Party.Kind == meet.PartyMember {
+				all[i].Names = append(all[i].Names, p.Party.Name)
+			}
+		}
+	}
+	return all
+}
+
+func howSeen(o meet.Observation) (how string, seen bool) {
+	switch {
+	case o.Seen == meet.SeenClear:
+		return "clear", true
+	case o.Seen == meet.SeenPattern:
+		return "sizes-and-times", true
+	case o.Seen == meet.SeenPart:
+		return "part", true
+	case o.Why == meet.CauseSealed, o.Why == meet.CauseEncrypted:
+		return "encrypted", true
+	}
+	return "", false
+}
+
+// exposureOf says, from the state as it is, who could observe what in a meeting begun now. It is pure.
 func exposureOf(s *state) exposure {
 	var others []string
 	for _, m := range s.Members {
@@ -60,6 +152,8 @@ func exposureOf(s *state) exposure {
 		{Datum: "words", Purpose: "authenticate", Kept: "not-kept", Where: []string{"this-machine", "members-machines"},
 			Seen: []exposureParty{self, members("clear")}},
 		{Datum: "contacts", Purpose: "authenticate", Kept: remembered, Where: []string{"this-machine"}, Seen: []exposureParty{self, programs}},
+		{Datum: "volume", Purpose: "connect", Kept: "not-kept", Where: everywhere, Seen: []exposureParty{self, members("clear"), network("clear")}},
+		{Datum: "counterpart", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, members("clear"), network("clear")}},
 		{Datum: "link", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, carrier("clear"), members("clear")}},
 	}
 	if s.Phase.Alone { // nothing leaves this machine, and no link was sent

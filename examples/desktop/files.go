@@ -42,14 +42,8 @@ func init() {
 		"file-accept": in(func(s *session, ctx context.Context, r fileAccept) (any, error) {
 			return nil, s.acceptFile(ctx, r.File)
 		}),
-		"file-refuse": in(func(s *session, _ context.Context, r fileRefuse) (any, error) {
-			return nil, s.agent.withFile(r.File, func(f *shared) error {
-				if f.Self || f.State != "offered" && f.State != "failed" {
-					return fail(noSuchFile)
-				}
-				f.State, f.Error = "refused", nil
-				return nil
-			})
+		"file-refuse": in(func(s *session, ctx context.Context, r fileRefuse) (any, error) {
+			return nil, s.refuseFile(ctx, r.File)
 		}),
 		"file-pause": in(func(s *session, _ context.Context, r filePause) (any, error) {
 			return nil, s.agent.pauseFile(r.File, true)
@@ -182,7 +176,8 @@ func (s *session) fileOffer(_ context.Context, r fileOffer) (any, error) {
 	}
 	f := &shared{spool: disk, file: file{
 		ID: crypto.NewMessageID().String(), From: s.self, Name: name, Size: r.Size, Type: cleanType(r.Type), To: r.To, Self: true,
-		Time: now(), State: "reading", Copies: []fileCopy{},
+		Newcomers: r.Newcomers && r.To == "",
+		Time:      now(), State: "reading", Copies: []fileCopy{},
 	}}
 	f.sender, f.stop = context.WithCancel(s.context)
 	url, err := a.port.NewUpload(localport.Upload{Size: r.Size, Take: func(ctx context.Context, body io.Reader) error {
@@ -216,7 +211,7 @@ func (s *session) takeFile(ctx context.Context, f *shared, disk *spool.File, to 
 	err := a.readFile(ctx, f, disk, body)
 	var offer meet.FileOffer
 	if err == nil {
-		offer, err = s.meeting.OfferFile(ctx, meet.FileSource{Name: f.Name, Size: f.Size, Content: disk}, to)
+		offer, err = s.meeting.OfferFile(ctx, meet.FileSource{Name: f.Name, Size: f.Size, Newcomers: f.Newcomers, Content: disk}, to)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -305,6 +300,15 @@ func (f *shared) copyOf(member string) *fileCopy {
 	return nil
 }
 
+// copyFor is copyOf, for a member who is offered it in any case.
+func (f *shared) copyFor(member string) *fileCopy {
+	if c := f.copyOf(member); c != nil {
+		return c
+	}
+	f.Copies = append(f.Copies, fileCopy{Member: member, State: "offered"})
+	return &f.Copies[len(f.Copies)-1]
+}
+
 // acceptFile begins to receive a file.
 func (s *session) acceptFile(ctx context.Context, id string) error {
 	a := s.agent
@@ -335,6 +339,22 @@ func (s *session) acceptFile(ctx context.Context, id string) error {
 		f.State, f.Error = "failed", failureOf(err)
 		return nil
 	}))
+}
+
+// refuseFile tells the sender of a file that it isn't wanted. It can be had all the same, as long as it is offered.
+func (s *session) refuseFile(ctx context.Context, id string) error {
+	var offer meet.FileID
+	err := s.agent.withFile(id, func(f *shared) error {
+		if f.Self || f.State != "offered" && f.State != "failed" {
+			return fail(noSuchFile)
+		}
+		f.State, f.Error, offer = "refused", nil, f.offer
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.meeting.RefuseFile(ctx, offer)
 }
 
 func (a *agent) pauseFile(id string, pause bool) error {

@@ -42,6 +42,45 @@ func (s *session) fileWithdrawn(o meet.FileOffer) {
 	s.agent.showFiles()
 }
 
+// fileRefused: somebody doesn't want an own file. agent.mu is held.
+func (s *session) fileRefused(e meet.FileRefused) {
+	f := s.agent.fileOf(e.Offer.ID)
+	if f == nil {
+		return
+	}
+	c := f.copyFor(hexKey(e.By.Identity))
+	if c.State == "offered" {
+		c.State = "refused"
+	}
+	s.agent.showFiles()
+}
+
+// filesForNewcomers shows who else is offered what is offered to newcomers. agent.mu is held.
+func (s *session) filesForNewcomers() {
+	changed := false
+	for _, f := range s.agent.files {
+		for _, m := range s.members {
+			if f.Newcomers && f.State == "offered" && !m.Self && f.copyOf(hexKey(m.Identity)) == nil {
+				f.copyFor(hexKey(m.Identity))
+				changed = true
+			}
+		}
+	}
+	if changed {
+		s.agent.showFiles()
+	}
+}
+
+// filesAgain: somebody is back, and offered again what they were offered. agent.mu is held.
+func (s *session) filesAgain(member string) {
+	for _, f := range s.agent.files {
+		if c := f.copyOf(member); c != nil && c.State == "failed" && f.State == "offered" {
+			c.State, c.Done = "offered", 0
+			s.agent.showFiles()
+		}
+	}
+}
+
 // fileMoved takes how far a transfer is. agent.mu is held.
 func (s *session) fileMoved(e meet.FileProgress) {
 	f := s.agent.fileOf(e.Offer.ID)
@@ -51,11 +90,7 @@ func (s *session) fileMoved(e meet.FileProgress) {
 	state, member := fileStates[e.State], ""
 	if e.Sending {
 		member = hexKey(e.Peer.Identity)
-		c := f.copyOf(member)
-		if c == nil {
-			f.Copies = append(f.Copies, fileCopy{Member: member})
-			c = &f.Copies[len(f.Copies)-1]
-		}
+		c := f.copyFor(member)
 		if c.State != state {
 			c.State, c.Done = state, e.Done
 			s.agent.showFiles()

@@ -84,6 +84,7 @@ func TestFiles(t *testing.T) {
 	id := get[[]file](guest, "files")[1].ID
 	guest.must("file-refuse", map[string]any{"file": id})
 	untilFile(guest, id, "refused")
+	host.until("refusal", func() bool { return files(host)[1].Copies[0] == fileCopy{otherNow(host).ID, "refused", 0} })
 	guest.must("file-accept", map[string]any{"file": id}) // it can be had as long as it is offered
 	untilFile(guest, id, "complete")
 	host.must("file-withdraw", map[string]any{"file": second})
@@ -139,6 +140,32 @@ func TestFiles(t *testing.T) {
 	if _, refused := guest.ask("file-save", map[string]any{"file": f.ID}); refused != noSuchFile {
 		t.Error("it is there after all was done:", refused)
 	}
+}
+
+// TestFilesForNewcomers: who comes later is shown what is offered to them too, and nothing else.
+func TestFilesForNewcomers(t *testing.T) {
+	t.Parallel()
+	host, guest := meetTwo(t, nil)
+	offerFile(t, host, map[string]any{"name": "for those here"}, content(10))
+	own := offerFile(t, host, map[string]any{"name": "for all", "newcomers": true}, content(10))
+	guest.until("offers", func() bool { return len(files(guest)) == 2 })
+	late := openPage(t, startAgent(t, nil))
+	late.name("Late")
+	late.must("join", map[string]any{"link": get[*invitation](host, "invite").Link})
+	host.until("knock", func() bool { return len(part[[]knock](host, "knocks")) == 1 })
+	host.must("admit", map[string]any{"member": get[[]knock](host, "knocks")[0].ID})
+	late.until("offer", func() bool { return len(files(late)) > 0 })
+	if all := get[[]file](late, "files"); len(all) != 1 || all[0].Name != "for all" {
+		t.Errorf("%+v", all)
+	}
+	host.until("another copy", func() bool {
+		for _, f := range files(host) {
+			if f.ID == own {
+				return f.Newcomers && len(f.Copies) == 2
+			}
+		}
+		return false
+	})
 }
 
 // TestFilePauses: a transfer stops and goes on as the receiver says, and begins again after it was stopped.

@@ -75,6 +75,11 @@ func init() {
 		"end":          in(func(s *session, ctx context.Context, _ end) (any, error) { return nil, s.meeting.End(ctx) }),
 		"done":         on((*agent).done),
 		"quit": on(func(a *agent, _ context.Context, _ quit) (any, error) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if a.unsaved() {
+				return nil, fail(unsavedRecording)
+			}
 			time.AfterFunc(quitAfter, func() { a.end(errQuit) })
 			return nil, nil
 		}),
@@ -127,10 +132,9 @@ func init() {
 			a.stats = r.On
 			return nil, nil
 		}),
-		"exposure": on(func(a *agent, _ context.Context, _ exposureAsk) (any, error) {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			return exposureShown{exposureOf(&a.state)}, nil
+		"exposure": on(func(a *agent, ctx context.Context, _ exposureAsk) (any, error) {
+			e, err := a.whoSees(ctx)
+			return exposureShown{e}, err
 		}),
 	} {
 		add(name, h)

@@ -121,6 +121,7 @@ const (
 	admissionVoid    code = "admission-void" // whoever admitted us had no right to any more
 	pageGone         code = "page-gone"      // the tab was closed longer than the grace
 	recordingRefused code = "recording-refused"
+	unsavedRecording code = "unsaved-recording" // it would be lost: recording-save or recording-discard first
 
 	// In the meeting.
 	noSuchMember     code = "no-such-member"

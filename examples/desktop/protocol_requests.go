@@ -22,7 +22,7 @@ type (
 	}
 
 	// create: begins a meeting; the phase goes over creating to meeting. The invitation follows as the part invite.
-	// bad-name, already-in-meeting, network.
+	// bad-name, already-in-meeting, network, unsaved-recording.
 	create struct {
 		Entry string `json:"entry"` // ask (empty too), open, locked
 	}
@@ -35,11 +35,11 @@ type (
 		Expires int64  `json:"expires"`
 	}
 	// join: knocks; replies at once, then follow the phases joining, waiting, meeting; or start with an error.
-	// bad-link, link-expired, bad-name, already-in-meeting.
+	// bad-link, link-expired, bad-name, already-in-meeting, unsaved-recording.
 	join struct {
 		Link string `json:"link"`
 	}
-	// alone: a meeting with two synthetic participants on this machine. already-in-meeting, network.
+	// alone: a meeting with two synthetic participants on this machine. already-in-meeting, network, unsaved-recording.
 	alone struct{}
 	// cancel: gives up creating, joining or waiting; the phase is start again.
 	cancel struct{}
@@ -47,9 +47,9 @@ type (
 	leave struct{}
 	// end: ends the meeting for everybody. not-permitted.
 	end struct{}
-	// done: forgets what is shown of the meeting that is over; the phase becomes start.
+	// done: forgets what is shown of the meeting that is over; the phase becomes start. unsaved-recording.
 	done struct{}
-	// quit: leaves, ends the agent. The reply comes before the event bye.
+	// quit: leaves, ends the agent. The reply comes before the event bye. unsaved-recording.
 	quit struct{}
 
 	// invite: makes a new link (part invite). not-permitted.
@@ -150,6 +150,8 @@ type (
 		Size int64  `json:"size"`
 		Type string `json:"type"`
 		To   string `json:"to"` // empty: everybody
+		// Newcomers: whoever comes in later is offered it too. Of no meaning with To.
+		Newcomers bool `json:"newcomers"`
 	}
 	fileUpload struct {
 		File string `json:"file"`
@@ -182,15 +184,19 @@ type (
 		Name string `json:"name"`
 	}
 
-	// recording-ask: asks everybody; it starts when all have consented. not-permitted, busy.
+	// recording-ask: asks everybody; it starts when all have consented. not-permitted, busy, unsaved-recording.
 	recordingAsk struct{}
-	// recording-consent: the answer to being asked; false also withdraws a consent given before.
+	// recording-consent: the answer to being asked; false also withdraws a consent given before. It names the recording
+	// that the person was asked about (id in the part recording); if that is over, it is canceled, whatever there is by
+	// then. busy (seconds) just after the question became another.
 	recordingConsent struct {
-		Consent bool `json:"consent"`
+		Recording string `json:"recording"`
+		Consent   bool   `json:"consent"`
 	}
 	// recording-stop: one's own.
 	recordingStop struct{}
-	// recording-save: → download, of a stopped one (WebM). recording-discard: forgets it.
+	// recording-save: → download, of a stopped one (WebM). recording-discard: forgets it. Nothing else does as long as it
+	// isn't saved: create, join, alone, done and quit are refused till then (unsaved-recording).
 	recordingSave    struct{}
 	recordingDiscard struct{}
 

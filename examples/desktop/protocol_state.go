@@ -280,9 +280,11 @@ type file struct {
 	Size int64  `json:"size"`
 	Type string `json:"type"`         // MIME type, for an icon only
 	To   string `json:"to,omitempty"` // empty: everybody
-	Self bool   `json:"self"`
-	Time int64  `json:"time"`
-	Done int64  `json:"done"` // bytes
+	// Newcomers: of an own one, who comes later is offered it too.
+	Newcomers bool  `json:"newcomers,omitempty"`
+	Self      bool  `json:"self"`
+	Time      int64 `json:"time"`
+	Done      int64 `json:"done"` // bytes
 	// State: reading (own: the page uploads it), offered, refused, receiving, paused, waiting (the link is lost),
 	// complete (checked), withdrawn, failed.
 	State string   `json:"state"`
@@ -303,6 +305,7 @@ type recording struct {
 	// State: none, asking (also after it ran: somebody withdrew, or a newcomer hasn't consented, see Reason; nothing is
 	// recorded till they do), running, stopped (over).
 	State string `json:"state"`
+	ID    string `json:"id,omitempty"` // for recording-consent: the recording that the answer is about
 	By    string `json:"by,omitempty"` // member who records
 	Own   bool   `json:"own"`          // this member records
 	Since int64  `json:"since,omitempty"`
@@ -315,6 +318,7 @@ type recording struct {
 	// Save is the file, when there is one to save.
 	Save  string `json:"save,omitempty"` // for recording-save
 	Bytes int64  `json:"bytes,omitempty"`
+	Saved bool   `json:"saved,omitempty"` // the browser took all of it
 }
 
 type words struct {
@@ -331,7 +335,7 @@ type verification struct {
 }
 
 type warning struct {
-	// Kind: ghost, equivocation, isolation, unresolved, sending-stopped, lagged.
+	// Kind: ghost, equivocation, isolation, unresolved, sending-stopped, unconsented-recording, lagged.
 	Kind   string `json:"kind"`
 	Member string `json:"member,omitempty"`
 	Name   string `json:"name,omitempty"`
@@ -385,7 +389,7 @@ type exposure struct {
 // exposureRow is one datum. The page has the sentences for the codes.
 type exposureRow struct {
 	// Datum: ip, device, browser, times, names, identity, membership, speaking, chat, private-chat, media, files,
-	// recording, attendance, words, contacts, link.
+	// recording, attendance, words, contacts, link, volume, counterpart.
 	Datum string `json:"datum"`
 	// Purpose: connect, show, deliver, authenticate, prove, none.
 	Purpose string `json:"purpose"`
@@ -400,11 +404,13 @@ type exposureRow struct {
 }
 
 type exposureParty struct {
-	// Party: self, members, host, carrier (who carries the link), access-provider, relay, dht, router, browser,
-	// same-user (programs of the same user on this machine), nobody-else.
+	// Party: self, members, host, carrier (who carries the link), access-provider, local-network, relay, dht, router,
+	// browser, same-user (programs of the same user on this machine), nobody-else.
 	Party string `json:"party"`
-	// How: clear, encrypted, address-only, sizes-and-times, possible (if it is turned on).
+	// How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is turned on).
 	How string `json:"how"`
+	// Why is meet.SeenCause, in a meeting.
+	Why string `json:"why,omitempty"`
 	// Names are those it concerns, for members and relays.
 	Names []string `json:"names,omitempty"`
 }

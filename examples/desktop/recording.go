@@ -26,18 +26,29 @@ type movie struct {
 // recordings are those that members make or ask to make. agent.mu guards them.
 type recordings struct {
 	now      map[crypto.IdentityKey]meet.Recording // by who makes it
-	agreed   map[meet.RecordingID]map[crypto.IdentityKey]bool
-	answers  map[meet.RecordingID]string // this person's: consented, refused, withdrawn
-	shown    meet.RecordingID
+	agreed   map[recordingKey]map[crypto.IdentityKey]bool
+	answers  map[recordingKey]string // this person's: consented, refused, withdrawn
+	shown    recordingKey
 	replaced time.Time // when the question on the screen became another
 }
+
+// recordingKey names a recording: by its maker's incarnation too, since an ID can be copied.
+type recordingKey struct {
+	by crypto.MeetingKey
+	id meet.RecordingID
+}
+
+func keyOf(rec meet.Recording) recordingKey { return recordingKey{rec.By.Key, rec.ID} }
+
+// String is the page's name for it.
+func (k recordingKey) String() string { return hexOf(k.by[:]) + hexOf(k.id[:]) }
 
 // hesitation is how long an answer isn't taken after the question on the screen has become another person's.
 const hesitation = time.Second
 
 func newRecordings() recordings {
 	return recordings{
-		now: map[crypto.IdentityKey]meet.Recording{}, agreed: map[meet.RecordingID]map[crypto.IdentityKey]bool{}, answers: map[meet.RecordingID]string{},
+		now: map[crypto.IdentityKey]meet.Recording{}, agreed: map[recordingKey]map[crypto.IdentityKey]bool{}, answers: map[recordingKey]string{},
 	}
 }
 
@@ -70,23 +81,36 @@ func (s *session) askToRecord(ctx context.Context) error {
 	a := s.agent
 	a.mu.Lock()
 	_, known := s.shownRecording()
-	unsaved := a.movie != nil && a.movie.over && !a.movie.saved
+	unsaved := !known && a.unsaved()
 	if !known && !unsaved && a.movie != nil && a.movie.over {
 		a.dropMovie()
 	}
 	waits := known || a.movie != nil
 	a.mu.Unlock()
-	if waits {
+	switch {
+	case unsaved:
+		return fail(unsavedRecording)
+	case waits:
 		return fail(busy)
 	}
 	return s.meeting.AskToRecord(ctx)
 }
 
-// consent answers the question that is on the screen.
+// unsaved says whether there is a recording that the person neither saved nor said to discard: nothing else throws it
+// away. agent.mu is held.
+func (a *agent) unsaved() bool { return a.movie != nil && !a.movie.saved }
+
+// consent answers the question that the person was asked, which names its recording: another may be there by now.
 func (s *session) consent(ctx context.Context, r recordingConsent) (any, error) {
 	a := s.agent
 	a.mu.Lock()
-	rec, known := s.shownRecording()
+	var rec meet.Recording
+	known := false
+	for _, o := range s.recordings.now {
+		if keyOf(o).String() == r.Recording {
+			rec, known = o, true
+		}
+	}
 	switch {
 	case !known || rec.By.Self:
 		a.mu.Unlock()
@@ -95,18 +119,18 @@ func (s *session) consent(ctx context.Context, r recordingConsent) (any, error) 
 		a.mu.Unlock()
 		return nil, &codeError{failure{Code: busy, Seconds: 1}}
 	}
-	before := s.recordings.answers[rec.ID]
+	before := s.recordings.answers[keyOf(rec)]
 	answer := "consented"
 	if !r.Consent {
 		answer = map[bool]string{true: "withdrawn", false: "refused"}[before == "consented" || before == "withdrawn"]
 	}
-	s.recordings.answers[rec.ID] = answer
+	s.recordings.answers[keyOf(rec)] = answer
 	a.mu.Unlock()
-	err := s.meeting.ConsentToRecording(ctx, rec.By.Identity, r.Consent)
+	err := s.meeting.ConsentToRecording(ctx, rec, r.Consent)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
-		s.recordings.answers[rec.ID] = before
+		s.recordings.answers[keyOf(rec)] = before
 	}
 	a.showRecording()
 	return nil, err
@@ -114,7 +138,7 @@ func (s *session) consent(ctx context.Context, r recordingConsent) (any, error) 
 
 // mine is this person's answer to a recording of another's.
 func (s *session) mine(rec meet.Recording) string {
-	if answer := s.recordings.answers[rec.ID]; answer != "" {
+	if answer := s.recordings.answers[keyOf(rec)]; answer != "" {
 		return answer
 	}
 	return "asked"
@@ -134,7 +158,7 @@ func (s *session) shownRecording() (best meet.Recording, known bool) {
 		case rec.By.Self:
 			w = 4
 		}
-		if rec.ID == s.recordings.shown {
+		if keyOf(rec) == s.recordings.shown {
 			w++
 		}
 		if w > worth {
@@ -149,14 +173,14 @@ func (s *session) recordingChanged(rec meet.Recording) {
 	a, all := s.agent, &s.recordings
 	if rec.State == meet.RecordingOver {
 		delete(all.now, rec.By.Identity)
-		delete(all.agreed, rec.ID)
+		delete(all.agreed, keyOf(rec))
 	} else {
 		all.now[rec.By.Identity] = rec
-		if all.agreed[rec.ID] == nil {
-			all.agreed[rec.ID] = map[crypto.IdentityKey]bool{}
+		if all.agreed[keyOf(rec)] == nil {
+			all.agreed[keyOf(rec)] = map[crypto.IdentityKey]bool{}
 		}
 		for _, who := range rec.Consented {
-			all.agreed[rec.ID][who] = true
+			all.agreed[keyOf(rec)][who] = true
 		}
 	}
 	if rec.By.Self {
@@ -327,6 +351,7 @@ func (a *agent) saveRecording() (any, error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		m.saved = true
+		a.showRecording()
 	})
 }
 
@@ -341,11 +366,11 @@ func (a *agent) showRecording() {
 	switch {
 	case known:
 		out = s.recordingOf(rec)
-		if all := &s.recordings; all.shown != rec.ID {
+		if all := &s.recordings; all.shown != keyOf(rec) {
 			if a.state.Recording.Mine == "asked" && out.Mine == "asked" {
 				all.replaced = time.Now()
 			}
-			all.shown = rec.ID
+			all.shown = keyOf(rec)
 		}
 	case a.movie != nil:
 		out = recording{State: "stopped", Own: true, Reason: "ended", Since: milliseconds(a.movie.began)}
@@ -353,10 +378,10 @@ func (a *agent) showRecording() {
 		out = recording{State: "stopped", By: a.state.Recording.By, Own: a.state.Recording.Own, Reason: "ended"}
 	default:
 		out = a.state.Recording
-		out.Save, out.Bytes = "", 0
+		out.Save, out.Bytes, out.Saved = "", 0, false
 	}
 	if m := a.movie; m != nil && m.over && !known {
-		out.Save, out.Bytes = "recording", m.disk.Size()
+		out.Save, out.Bytes, out.Saved = "recording", m.disk.Size(), m.saved
 	}
 	a.state.Recording = out
 	a.changed("recording")
@@ -364,15 +389,23 @@ func (a *agent) showRecording() {
 
 // recordingOf is a recording as the page shows it. agent.mu is held.
 func (s *session) recordingOf(rec meet.Recording) recording {
-	out := recording{By: hexKey(rec.By.Identity), Own: rec.By.Self, Since: milliseconds(rec.Since), Consents: map[string]string{}}
+	out := recording{ID: keyOf(rec).String(), By: hexKey(rec.By.Identity), Own: rec.By.Self, Since: milliseconds(rec.Since), Consents: map[string]string{}}
 	for _, who := range rec.Consented {
 		out.Consents[hexKey(who)] = "consented"
 	}
 	for _, who := range rec.Lacking {
-		id := hexKey(who)
-		out.Consents[id], out.Reason, out.Member = "asked", "newcomer", id
-		if s.recordings.agreed[rec.ID][who] {
-			out.Consents[id], out.Reason = "withdrawn", "withdrawn"
+		id, answer, reason := hexKey(who), "asked", "newcomer"
+		if slices.Contains(rec.Refused, who) {
+			answer, reason = "refused", "refused"
+			if s.recordings.agreed[keyOf(rec)][who] {
+				if answer = "withdrawn"; rec.State == meet.RecordingPaused {
+					reason = answer
+				}
+			}
+		}
+		out.Consents[id] = answer
+		if out.Reason == "" || out.Reason == "newcomer" {
+			out.Reason, out.Member = reason, id
 		}
 	}
 	if !rec.By.Self {
@@ -382,7 +415,7 @@ func (s *session) recordingOf(rec meet.Recording) recording {
 	if out.State = "asking"; rec.State == meet.RecordingRunning {
 		out.State = "running"
 	}
-	if rec.State != meet.RecordingPaused {
+	if rec.State == meet.RecordingRunning || rec.State == meet.RecordingAsked && out.Reason == "newcomer" {
 		out.Reason, out.Member = "", ""
 	}
 	return out

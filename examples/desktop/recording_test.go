@@ -71,6 +71,12 @@ func untilRecording(p *testPage, what string, ok func(recording) bool) (got reco
 	return got
 }
 
+// answer answers the question on the screen, as the page does.
+func answer(p *testPage, agree bool) {
+	p.t.Helper()
+	p.must("recording-consent", map[string]any{"recording": part[recording](p, "recording").ID, "consent": agree})
+}
+
 func recordingIs(state, mine string) func(recording) bool {
 	return func(r recording) bool { return r.State == state && r.Mine == mine }
 }
@@ -96,7 +102,7 @@ func TestRecording(t *testing.T) {
 	if _, refused := host.ask("recording-save", nil); refused != noSuchFile {
 		t.Error(refused)
 	}
-	if _, refused := guest.ask("recording-consent", map[string]any{"consent": true}); refused != canceled {
+	if _, refused := guest.ask("recording-consent", map[string]any{"consent": true, "recording": ""}); refused != canceled {
 		t.Error("consent to nothing:", refused)
 	}
 	me, them := other(guest).ID, other(host).ID
@@ -111,15 +117,18 @@ func TestRecording(t *testing.T) {
 	if _, refused := guest.ask("recording-ask", nil); refused != busy {
 		t.Error("two recordings:", refused)
 	}
-	guest.must("recording-consent", map[string]any{"consent": false})
+	answer(guest, false)
 	untilRecording(guest, "refusal", recordingIs("asking", "refused"))
-	guest.must("recording-consent", map[string]any{"consent": true})
+	if r := untilRecording(host, "refusal", func(r recording) bool { return r.Reason == "refused" }); r.Member != them || r.Consents[them] != "refused" || r.State != "asking" {
+		t.Errorf("who asked is shown %+v", r)
+	}
+	answer(guest, true)
 	untilRecording(guest, "running", recordingIs("running", "consented"))
 	if r := untilRecording(host, "running", recordingIs("running", "")); r.Consents[them] != "consented" || r.Since == 0 {
 		t.Errorf("%+v", r)
 	}
 	time.Sleep(1500 * time.Millisecond) // a film needs some time
-	guest.must("recording-consent", map[string]any{"consent": false})
+	answer(guest, false)
 	if r := untilRecording(host, "pause", recordingIs("asking", "")); r.Reason != "withdrawn" || r.Member != them || r.Consents[them] != "withdrawn" {
 		t.Errorf("%+v", r)
 	}
@@ -129,7 +138,7 @@ func TestRecording(t *testing.T) {
 	}
 	host.agent.mu.Unlock()
 	untilRecording(guest, "withdrawal", recordingIs("asking", "withdrawn"))
-	guest.must("recording-consent", map[string]any{"consent": true})
+	answer(guest, true)
 	untilRecording(host, "running again", recordingIs("running", ""))
 	time.Sleep(1500 * time.Millisecond)
 	if _, refused := guest.ask("recording-save", nil); refused != noSuchFile {
@@ -138,8 +147,11 @@ func TestRecording(t *testing.T) {
 	host.must("recording-stop", nil)
 	r := untilRecording(host, "end", func(r recording) bool { return r.State == "stopped" && r.Save != "" })
 	untilRecording(guest, "end", recordingIs("stopped", ""))
-	if _, refused := host.ask("recording-ask", nil); refused != busy {
+	if _, refused := host.ask("recording-ask", nil); refused != unsavedRecording {
 		t.Error("an unsaved one is thrown away:", refused)
+	}
+	if _, refused := host.ask("quit", nil); refused != unsavedRecording {
+		t.Error("by quitting too:", refused)
 	}
 	save := host.must("recording-save", nil)
 	film := host.download(save["url"])
@@ -148,11 +160,91 @@ func TestRecording(t *testing.T) {
 		t.Errorf("%q has %d bytes of %d", name, len(film), r.Bytes)
 	}
 	watch(t, film)
+	if r := untilRecording(host, "saved", func(r recording) bool { return r.Saved }); r.Save == "" {
+		t.Errorf("%+v", r)
+	}
 	host.must("recording-discard", nil)
 	untilRecording(host, "nothing", recordingIs("none", ""))
 	if _, refused := host.ask("recording-save", nil); refused != noSuchFile {
 		t.Error("it is still there:", refused)
 	}
+}
+
+// TestConsentNamesRecording: an answer to a question that is over is none to the one that came after it.
+func TestConsentNamesRecording(t *testing.T) {
+	t.Parallel()
+	host, guest := meetTwo(t, nil)
+	host.must("recording-ask", nil)
+	first := untilRecording(guest, "question", recordingIs("asking", "asked")).ID
+	host.must("recording-stop", nil)
+	untilRecording(guest, "end", recordingIs("stopped", ""))
+	host.must("recording-ask", nil)
+	second := untilRecording(guest, "another question", recordingIs("asking", "asked")).ID
+	if first == second || len(first) != 96 {
+		t.Fatalf("named %q and %q", first, second)
+	}
+	if _, refused := guest.ask("recording-consent", map[string]any{"recording": first, "consent": true}); refused != canceled {
+		t.Error("a late answer was taken:", refused)
+	}
+	if r := part[recording](guest, "recording"); r.Mine != "asked" || r.State != "asking" {
+		t.Errorf("%+v", r)
+	}
+	answer(guest, true) // control
+	untilRecording(host, "running", recordingIs("running", ""))
+}
+
+// TestUnsavedRecording: what was recorded outlives the meeting, and nothing but the person's word deletes it: no other
+// meeting, no going back to the start, no quitting, and no closed tab.
+func TestUnsavedRecording(t *testing.T) {
+	t.Parallel()
+	host, guest := meetTwo(t, nil)
+	done := make(chan struct{})
+	b := newPionBrowser(t, host)
+	b.negotiate(t)
+	over := b.speak(t, done)
+	defer func() { close(done); <-over }()
+	host.must("media-send", map[string]any{"own": map[string]string{"microphone": "on", "camera": "on"}})
+	host.must("recording-ask", nil)
+	untilRecording(guest, "question", recordingIs("asking", "asked"))
+	answer(guest, true)
+	untilRecording(host, "running", recordingIs("running", ""))
+	host.until("something of it", func() bool {
+		host.agent.mu.Lock()
+		defer host.agent.mu.Unlock()
+		return host.agent.movie.disk.Size() > 0
+	})
+	if _, refused := host.ask("quit", nil); refused != unsavedRecording {
+		t.Error("quit while it runs:", refused)
+	}
+	host.must("leave", nil)
+	host.untilPhase("ended")
+	untilRecording(host, "film", func(r recording) bool { return r.Save != "" && !r.Saved })
+	for _, do := range []string{"done", "quit", "create", "alone"} {
+		if _, refused := host.ask(do, map[string]any{"entry": "ask"}); refused != unsavedRecording {
+			t.Errorf("%s: %q", do, refused)
+		}
+	}
+	locked := func(f func(a *agent)) {
+		host.agent.mu.Lock()
+		defer host.agent.mu.Unlock()
+		f(host.agent)
+	}
+	locked(func(a *agent) { a.options.idle = 10 * time.Millisecond })
+	_ = host.socket.Close()
+	var first, second *time.Timer // of how long the program stays without a page
+	for first == nil || second == first {
+		time.Sleep(time.Millisecond)
+		locked(func(a *agent) {
+			if second = a.alone; a.page == nil && first == nil {
+				first = a.alone
+			}
+		})
+	}
+	if host.agent.context.Err() != nil {
+		t.Fatal("the program ended by itself, with the recording")
+	}
+	locked((*agent).dropMovie)
+	<-host.agent.context.Done() // control: without it, it ends by itself
 }
 
 // watch holds a film to what it must be: sound and pictures, of 2 to 20 s, that decode.

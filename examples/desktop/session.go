@@ -126,6 +126,7 @@ func (s *session) event(e meet.Event) {
 		s.knockGone(e)
 	case meet.MemberJoined:
 		s.put(e.Member)
+		s.filesAgain(hexKey(e.Member.Identity))
 		if !e.Member.Self {
 			a.sendLocked(joinedEvent{"joined", s.memberOf(e.Member)})
 		}
@@ -170,6 +171,8 @@ func (s *session) event(e meet.Event) {
 		s.fileOffered(e.Offer)
 	case meet.FileWithdrawn:
 		s.fileWithdrawn(e.Offer)
+	case meet.FileRefused:
+		s.fileRefused(e)
 	case meet.FileProgress:
 		s.fileMoved(e)
 	case meet.FileDone:
@@ -270,6 +273,7 @@ func (s *session) showMembers() {
 		st.Members = append(st.Members, s.memberOf(m))
 	}
 	st.Meeting.Can = s.rights()
+	s.filesForNewcomers()
 	s.agent.changed("members", "meeting")
 }
 
@@ -292,7 +296,7 @@ func (s *session) warned(e meet.Warning) {
 
 var warningKinds = map[meet.WarningKind]string{
 	meet.Ghost: "ghost", meet.Equivocation: "equivocation", meet.Isolation: "isolation", meet.Unresolved: "unresolved",
-	meet.SendingStopped: "sending-stopped",
+	meet.SendingStopped: "sending-stopped", meet.UnconsentedRecording: "unconsented-recording",
 }
 
 func (s *session) warn(w warning, over bool) {

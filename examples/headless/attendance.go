@@ -24,17 +24,15 @@ func (p *participant) attendance(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	err = writeNew(file, func(f *os.File) error {
+		if strings.HasSuffix(file, ".csv") {
+			return a.WriteCSV(f)
+		}
+		_, err := f.Write(a.Encode())
+		return err
+	})
 	if err != nil {
 		return err
-	}
-	if strings.HasSuffix(file, ".csv") {
-		err = a.WriteCSV(f)
-	} else {
-		_, err = f.Write(a.Encode())
-	}
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(file))
 	}
 	d := attendanceData{File: file, People: len(a.People)}
 	p.out.event("attendance", d, "wrote the attendance of %d to %s: it proves to anyone who has it that these people met", d.People, file)

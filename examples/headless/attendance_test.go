@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/meet"
 )
 
 // TestAttendanceFile: the record of a meeting is written, checked offline and shown; one that was changed is refused.
@@ -27,6 +29,13 @@ func TestAttendanceFile(t *testing.T) {
 	claire.refused("exists", "attendance %s", at("now.json"))
 	claire.refused("no such file", "attendance %s", at("missing/now.json"))
 	paul.ask(kind("attendance"), "attendance %s", at("table.csv"))
+	claire.refused("say where to", "exposure")
+	claire.ask(kind("exposure"), "exposure %s", at("exposure.json"))
+	raw, err := os.ReadFile(at("exposure.json"))
+	var e meet.Exposure
+	if err != nil || json.Unmarshal(raw, &e) != nil || len(e.Parties) == 0 || e.Parties[0].Party.Name != "=Paul|1" {
+		t.Errorf("%v: %s", err, raw)
+	}
 	paul.tell("leave")
 	paul.exits(statusOver)
 	claire.awaitFrom(0, "Paul's end", named("member_left", "=Paul|1"))

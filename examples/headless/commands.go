@@ -56,17 +56,19 @@ func (p *participant) command(line string) {
 		"stats":   bare(p.showStats),
 		"end":     bare(p.m.End),
 		"accept":  p.accept,
+		"refuse":  p.refuseFile,
 		"pause":   p.onTransfer((*meet.FileTransfer).Pause),
 		"resume":  p.onTransfer((*meet.FileTransfer).Resume),
 		"cancel":  p.onTransfer((*meet.FileTransfer).Cancel),
 
 		"attendance": p.attendance,
+		"exposure":   p.exposure,
 		"mark":       p.mark,
 		"unmark":     p.unmark,
 		"contacts":   bare(p.showContacts),
 	}[name]
 	if !known {
-		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, pause, resume, cancel, members, words, stats, attendance, leave and end"))
+		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, refuse, pause, resume, cancel, members, words, stats, attendance, exposure, leave and end"))
 		return
 	}
 	p.do(name, argument, do)

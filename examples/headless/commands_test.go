@@ -183,6 +183,8 @@ func testState(t *testing.T, claire, paul *process) {
 	claire.refused("record ask", "record now")
 	claire.tell("record ask")
 	paul.await("question", state("asked"))
+	paul.tell("record refuse Claire")
+	claire.await("refusal", func(e event) bool { return e.Event == "recording" && len(e.Refused) == 1 })
 	paul.tell("record consent Claire")
 	claire.await("recording", state("running"))
 	paul.tell("record withdraw Claire")

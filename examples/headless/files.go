@@ -96,6 +96,9 @@ func (p *participant) fileEvent(e meet.Event) {
 	case meet.FileWithdrawn:
 		d := offerOf(e.Offer)
 		p.out.event("file_withdrawn", d, "%s no longer offers %s", d.From, d.Name)
+	case meet.FileRefused:
+		d := transferOf(e.Offer, e.By, true)
+		p.out.event("file_refused", d, "%s doesn't want %s", d.Member, d.Name)
 	case meet.FileProgress:
 		d := transferOf(e.Offer, e.Peer, e.Sending)
 		d.Done, d.State = e.Done, stateName(e.State)
@@ -168,16 +171,33 @@ const minFileID = 8
 // accept receives a file to a path, or into the folder.
 func (p *participant) accept(ctx context.Context, argument string) error {
 	id, path, _ := strings.Cut(argument, " ")
-	offers, err := p.m.Files(ctx)
+	o, err := p.offer(ctx, id)
 	if err != nil {
 		return err
 	}
+	return p.receive(ctx, o, strings.TrimSpace(path))
+}
+
+func (p *participant) refuseFile(ctx context.Context, id string) error {
+	o, err := p.offer(ctx, id)
+	if err != nil {
+		return err
+	}
+	return p.m.RefuseFile(ctx, o.ID)
+}
+
+// offer is what somebody else offers under an ID.
+func (p *participant) offer(ctx context.Context, id string) (meet.FileOffer, error) {
+	offers, err := p.m.Files(ctx)
+	if err != nil {
+		return meet.FileOffer{}, err
+	}
 	for _, o := range offers {
 		if !o.From.Self && len(id) >= minFileID && strings.HasPrefix(hex.EncodeToString(o.ID[:]), strings.ToLower(id)) {
-			return p.receive(ctx, o, strings.TrimSpace(path))
+			return o, nil
 		}
 	}
-	return fmt.Errorf("nobody offers a file whose ID begins with %q", id)
+	return meet.FileOffer{}, fmt.Errorf("nobody offers a file whose ID begins with %q", id)
 }
 
 func (p *participant) receive(ctx context.Context, o meet.FileOffer, path string) error {

@@ -65,7 +65,13 @@ func TestFiles(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(folder, "*.part")); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
+	unwanted := paul.askOther(claire, kind("file_offered"), "send %s Paul", small)
+	paul.tell("refuse %s", unwanted.ID)
+	if e := claire.await("the refusal", kind("file_refused")); e.ID != unwanted.ID || e.Member != "Paul" {
+		t.Errorf("%+v", e)
+	}
 	paul.refused("nobody offers", "accept 12345678")
+	paul.refused("nobody offers", "refuse 12345678")
 	paul.refused("no file", "pause 12345678")
 	claire.refused("no such file", "send %s", filepath.Join(dir, "nothing"))
 	claire.refused("regular file", "send %s", dir)

@@ -30,6 +30,7 @@ flags:
   --contacts FILE    whom you know; made if missing, and rewritten whenever somebody is met or verified
   --admit auto|ask   create: let in whoever has a link, or ask for each (default ask)
   --attendance FILE  write the attendance record when it is over
+  --exposure FILE    write, when it is over, who could observe what
   --listen ADDR      IP:PORT to listen on; one IPv4 and one IPv6 at most (default 127.0.0.1:0: this machine only)
   --duration D       leave after this time in the meeting, such as 90s or 1h
   --files DIR        where accepted files go; nothing there is overwritten
@@ -39,8 +40,9 @@ flags:
 commands on stdin:
   admit WHO | deny WHO | remove WHO | ban WHO | lock | unlock | role WHO host|member|viewer | invite
   verify WHO | mark WHO | unmark WHO | contacts | say TEXT | tell WHO TEXT | react TEXT | hand up|down | askmute WHO
-  record ask|consent WHO|withdraw WHO|stop | members | words | stats | attendance FILE | leave | end
-  send FILE [WHO] | accept FILE-ID [PATH] | pause FILE-ID | resume FILE-ID | cancel FILE-ID
+  record ask|consent WHO|refuse WHO|withdraw WHO|stop | members | words | stats | attendance FILE
+  exposure FILE | leave | end
+  send FILE [WHO] | accept FILE-ID [PATH] | refuse FILE-ID | pause FILE-ID | resume FILE-ID | cancel FILE-ID
   WHO is a name, or 8 or more digits of the beginning of a key; so of FILE-ID
 
 exit status: 0 left or ended, 2 bad usage, invite, identity, contacts, record or media file, 3 removed, 4 denied, 5 network
@@ -73,6 +75,7 @@ type options struct {
 
 	contacts   string // file of
 	attendance string // where to write the record at the end
+	exposure   string // where to write who could observe what, at the end
 	file       string // to verify
 }
 
@@ -119,6 +122,7 @@ func (o *options) define(set *flag.FlagSet) {
 	set.StringVar(&o.identity, "identity", "", "")
 	set.StringVar(&o.contacts, "contacts", "", "")
 	set.StringVar(&o.attendance, "attendance", "", "")
+	set.StringVar(&o.exposure, "exposure", "", "")
 	set.Func("listen", "", o.addListen)
 	set.DurationVar(&o.duration, "duration", 0, "")
 	set.BoolVar(&o.json, "json", false, "")

@@ -121,6 +121,11 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 			p.refuse("attendance", err)
 		}
 	}
+	if o.exposure != "" {
+		if err := p.exposure(context.Background(), o.exposure); err != nil {
+			p.refuse("exposure", err)
+		}
+	}
 	return err
 }
 

@@ -24,6 +24,7 @@ type participant struct {
 	files      *files
 	wantWords  chan struct{} // has room for one
 	wordsAsked atomic.Bool   // by a command, so that a refusal is reported
+	asked      sync.Map      // crypto.IdentityKey to the meet.Recording last reported of theirs
 	tasks      sync.WaitGroup
 
 	// What follows belongs to the goroutine that reads the events.
@@ -193,7 +194,7 @@ func (p *participant) event(e meet.Event) {
 		p.verify(e.From.Name, e.From.Identity, e.Verification)
 	case meet.Warning:
 		p.warning(e)
-	case meet.FileOffered, meet.FileWithdrawn, meet.FileProgress, meet.FileDone:
+	case meet.FileOffered, meet.FileWithdrawn, meet.FileRefused, meet.FileProgress, meet.FileDone:
 		p.fileEvent(e)
 	}
 }

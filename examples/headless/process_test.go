@@ -93,6 +93,7 @@ type event struct {
 	Known      bool
 	KnownAs    string `json:"known_as"`
 	Namesake   *namesakeData
+	Refused    []string
 }
 
 // process is one running headless.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ type recordingData struct {
 	State     string   `json:"state"`           // asked, running, paused, over
 	Consented []string `json:"consented"`       // keys
 	Lacking   []string `json:"lacking"`         // keys
+	Refused   []string `json:"refused"`         // keys, of those in lacking
 	Since     string   `json:"since,omitempty"` // when it first ran
 }
 
@@ -91,9 +93,14 @@ func (p *participant) muteRequested(e meet.MuteRequested) {
 func (p *participant) recording(r meet.Recording) {
 	d := recordingData{
 		By: r.By.Name, ByKey: hexKey(r.By.Identity), ID: hexBytes(r.ID[:]), State: string(r.State),
-		Consented: keysOf(r.Consented), Lacking: keysOf(r.Lacking), Since: stamp(r.Since),
+		Consented: keysOf(r.Consented), Lacking: keysOf(r.Lacking), Refused: keysOf(r.Refused), Since: stamp(r.Since),
 	}
-	p.out.event("recording", d, "%s", recordingText(r))
+	p.asked.Store(r.By.Identity, r)
+	text := recordingText(r)
+	if names := p.namesOf(r.Refused); names != "" && r.State != meet.RecordingOver {
+		text += "; refused by " + names
+	}
+	p.out.event("recording", d, "%s", text)
 }
 
 func recordingText(r meet.Recording) string {
@@ -106,6 +113,18 @@ func recordingText(r meet.Recording) string {
 		return r.By.Name + " paused recording: somebody's consent lacks"
 	}
 	return r.By.Name + " no longer records"
+}
+
+// namesOf are the names of members, in one line.
+func (p *participant) namesOf(all []crypto.IdentityKey) string {
+	var names []string
+	for _, m := range p.members {
+		if slices.Contains(all, m.Identity) {
+			names = append(names, m.Name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
 }
 
 func keysOf(all []crypto.IdentityKey) []string {
@@ -180,12 +199,14 @@ func (p *participant) record(ctx context.Context, argument string) error {
 		return bare(p.m.AskToRecord)(ctx, who)
 	case "stop":
 		return bare(p.m.StopRecording)(ctx, who)
-	case "consent", "withdraw":
+	case "consent", "refuse", "withdraw":
 		m, err := p.somebody(ctx, who)
 		if err != nil {
 			return err
 		}
-		return p.m.ConsentToRecording(ctx, m.key, what == "consent")
+		asked, _ := p.asked.Load(m.key) // what was last reported, so that the answer is to that (REC-6)
+		r, _ := asked.(meet.Recording)
+		return p.m.ConsentToRecording(ctx, r, what == "consent")
 	}
-	return errors.New("say record ask, record consent WHO, record withdraw WHO or record stop")
+	return errors.New("say record ask, record consent WHO, record refuse WHO, record withdraw WHO or record stop")
 }

@@ -5,7 +5,7 @@
 //	examples ──▶ meet ──▶ roster ──▶ crypto
 //	   │           │                   ▲
 //	   │           └──▶ transport ─────┘
-//	   └──▶ meet/meettest, transport/transporttest, crypto
+//	   └──▶ meet/meettest, transport/transporttest, crypto (examples/relay: transport/relay)
 //
 // The package has no code of its own and nothing imports it.
 package house

@@ -3,6 +3,7 @@ package transporttest
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -30,6 +31,27 @@ func (w *World) SetUplink(name string, bitsPerSecond int, queue time.Duration) e
 	return nil
 }
 
+// SetDownlink is SetUplink for what is sent to a host, all senders together. The host must be without a NAT.
+func (w *World) SetDownlink(name string, bitsPerSecond int, queue time.Duration) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := w.hosts[name]
+	if h == nil || !h.public.IsValid() {
+		return fmt.Errorf("transporttest: there is no public host %q", name)
+	}
+	if w.downlinks == nil {
+		w.downlinks = map[netip.Addr]*uplink{}
+	}
+	w.downlinks[h.public] = &uplink{rate: bitsPerSecond, queue: queue}
+	return nil
+}
+
+func (w *World) downlink(to net.Addr) *uplink {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.downlinks[addrPort(to).Addr()]
+}
+
 // datagramOverhead is what IP and UDP add.
 const datagramOverhead = 28
 
@@ -54,6 +76,11 @@ func (u *uplink) delay(size int) (wait time.Duration, lost bool) {
 // writeVia sends a datagram over the uplink.
 func (s *socket) writeVia(b []byte, to net.Addr) (int, error) {
 	wait, lost := s.host.uplink.delay(len(b))
+	if down := s.host.world.downlink(to); down != nil && !lost {
+		var more time.Duration
+		more, lost = down.delay(len(b))
+		wait += more
+	}
 	switch {
 	case lost:
 		return len(b), nil

@@ -42,6 +42,9 @@ type HostOptions struct {
 	// LAN names a private network; hosts of one LAN share its NAT, whose kind is that
 	// of the first. Empty: a network of the host's own.
 	LAN string
+	// Router: the NAT, a FullCone one, is the user's own router, which opens a port when it is asked (NAT-PMP). That of
+	// a LAN is set by its first host.
+	Router bool
 }
 
 // Datagram is one UDP datagram crossing the internet, as seen there: outside NATs.
@@ -67,6 +70,12 @@ type World struct {
 	filter func(Datagram) bool
 	tap    func(Datagram)
 	next   int
+
+	downlinks map[netip.Addr]*uplink // by the host's address
+	began     time.Time
+	outside   map[string]netip.Addr   // by LAN: its NAT's address
+	opening   uint64                  // ports that routers opened
+	opened    map[string]func(uint16) // who waits to hear which it is
 }
 
 // NewWorld starts a world. It must be called inside the synctest bubble, if there is one.
@@ -76,7 +85,8 @@ func NewWorld(o Options) (*World, error) {
 		return nil, err
 	}
 	w := &World{options: o, internet: router, random: rand.New(rand.NewSource(o.Seed)), loss: o.Loss,
-		hosts: make(map[string]*Host), sites: make(map[netip.Addr]string), lans: make(map[string]*vnet.Router)}
+		hosts: make(map[string]*Host), sites: make(map[netip.Addr]string), lans: make(map[string]*vnet.Router),
+		began: time.Now(), outside: make(map[string]netip.Addr)}
 	router.AddChunkFilter(w.pass)
 	return w, router.Start()
 }
@@ -87,6 +97,9 @@ func (w *World) Close() error { return w.internet.Stop() }
 // pass decides whether a datagram crosses the internet.
 func (w *World) pass(c vnet.Chunk) bool {
 	d := Datagram{At: time.Now(), From: addrPort(c.SourceAddr()), To: addrPort(c.DestinationAddr()), Data: c.UserData()}
+	if w.sunk(d) {
+		return false
+	}
 	w.mu.Lock()
 	blocked := w.group != nil && w.group[w.sites[d.From.Addr()]] != w.group[w.sites[d.To.Addr()]]
 	lost := w.loss > 0 && w.random.Float64() < w.loss
@@ -199,8 +212,16 @@ func (w *World) Host(name string, o HostOptions) (*Host, error) {
 		w.mu.Unlock()
 	} else {
 		var err error
-		if router, err = w.lan(lan, o.NAT); err != nil {
+		if o.Router && o.NAT != FullCone {
+			return nil, fmt.Errorf("transporttest: the router of %q opens ports, so it is a FullCone", name)
+		}
+		if router, err = w.lan(lan, o); err != nil {
 			return nil, err
+		}
+		if o.Router {
+			w.mu.Lock()
+			h.outside = w.outside[lan]
+			w.mu.Unlock()
 		}
 	}
 	var err error
@@ -217,7 +238,7 @@ func (w *World) Host(name string, o HostOptions) (*Host, error) {
 }
 
 // lan returns the router of a private network, made if there is none.
-func (w *World) lan(name string, kind NAT) (*vnet.Router, error) {
+func (w *World) lan(name string, o HostOptions) (*vnet.Router, error) {
 	if r := w.lans[name]; r != nil {
 		return r, nil
 	}
@@ -227,9 +248,12 @@ func (w *World) lan(name string, kind NAT) (*vnet.Router, error) {
 		PortRestricted:    {MappingBehavior: vnet.EndpointIndependent, FilteringBehavior: vnet.EndpointAddrPortDependent},
 		Symmetric:         {MappingBehavior: vnet.EndpointAddrPortDependent, FilteringBehavior: vnet.EndpointAddrPortDependent},
 	}
-	nat, ok := types[kind]
+	nat, ok := types[o.NAT]
 	if !ok {
-		return nil, fmt.Errorf("transporttest: unknown NAT kind %d", kind)
+		return nil, fmt.Errorf("transporttest: unknown NAT kind %d", o.NAT)
+	}
+	if o.Router {
+		nat.MappingLifeTime = routerLease
 	}
 	outside := w.address()
 	r, err := vnet.NewRouter(&vnet.RouterConfig{
@@ -243,7 +267,7 @@ func (w *World) lan(name string, kind NAT) (*vnet.Router, error) {
 		return nil, err
 	}
 	w.mu.Lock()
-	w.lans[name], w.sites[outside] = r, name
+	w.lans[name], w.sites[outside], w.outside[name] = r, name, outside
 	w.mu.Unlock()
 	return r, r.Start()
 }
@@ -254,6 +278,8 @@ type Host struct {
 	net     *vnet.Net
 	lan     string
 	public  netip.Addr
+	outside netip.Addr                // of the router that can be asked; invalid: there is none
+	sockets map[uint16]net.PacketConn // by port; under World.mu
 	crashed atomic.Bool
 	tap     atomic.Pointer[func(Datagram)]
 	tapMu   sync.Mutex
@@ -268,6 +294,12 @@ func (h *Host) ListenUDP(addr netip.AddrPort) (net.PacketConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.world.mu.Lock()
+	if h.sockets == nil {
+		h.sockets = make(map[uint16]net.PacketConn)
+	}
+	h.sockets[addrPort(conn.LocalAddr()).Port()] = conn
+	h.world.mu.Unlock()
 	return &socket{PacketConn: conn, host: h}, nil
 }
 

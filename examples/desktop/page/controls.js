@@ -121,12 +121,13 @@ function entry(picture, label, name, feature) {
 
 /** @returns {import("./dom.js").VNode} */
 export function leaveDialog() {
-  const { meeting, members, phase } = state();
+  const { meeting, members, phase, recording } = state();
   const otherHost = members.some((m) => m.role === "host" && !m.self);
   const last = meeting?.can.manage === true && !otherHost && members.length > 1 && !phase.alone;
   return dialog("leave", t("leave.title"), [
     h("p", null, t(phase.alone ? "leave.text-alone" : "leave.text")),
     last ? note("warning", h("p", null, t("leave.last-host"))) : null,
+    recording.own && recording.since ? note("info", h("p", null, t("leave.recording"))) : null,
     failureLine(ui.failures["leave"]),
   ], {
     footer: [

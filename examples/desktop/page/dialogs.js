@@ -8,7 +8,7 @@ import { leaveDialog, moreDialog } from "./controls.js";
 import { lookDialog } from "./look.js";
 import { state, ui } from "./model.js";
 import { promoteDialog, removeDialog } from "./people.js";
-import { consentDialog, recordingDialog } from "./recording.js";
+import { consentDialog, recordingDialog, unsavedDialog } from "./recording.js";
 import { settingsDialog } from "./settings.js";
 import { eraseDialog, historyDialog } from "./store.js";
 import { differDialog, verifyDialog } from "./words.js";
@@ -30,6 +30,7 @@ const all = {
   recording: recordingDialog,
   remove: removeDialog,
   settings: settingsDialog,
+  unsaved: unsavedDialog,
   verify: verifyDialog,
 };
 

@@ -5,7 +5,7 @@ import { count, dateTime, duration, isolate, number, of, t, time } from "./i18n.
 import { icon } from "./icons.js";
 import { ask, closeDialog, download, has, openDialog, sentence, state, submit, ui, update } from "./model.js";
 import { badge, button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
-import { saved } from "./recording.js";
+import { saved, submitSafely } from "./recording.js";
 
 /** @typedef {import("./protocol.js").AttendanceShown} AttendanceShown */
 
@@ -29,7 +29,7 @@ export function endedScreen() {
         ? note("info", [h("p", null, h("strong", null, t("kept.history"))), h("p", null, t("kept.history-text")), button(t("kept.show"), () => openDialog("settings", "kept"), { kind: "quiet" })])
         : note("good", [h("p", null, h("strong", null, t("kept.nothing"))), h("p", null, t("kept.nothing-text"))]),
       h("div.row.center", null,
-        button(t("ended.done"), () => void submit("done", "done", {}), { kind: "primary", busy: ui.busy.has("done") }),
+        button(t("ended.done"), () => void submitSafely("done", "done", {}), { kind: "primary", busy: ui.busy.has("done") }),
         ended?.attendance ? button(t("attendance.title"), () => openDialog("attendance"), { icon: "clock" }) : null,
         button(t("nav.exposure"), () => openDialog("exposure"), { icon: "eye" })),
       h("p.hint.center", null, t("ended.quit"), " ", button(t("quit"), () => openDialog("quit"), { kind: "quiet" }))));
@@ -43,7 +43,7 @@ function pair(name, value) {
 /** @returns {import("./dom.js").VNode} */
 export function quitDialog() {
   return dialog("quit", t("quit.title"), h("p", null, t("quit.text")), {
-    footer: [button(t("cancel"), closeDialog), button(t("quit"), () => void submit("quit", "quit", {}), { kind: "danger", busy: ui.busy.has("quit") })],
+    footer: [button(t("cancel"), closeDialog), button(t("quit"), () => void submitSafely("quit", "quit", {}), { kind: "danger", busy: ui.busy.has("quit") })],
   });
 }
 

@@ -8,6 +8,8 @@ import { badge, button, choice, failureLine, field, longText, note, whyNot } fro
 
 /** @typedef {import("./protocol.js").SharedFile} SharedFile */
 
+/** newcomers stands for everybody and whoever comes later, among those to offer a file to. */
+const newcomers = "later";
 const form = { to: "" };
 /** Rates of the last progress, by file. @type {Map<string, number>} */
 const rates = new Map();
@@ -40,8 +42,13 @@ export function followFiles() {
   for (const f of state().files) {
     now.set(f.id, f.state);
     const before = states.get(f.id);
-    if (before === f.state || f.self) continue;
     const values = { name: nameOf(f.from), file: short(f.name, 80) };
+    for (const c of f.copies ?? []) {
+      const copy = `${f.id} ${c.member}`;
+      now.set(copy, c.state);
+      if (f.self && c.state === "refused" && (states.get(copy) ?? c.state) !== c.state) announce(t("news.file-refused", { ...values, name: nameOf(c.member) }));
+    }
+    if (before === f.state || f.self) continue;
     if (f.state === "offered") announce(t("news.file", values));
     else if (before !== undefined && f.state === "complete") announce(t("news.file-complete", values));
     else if (before !== undefined && f.state === "failed") announce(t("news.file-failed", values), true);
@@ -63,7 +70,7 @@ export function filesPanel() {
 function offering() {
   const { members, app } = state();
   /** @type {[string, string][]} */
-  const options = [["", t("chat.everybody")], ...members.filter((m) => !m.self).map((m) => /** @type {[string, string]} */ ([m.id, isolate(short(m.contactName || m.name, 64))]))];
+  const options = [["", t("files.everybody")], [newcomers, t("files.newcomers")], ...members.filter((m) => !m.self).map((m) => /** @type {[string, string]} */ ([m.id, isolate(short(m.contactName || m.name, 64))]))];
   if (!options.some(([id]) => id === form.to)) form.to = "";
   return h("div.offer", {
     on: {
@@ -99,7 +106,7 @@ async function offerAll(list) {
 
 /** @param {File} file */
 async function offer(file) {
-  const ready = await submit("file", "file-offer", { name: file.name, size: file.size, type: file.type, to: form.to });
+  const ready = await submit("file", "file-offer", { name: file.name, size: file.size, type: file.type, to: form.to === newcomers ? "" : form.to, newcomers: form.to === newcomers });
   if (ready === null) return;
   const stop = new AbortController();
   uploads.set(ready.file, stop);
@@ -114,15 +121,18 @@ async function offer(file) {
 
 /** @param {SharedFile} f */
 function row(f) {
+  const refused = (f.copies ?? []).filter((c) => c.state === "refused").map((c) => nameOf(c.member));
   const running = f.state === "receiving" || f.state === "paused" || f.state === "waiting" || f.state === "reading";
   return h("li.file", { key: `file-${f.id}` },
     icon("file"),
     h("div.grow", null,
       longText(`file-${f.id}`, f.name, 80),
       h("p.hint", null, size(f.size), " · ", f.self ? t("files.from-you", { when: time(f.time) }) : t("files.from", { name: nameOf(f.from), when: time(f.time) })),
+      f.newcomers ? badge(t("files.for-newcomers"), "plain", "door") : null,
       f.to ? badge(t("files.private", { name: f.self ? nameOf(f.to) : t("you") }), "accent", "lock") : null,
       running ? bar(f.id, f.done, f.size, `file-${f.id}`, f.name) : null,
-      h("p.state", { class: f.state }, f.state === "complete" ? icon("check") : null, of("file.", f.self && f.state === "offered" ? "own-offered" : f.state)),
+      h("p.state", { class: f.state }, f.state === "complete" ? icon("check") : null, 
+        f.self && f.state === "offered" && refused.length > 0 ? t("files.refused-by", { names: refused.join(", ") }) : of("file.", f.self && f.state === "offered" ? "own-offered" : f.state)),
       failureLine(f.error),
       f.self && f.copies !== undefined && f.copies.length > 0 ? copies(f) : null,
       f.sha256 ? h("details.technical", null, h("summary", null, t("files.fingerprint")), h("p", null, t("files.fingerprint-text")), h("code", { dir: "ltr" }, f.sha256)) : null,

@@ -278,6 +278,7 @@
  * @property {number} size
  * @property {string} type MIME type, for an icon only
  * @property {string} [to] empty: everybody
+ * @property {boolean} [newcomers] Newcomers: of an own one, who comes later is offered it too.
  * @property {boolean} self
  * @property {number} time
  * @property {number} done bytes
@@ -300,6 +301,7 @@
  *   does one run.
  * @property {string} state State: none, asking (also after it ran: somebody withdrew, or a newcomer hasn't
  *   consented, see Reason; nothing is recorded till they do), running, stopped (over).
+ * @property {string} [id] for recording-consent: the recording that the answer is about
  * @property {string} [by] member who records
  * @property {boolean} own this member records
  * @property {number} [since]
@@ -309,6 +311,7 @@
  * @property {string} [member] who caused it
  * @property {string} [save] Save is the file, when there is one to save. for recording-save
  * @property {number} [bytes]
+ * @property {boolean} [saved] the browser took all of it
  */
 
 /**
@@ -327,7 +330,8 @@
 
 /**
  * @typedef {object} Warning
- * @property {string} kind Kind: ghost, equivocation, isolation, unresolved, sending-stopped, lagged.
+ * @property {string} kind Kind: ghost, equivocation, isolation, unresolved, sending-stopped,
+ *   unconsented-recording, lagged.
  * @property {string} [member]
  * @property {string} [name]
  * @property {number} since
@@ -382,7 +386,7 @@
 /**
  * @typedef {object} ExposureRow exposureRow is one datum. The page has the sentences for the codes.
  * @property {string} datum Datum: ip, device, browser, times, names, identity, membership, speaking, chat,
- *   private-chat, media, files, recording, attendance, words, contacts, link.
+ *   private-chat, media, files, recording, attendance, words, contacts, link, volume, counterpart.
  * @property {string} purpose Purpose: connect, show, deliver, authenticate, prove, none.
  * @property {ExposureParty[]} seen Seen says who could observe it.
  * @property {string[]} where Where: this-machine, members-machines, in-transit.
@@ -392,9 +396,11 @@
 
 /**
  * @typedef {object} ExposureParty
- * @property {string} party Party: self, members, host, carrier (who carries the link), access-provider, relay, dht,
- *   router, browser, same-user (programs of the same user on this machine), nobody-else.
- * @property {string} how How: clear, encrypted, address-only, sizes-and-times, possible (if it is turned on).
+ * @property {string} party Party: self, members, host, carrier (who carries the link), access-provider,
+ *   local-network, relay, dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
+ * @property {string} how How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is
+ *   turned on).
+ * @property {string} [why] Why is meet.SeenCause, in a meeting.
  * @property {string[]} [names] Names are those it concerns, for members and relays.
  */
 
@@ -406,7 +412,7 @@
  *   "already-in-meeting"|"bad-name"|"bad-link"|"link-expired"|"unreachable"|"impostor"|"denied-by-host"|
  *   "denied-locked"|"denied-link"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
  *   "denied-removed"|"network"|"left"|"removed"|"banned"|"ended"|"resumed-elsewhere"|"admission-void"|
- *   "page-gone"|"recording-refused"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|
+ *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|
  *   "not-connected"|"comparing"|"comparison-failed"|"isolated"|"too-long"|"not-text"|"too-many"|
  *   "unsupported-track"|"no-such-file"|"file-damaged"|"wrong-passphrase"|"weak-passphrase"|"store-locked"|
  *   "no-store"|"store-exists"|"store-damaged"|"store-write"|"no-such-contact"
@@ -444,7 +450,7 @@
 
 /**
  * @typedef {object} Create create: begins a meeting; the phase goes over creating to meeting. The invitation follows
- *   as the part invite. bad-name, already-in-meeting, network.
+ *   as the part invite. bad-name, already-in-meeting, network, unsaved-recording.
  * @property {string} entry ask (empty too), open, locked
  */
 
@@ -462,13 +468,13 @@
 
 /**
  * @typedef {object} Join join: knocks; replies at once, then follow the phases joining, waiting, meeting; or start
- *   with an error. bad-link, link-expired, bad-name, already-in-meeting.
+ *   with an error. bad-link, link-expired, bad-name, already-in-meeting, unsaved-recording.
  * @property {string} link
  */
 
 /**
  * @typedef {object} Alone alone: a meeting with two synthetic participants on this machine. already-in-meeting,
- *   network.
+ *   network, unsaved-recording.
  */
 
 /**
@@ -484,11 +490,12 @@
  */
 
 /**
- * @typedef {object} Done done: forgets what is shown of the meeting that is over; the phase becomes start.
+ * @typedef {object} Done done: forgets what is shown of the meeting that is over; the phase becomes start. unsaved-recording.
  */
 
 /**
  * @typedef {object} Quit quit: leaves, ends the agent. The reply comes before the event bye.
+ *   unsaved-recording.
  */
 
 /**
@@ -612,6 +619,7 @@
  * @property {number} size
  * @property {string} type
  * @property {string} to empty: everybody
+ * @property {boolean} newcomers Newcomers: whoever comes in later is offered it too. Of no meaning with To.
  */
 
 /**
@@ -659,12 +667,15 @@
  */
 
 /**
- * @typedef {object} RecordingAsk recording-ask: asks everybody; it starts when all have consented. not-permitted, busy.
+ * @typedef {object} RecordingAsk recording-ask: asks everybody; it starts when all have consented. not-permitted, busy,
+ *   unsaved-recording.
  */
 
 /**
  * @typedef {object} RecordingConsent recording-consent: the answer to being asked; false also withdraws a consent
- *   given before.
+ *   given before. It names the recording that the person was asked about (id in the part recording); if that is over,
+ *   it is canceled, whatever there is by then. busy (seconds) just after the question became another.
+ * @property {string} recording
  * @property {boolean} consent
  */
 
@@ -674,6 +685,8 @@
 
 /**
  * @typedef {object} RecordingSave recording-save: → download, of a stopped one (WebM). recording-discard: forgets it.
+ *   Nothing else does as long as it isn't saved: create, join, alone, done and quit are refused till then
+ *   (unsaved-recording).
  */
 
 /**

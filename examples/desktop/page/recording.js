@@ -14,8 +14,19 @@ export function followRecording() {
   const now = recording.state;
   if (now === before) return;
   if (now === "running") announce(t("record.runs", { name: nameOf(recording.by ?? "") }), true);
-  else if (before === "running") announce(t("record.over"), true);
+  else if (before === "running") announce(now === "asking" ? interruption() : t("record.over"), true);
   before = now;
+}
+
+/** @returns {string} why nothing is recorded at present, empty if only answers are missing */
+function interruption() {
+  const { recording } = state();
+  return recording.reason ? of("record-ended.", recording.reason, { name: nameOf(recording.member ?? "") }) : "";
+}
+
+/** answer answers the question about this recording, not about one that may follow it. @param {boolean} consent @param {string} [form] */
+function answer(consent, form = "consent") {
+  void submit(form, "recording-consent", { recording: state().recording.id ?? "", consent });
 }
 
 /** @returns {import("./dom.js").VNode|null} */
@@ -28,12 +39,12 @@ export function recordingBar() {
         h("span.time", { "aria-hidden": "true", own: true, created: tick })),
       recording.own
         ? button(t("record.stop"), () => void ask("recording-stop", {}), { kind: "danger" })
-        : button(t("record.withdraw"), () => void ask("recording-consent", { consent: false })));
+        : button(t("record.withdraw"), () => void ask("recording-consent", { recording: recording.id ?? "", consent: false })));
   }
   if (recording.state === "asking" && recording.own) {
     const waiting = Object.values(recording.consents ?? {}).filter((c) => c === "asked").length;
-    // It had begun, and waits for somebody who withdrew or came in since.
-    const interrupted = recording.reason ? of("record-ended.", recording.reason, { name: nameOf(recording.member ?? "") }) : "";
+    // Somebody refused; or it had begun, and waits for somebody who withdrew or came in since.
+    const interrupted = interruption();
     return h("div.bar", { key: "recording" }, interrupted === "" ? spinner() : icon("record"), h("p", null, interrupted || t("record.waiting", { n: waiting })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
   }
   if (recording.save) {
@@ -59,13 +70,14 @@ export function consentDialog() {
     h("ul.points", null,
       h("li", null, icon("check"), h("span", null, t("consent.all"))),
       h("li", null, icon("check"), h("span", null, t("consent.withdraw"))),
+      h("li", null, icon("eye"), h("span", null, t("consent.seen"))),
       h("li", null, icon("info"), h("span", null, t("consent.kept", { name })))),
     failureLine(ui.failures["consent"]),
   ], {
     stays: true,
     footer: [
-      button(t("consent.no"), () => void submit("consent", "recording-consent", { consent: false })),
-      button(t("consent.yes"), () => void submit("consent", "recording-consent", { consent: true })),
+      button(t("consent.no"), () => answer(false)),
+      button(t("consent.yes"), () => answer(true)),
     ],
   });
 }
@@ -77,12 +89,12 @@ export function recordingDialog() {
     case "asking":
     case "running":
       return dialog("recording", t("record.title"), [
-        h("p", null, recording.reason ? of("record-ended.", recording.reason, { name: nameOf(recording.member ?? "") }) : t(recording.state === "asking" ? "record.asking" : "record.running")),
+        h("p", null, interruption() || t(recording.state === "asking" ? "record.asking" : "record.running")),
         consents(),
       ], {
         footer: recording.own
           ? button(t(recording.state === "asking" && !recording.reason ? "record.give-up" : "record.stop"), () => void submit("recording", "recording-stop", {}), { kind: "danger" })
-          : button(t("record.withdraw"), () => void submit("recording", "recording-consent", { consent: false })),
+          : button(t("record.withdraw"), () => answer(false, "recording")),
       });
     default:
       return dialog("recording", t("record.title"), [
@@ -114,8 +126,61 @@ export function saved() {
   if (!recording.save) return null;
   return h("section.note.info", { "aria-label": t("record.ready") }, icon("record"), h("div", null,
     h("p", null, h("strong", null, t("record.ready")), recording.bytes ? ` (${size(recording.bytes)})` : ""),
-    h("p", null, t("record.ready-text")),
+    h("p", null, t(recording.saved ? "unsaved.saved" : "record.ready-text")),
     h("div.row", null,
-      button(t("record.save"), () => void download(ask("recording-save", {})), { kind: "primary", icon: "save" }),
+      button(t("record.save"), save, { kind: recording.saved ? "plain" : "primary", icon: "save" }),
       button(t("record.discard"), () => void ask("recording-discard", {})))));
+}
+
+function save() {
+  void download(ask("recording-save", {}));
+}
+
+/** What waits for the person's word about a recording that isn't saved. @type {(() => void)|null} */
+let waiting = null;
+
+/**
+ * submitSafely is submit for what would delete a recording that isn't saved: the agent refuses it then, and the person is
+ * asked.
+ *
+ * @template {keyof import("./protocol.js").Requests} K
+ * @param {string} form
+ * @param {K} what
+ * @param {import("./protocol.js").Requests[K][0]} fields
+ * @returns {Promise<import("./protocol.js").Requests[K][1]|null>}
+ */
+export async function submitSafely(form, what, fields) {
+  const got = await submit(form, what, fields);
+  if (got === null && ui.failures[form]?.code === "unsaved-recording") {
+    delete ui.failures[form];
+    waiting = () => void submitSafely(form, what, fields);
+    openDialog("unsaved");
+  }
+  return got;
+}
+
+function goOn() {
+  const go = waiting;
+  waiting = null;
+  closeDialog();
+  go?.();
+}
+
+/** @returns {import("./dom.js").VNode} asks what becomes of a recording before something that deletes it */
+export function unsavedDialog() {
+  const { recording } = state();
+  const ready = recording.save !== undefined && recording.save !== "";
+  return dialog("unsaved", t("unsaved.title"), [
+    h("p", null, t(!ready ? "unsaved.runs" : recording.saved ? "unsaved.saved" : "unsaved.text"), ready && recording.bytes ? ` (${size(recording.bytes)})` : ""),
+    failureLine(ui.failures["unsaved"]),
+  ], {
+    footer: [
+      button(t("cancel"), closeDialog),
+      !ready || recording.saved ? null : button(t("unsaved.discard"), async () => {
+        if (await submit("unsaved", "recording-discard", {}) !== null) goOn();
+      }, { kind: "danger" }),
+      ready ? button(t("record.save"), save, { kind: recording.saved ? "plain" : "primary", icon: "save" }) : null,
+      recording.saved ? button(t("unsaved.go"), goOn, { kind: "primary" }) : null,
+    ],
+  });
 }

@@ -3,9 +3,10 @@
 import { h } from "./dom.js";
 import { dateTime, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, conn, failureOf, has, openDialog, sentence, set, state, submit, ui, update } from "./model.js";
+import { announce, conn, failureOf, has, openDialog, sentence, set, state, ui, update } from "./model.js";
 import { button, choice, failureLine, field, note, reasonText, spinner } from "./parts.js";
 import { preview } from "./devices.js";
+import { submitSafely } from "./recording.js";
 import { unlockCard } from "./unlock.js";
 
 /** @typedef {import("./protocol.js").Failure} Failure */
@@ -108,7 +109,7 @@ function createCard() {
 /** @param {Event} e */
 async function create(e) {
   e.preventDefault();
-  if (await keepName()) await submit("create", "create", { entry: form.entry });
+  if (await keepName()) await submitSafely("create", "create", { entry: form.entry });
 }
 
 function joinCard() {
@@ -171,7 +172,7 @@ async function join(e) {
     document.getElementById("join-link")?.focus();
     return;
   }
-  if (await keepName() && await submit("join", "join", { link }) !== null) form.link = "";
+  if (await keepName() && await submitSafely("join", "join", { link }) !== null) form.link = "";
 }
 
 function aloneCard() {
@@ -188,7 +189,7 @@ async function alone() {
     form.name = t("alone.name");
     await set({ name: t("alone.name") });
   }
-  if (await keepName()) await submit("alone", "alone", {});
+  if (await keepName()) await submitSafely("alone", "alone", {});
 }
 
 function promises() {

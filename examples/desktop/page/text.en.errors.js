@@ -33,6 +33,7 @@ export const errors = {
   "error.admission-void": "Whoever let you in no longer had the right to. Ask a host to let you in.",
   "error.page-gone": "The page stayed closed for too long: you left the meeting. Knock again with the same link.",
   "error.recording-refused": "Not everybody agrees: nothing is recorded.",
+  "error.unsaved-recording": "A recording is not saved yet. Save it or discard it first.",
   "error.no-such-member": "This person is no longer in the meeting.",
   "error.nobody-knocks": "This person is no longer knocking. They can knock again.",
   "error.not-permitted": "Your role does not allow it. Ask a host.",

@@ -33,6 +33,7 @@ export const errors = {
   "error.admission-void": "La personne qui vous a fait entrer n’en avait plus le droit. Demandez à un organisateur de vous faire entrer.",
   "error.page-gone": "La page est restée fermée trop longtemps : vous avez quitté la réunion. Frappez de nouveau avec le même lien.",
   "error.recording-refused": "Tout le monde n’est pas d’accord : rien n’est enregistré.",
+  "error.unsaved-recording": "Un enregistrement n’est pas encore sauvegardé. Enregistrez le fichier ou supprimez-le d’abord.",
   "error.no-such-member": "Cette personne n’est plus dans la réunion.",
   "error.nobody-knocks": "Cette personne ne frappe plus. Elle peut frapper de nouveau.",
   "error.not-permitted": "Votre rôle ne le permet pas. Demandez à un organisateur.",

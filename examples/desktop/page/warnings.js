@@ -28,7 +28,7 @@ export function followWarnings() {
 /** @returns {import("./dom.js").VChildren} */
 export function warnings() {
   return state().warnings.slice(0, 10).map((w) => {
-    const grave = w.kind === "ghost" || w.kind === "equivocation" || w.kind === "isolation";
+    const grave = w.kind === "ghost" || w.kind === "equivocation" || w.kind === "isolation" || w.kind === "unconsented-recording";
     const values = { name: w.name || t("someone") };
     return h("div.warning", { key: `warning-${keyOf(w)}`, class: grave ? "grave" : "" },
       icon("warning"),
@@ -47,13 +47,17 @@ function action(w) {
       return button(t("warning.keep"), () => void ask("keep-sending", { keep: true }));
     case "ghost":
     case "equivocation":
-      return [
-        button(t("warning.words"), () => ui.panel !== "words" && togglePanel("words"), { icon: "shield" }),
-        w.member && state().members.find((m) => m.id === w.member)?.below
-          ? button(t("remove.begin"), () => openDialog("remove", w.member ?? ""), { kind: "danger" })
-          : null,
-      ];
+      return [button(t("warning.words"), () => ui.panel !== "words" && togglePanel("words"), { icon: "shield" }), removal(w)];
+    case "unconsented-recording":
+      return removal(w);
     default:
       return null;
   }
+}
+
+/** @param {Warning} w */
+function removal(w) {
+  return w.member && state().members.find((m) => m.id === w.member)?.below
+    ? button(t("remove.begin"), () => openDialog("remove", w.member ?? ""), { kind: "danger" })
+    : null;
 }

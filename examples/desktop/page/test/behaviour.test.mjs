@@ -204,7 +204,39 @@ test("consent to a recording is asked, and can't be passed over", options, async
   assert.equal(await page.locator("dialog[open]").count(), 1);
   await page.getByRole("button", { name: "I do not agree" }).click();
   await until(() => asked("recording-consent").length === 1, "answer");
-  assert.equal(asked("recording-consent")[0].consent, false);
+  assert.deepEqual([asked("recording-consent")[0].recording, asked("recording-consent")[0].consent], ["r7", false]);
+});
+
+test("a recording that isn't saved isn't deleted without being asked", options, async () => {
+  await visit("ended-recorded");
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.locator("dialog.dialog-unsaved[open]").waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await until(async () => await page.locator("dialog[open]").count() === 0, "closed");
+  assert.equal(asked("recording-discard").length, 0);
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.locator("dialog.dialog-unsaved[open]").getByRole("button", { name: "Save the file" }).click();
+  await until(() => asked("recording-save").length === 1, "saved");
+  await page.locator("dialog").getByText("among your downloads").waitFor();
+  await page.getByRole("button", { name: "Go on" }).click();
+  await until(() => asked("done").length === 3, "gone on");
+  await page.close();
+
+  await visit("ended-recorded");
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.getByRole("button", { name: "Discard and go on" }).click();
+  await until(() => asked("recording-discard").length === 1 && asked("done").length === 2, "discarded, and gone on");
+});
+
+test("who refuses a file is told to the one who offers it", options, async () => {
+  await visit("two");
+  await page.locator("#control-files").click();
+  const offered = (state) => ({ id: "own", from: id("a"), name: "Notes.pdf", size: 1000, type: "", self: true, time: Date.now(), done: 0, state: "offered", copies: [{ member: id("b"), state, done: 0 }] });
+  agent.send({ event: "changed", part: "files", value: [offered("offered")] });
+  await page.locator("#panel .file").getByText("Offered").waitFor();
+  agent.send({ event: "changed", part: "files", value: [offered("refused")] });
+  await page.locator("#panel .file").getByText("Refused by").waitFor();
+  await said("does not want the file");
 });
 
 test("a lost connection is made again; another page takes over; the end is said", options, async () => {

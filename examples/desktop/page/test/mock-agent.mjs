@@ -136,7 +136,8 @@ class Client {
 
   async receive(request) {
     this.agent.requests.push(request);
-    const refusal = this.agent.refuse[request.do];
+    const unsaved = this.state.recording?.save && !this.state.recording.saved && ["create", "join", "alone", "done", "quit"].includes(request.do);
+    const refusal = unsaved ? { code: "unsaved-recording" } : this.agent.refuse[request.do];
     if (refusal !== undefined) return this.send({ re: request.id, error: refusal });
     let reply = {};
     try {
@@ -167,6 +168,10 @@ class Client {
         setTimeout(() => this.phase("waiting"), 300);
         return {};
       case "alone": return void this.become("two");
+      case "recording-save":
+        this.change("recording", { ...state.recording, saved: true });
+        return { url: "/download/x", name: "meeting.webm" };
+      case "recording-discard": return this.change("recording", { state: "none", own: false });
       case "cancel": case "done": return this.phase("start");
       case "leave": return this.phase("ended", { error: { code: "left" }, ended: { began: Date.now() - 60000, ended: Date.now(), people: 2, messages: 0, files: 0, attendance: true, kept: false } });
       case "invite": return this.change("invite", invite("everywhere", { expires: r.expires }));

@@ -144,7 +144,7 @@ const hostile = [
 export const exposure = {
   at: now,
   rows: [
-    { datum: "media", purpose: "deliver", seen: [{ party: "members", how: "clear", names: ["Hélène Marchand", "Jean-Baptiste Lefèvre"] }, { party: "access-provider", how: "sizes-and-times" }, { party: "nobody-else", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
+    { datum: "media", purpose: "deliver", seen: [{ party: "members", how: "clear", why: "told", names: ["Hélène Marchand", "Jean-Baptiste Lefèvre"] }, { party: "relay", how: "encrypted", why: "sealed" }, { party: "access-provider", how: "sizes-and-times", why: "sizes" }, { party: "nobody-else", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
     { datum: "chat", purpose: "deliver", seen: [{ party: "members", how: "clear" }, { party: "nobody-else", how: "clear" }], where: ["this-machine", "members-machines", "in-transit"], kept: "memory" },
     { datum: "ip", purpose: "connect", seen: [{ party: "members", how: "clear", names: ["Hélène Marchand"] }, { party: "access-provider", how: "clear" }, { party: "carrier", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
     { datum: "names", purpose: "show", seen: [{ party: "members", how: "clear" }], where: ["members-machines"], kept: "members" },
@@ -221,8 +221,11 @@ export const scenes = {
   warnings: () => meeting(4, { warnings: [
     { kind: "ghost", member: id("d"), name: "Sofia Almeida", since: now }, { kind: "isolation", since: now }, { kind: "lagged", since: now }] }),
   recording: () => meeting(3, { recording: { state: "running", by: id("b"), own: false, since: Date.now() - 65000, mine: "consented", consents: { [self]: "consented", [id("b")]: "consented" } } }),
-  consent: () => meeting(3, { recording: { state: "asking", by: id("b"), own: false, mine: "asked", consents: { [self]: "asked", [id("b")]: "consented" } } }),
+  consent: () => meeting(3, { recording: { state: "asking", id: "r7", by: id("b"), own: false, mine: "asked", consents: { [self]: "asked", [id("b")]: "consented" } } }),
   recorded: () => meeting(3, { recording: { state: "stopped", by: self, own: true, reason: "withdrawn", member: id("b"), save: "r1", bytes: 48_000_000 } }),
+  refusing: () => meeting(3, { recording: { state: "asking", id: "r8", by: self, own: true, reason: "refused", member: id("c"), consents: { [id("b")]: "consented", [id("c")]: "refused" } }, files: [file(6, { from: self, self: true, newcomers: true, copies: [{ member: id("b"), state: "refused", done: 0 }, { member: id("c"), state: "offered", done: 0 }] })] }),
+  unconsented: () => meeting(3, { warnings: [{ kind: "unconsented-recording", member: id("b"), name: "Hélène Marchand", since: now }] }),
+  "ended-recorded": () => ({ ...ended({ code: "left" }), recording: { state: "stopped", own: true, reason: "ended", save: "recording", bytes: 48_000_000 } }),
   comparing: () => meeting(3, { verifications: [{ member: id("c"), asked: true, words }] }),
   "no-words": () => meeting(3, { words: null }),
   hostile: () => meeting(5, {

@@ -51,7 +51,7 @@ test("every word of the protocol that is shown has a text", () => {
     "purpose.": "connect show deliver authenticate prove none", "where.": "this-machine members-machines in-transit",
     "party.": "self members host carrier access-provider relay dht router browser same-user nobody-else",
     "seen.": "clear encrypted address-only sizes-and-times possible", "kept-how.": "not-kept memory store members",
-    "warning.": "ghost equivocation isolation unresolved sending-stopped lagged", "warning-text.": "ghost equivocation isolation unresolved sending-stopped lagged",
+    "warning.": "ghost equivocation isolation unresolved sending-stopped unconsented-recording lagged", "warning-text.": "ghost equivocation isolation unresolved sending-stopped unconsented-recording lagged",
     "reach.": "machine network everywhere unknown", "reach-text.": "machine network everywhere unknown",
     "router.": "mapped refused none", "path.": "direct member relay none", "reason.": "not-yet needs-store needs-host system",
     "file.": "reading offered refused receiving paused waiting complete withdrawn failed", "role.": "host participant viewer",

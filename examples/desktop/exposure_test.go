@@ -1,0 +1,51 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/huisclos/huisclos/meet"
+)
+
+// TestExposureFollows: in a meeting, the page says what the library noted: who alike together, and nobody where nobody
+// could observe anything.
+func TestExposureFollows(t *testing.T) {
+	s := firstState(options{})
+	e := exposureOf(&s)
+	party := func(kind meet.PartyKind, name string, o ...meet.Observation) meet.PartyExposure {
+		return meet.PartyExposure{Party: meet.Party{Kind: kind, Name: name}, Observations: o}
+	}
+	chat := meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenClear, Why: meet.CauseTold}
+	sealed := meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenNot, Why: meet.CauseSealed}
+	e.follow(&meet.Exposure{Parties: []meet.PartyExposure{
+		party(meet.PartyMember, "Ada", chat), party(meet.PartyMember, "Blaise", chat),
+		party(meet.PartyMember, "Carl", meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenNot, Why: meet.CauseTooEarly}),
+		party(meet.PartyRelay, "", sealed), party(meet.PartyObserver, "Ada", sealed), party(meet.PartyObserver, "Blaise", sealed),
+	}})
+	for _, r := range e.Rows {
+		last := r.Seen[len(r.Seen)-1]
+		switch r.Datum {
+		case "chat":
+			var got []string
+			for _, p := range r.Seen {
+				got = append(got, p.Party+" "+p.How+" "+p.Why)
+				if p.Party == "members" && (len(p.Names) != 2 || p.Names[0] != "Ada" || p.Names[1] != "Blaise") {
+					t.Errorf("names: %q", p.Names)
+				}
+			}
+			want := []string{"self clear ", "browser clear ", "same-user possible ", "members clear told", "relay encrypted sealed", "access-provider encrypted sealed"}
+			if len(got) != len(want) {
+				t.Fatalf("%q", got)
+			}
+			for i := range want {
+				if got[i] != want[i] {
+					t.Errorf("%q, want %q", got[i], want[i])
+				}
+			}
+		case "device", "browser", "recording", "words", "contacts":
+		default:
+			if last.Party != "nobody-else" {
+				t.Errorf("%s: %+v", r.Datum, r.Seen)
+			}
+		}
+	}
+}

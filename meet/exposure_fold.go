@@ -1,0 +1,219 @@
+package meet
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+)
+
+// exposureFacts are what happened, as far as it decides who could observe what. exposureOf makes an Exposure of them.
+type exposureFacts struct {
+	now, since time.Time
+	hidden     bool // addresses are hidden: relays alone
+
+	members  []memberFacts
+	relays   []relayFacts
+	dht      []netip.Addr // nodes of a DHT that were asked; nil: none
+	router   []netip.Addr // asked for a port; nil: none
+	lan      bool         // announced or asked for on the local network
+	invited  bool         // an invite was made
+	inviteIP bool         // with an address of this member in it
+	inviteRO bool         // with a relay in it
+
+	said, saidPrivately, published, spoke, offered bool // anything at all
+}
+
+// memberFacts is what happened with one member.
+type memberFacts struct {
+	identity crypto.IdentityKey
+	name     string
+	gone     bool
+	bridge   bool
+	contacts []netip.Addr // addresses of theirs that packets went to or came from
+	record   bool         // was sent an address record with an IP address in it
+
+	chat, private, media, speech, files, invite bool
+}
+
+// relayFacts is what happened with one relay.
+type relayFacts struct {
+	name     string
+	contacts []netip.Addr
+}
+
+// exposureOf is a pure function, so that tests can hold it to what was captured. It answers for each party and each kind
+// of datum (EXP-1).
+func exposureOf(f exposureFacts) Exposure {
+	e := Exposure{At: f.now, Since: f.since}
+	add := func(p Party, o observations) {
+		all := make([]Observation, 0, len(AllDatums))
+		for _, d := range AllDatums {
+			all = append(all, Observation{Datum: d, Seen: o[d].Seen, Why: o[d].Why})
+		}
+		e.Parties = append(e.Parties, PartyExposure{p, all})
+	}
+	for _, m := range f.members {
+		add(Party{Kind: PartyMember, Identity: m.identity, Name: m.name, Gone: m.gone, Bridge: m.bridge, Addresses: m.contacts}, f.byMember(m))
+	}
+	for _, r := range f.relays {
+		add(Party{Kind: PartyRelay, Name: r.name, Addresses: r.contacts}, f.byRelay())
+	}
+	if f.dht != nil {
+		add(Party{Kind: PartyDHT, Addresses: f.dht}, f.byDHT())
+	}
+	if f.router != nil {
+		add(Party{Kind: PartyRouter, Addresses: f.router}, f.byRouter())
+	}
+	if f.anyPacket() {
+		add(Party{Kind: PartyNetwork}, f.byNetwork())
+	}
+	for _, m := range f.members {
+		if way := outside(m.contacts); len(way) > 0 {
+			add(Party{Kind: PartyObserver, Identity: m.identity, Name: m.name, Addresses: way}, f.onTheWay())
+		}
+	}
+	for _, r := range f.relays {
+		if way := outside(r.contacts); len(way) > 0 {
+			add(Party{Kind: PartyObserver, Name: r.name, Addresses: way}, f.onTheWay())
+		}
+	}
+	if f.invited {
+		add(Party{Kind: PartyCarrier}, f.byCarrier())
+	}
+	return e
+}
+
+func (f *exposureFacts) anyPacket() bool {
+	for _, m := range f.members {
+		if len(outside(m.contacts)) > 0 {
+			return true
+		}
+	}
+	return f.lan || len(f.dht) > 0 || len(f.relays) > 0 || len(f.router) > 0
+}
+
+// outside are the addresses whose packets leave the machine.
+func outside(addrs []netip.Addr) (all []netip.Addr) {
+	for _, a := range addrs {
+		if !a.IsLoopback() {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+type observation struct {
+	Seen Seen
+	Why  SeenCause
+}
+
+type observations map[Datum]observation
+
+func yes(why SeenCause) observation { return observation{SeenClear, why} }
+func no(why SeenCause) observation  { return observation{SeenNot, why} }
+
+// outsider is what holds for whoever is no member: content is sealed, and what there was none of couldn't be observed
+// (EXP-2).
+func (f *exposureFacts) outsider(metadata SeenCause) observations {
+	o := observations{
+		DatumIdentity: no(metadata), DatumName: no(metadata), DatumMeeting: no(metadata), DatumMembers: no(metadata),
+		DatumAttendance: no(metadata), DatumMeetingKey: no(metadata), DatumInvite: no(metadata), DatumSpeaking: no(CauseNothing),
+	}
+	for d, any := range map[Datum]bool{DatumChat: f.said, DatumPrivateChat: f.saidPrivately, DatumMedia: f.published, DatumFiles: f.offered} {
+		o[d] = no(CauseNothing)
+		if any {
+			o[d] = no(CauseSealed)
+		}
+	}
+	if !f.invited {
+		o[DatumInvite] = no(CauseNothing)
+	}
+	return o
+}
+
+// packets adds what every packet shows to whoever handles it.
+func (f *exposureFacts) packets(o observations) observations {
+	o[DatumAddress], o[DatumTimes], o[DatumVolume] = yes(CausePacket), yes(CausePacket), yes(CausePacket)
+	o[DatumSoftware], o[DatumCounterpart] = yes(CausePacket), yes(CausePacket)
+	if f.spoke { // constant bit rate and no pauses in sending hide it; not all sources have them
+		o[DatumSpeaking] = observation{SeenPattern, CauseSizes}
+	}
+	return o
+}
+
+func (f *exposureFacts) byMember(m memberFacts) observations {
+	o := observations{
+		DatumIdentity: yes(CauseRoster), DatumName: yes(CauseRoster), DatumMeeting: yes(CauseRoster), DatumMembers: yes(CauseRoster),
+		DatumAttendance: yes(CauseRoster), DatumMeetingKey: yes(CauseRoster), DatumTimes: yes(CauseRoster), DatumCounterpart: yes(CauseRoster),
+		DatumSoftware: yes(CauseTold),
+	}
+	switch {
+	case len(m.contacts) > 0:
+		o[DatumAddress], o[DatumVolume] = yes(CausePacket), yes(CausePacket)
+	case m.record:
+		o[DatumAddress] = yes(CauseRecord)
+	case f.hidden:
+		o[DatumAddress] = no(CauseHidden)
+	default:
+		o[DatumAddress] = no(CauseNotSent)
+	}
+	if _, ok := o[DatumVolume]; !ok {
+		o[DatumVolume] = yes(CauseTold) // through others: what is for this member still reaches it
+	}
+	content := func(d Datum, any, got bool, other SeenCause) {
+		switch {
+		case got:
+			o[d] = yes(CauseTold)
+		case any:
+			o[d] = no(other)
+		default:
+			o[d] = no(CauseNothing)
+		}
+	}
+	content(DatumSpeaking, f.spoke, m.speech, CauseTooEarly)
+	content(DatumChat, f.said, m.chat, CauseTooEarly)
+	content(DatumPrivateChat, f.saidPrivately, m.private, CauseNotAddressed)
+	content(DatumMedia, f.published, m.media, CauseTooEarly)
+	content(DatumFiles, f.offered, m.files, CauseNotAddressed)
+	content(DatumInvite, f.invited, m.invite, CauseNotSent)
+	return o
+}
+
+// byRelay: a relay carries what the two ends encrypted for each other, and must know which keys to join.
+func (f *exposureFacts) byRelay() observations {
+	o := f.packets(f.outsider(CauseEncrypted))
+	o[DatumMeetingKey], o[DatumCounterpart] = yes(CauseReservation), yes(CauseReservation)
+	return o
+}
+
+// byDHT: the nodes are asked by a key that is new in each meeting, and told addresses under a topic that only those who
+// have the invite can derive.
+func (f *exposureFacts) byDHT() observations {
+	o := f.outsider(CauseNotSent)
+	o[DatumAddress], o[DatumTimes], o[DatumSoftware] = yes(CauseRequest), observation{SeenPart, CauseRequest}, yes(CauseRequest)
+	o[DatumVolume], o[DatumCounterpart] = no(CauseNotSent), no(CauseNotSent)
+	return o
+}
+
+func (f *exposureFacts) byRouter() observations {
+	o := f.packets(f.outsider(CauseEncrypted))
+	o[DatumAddress] = yes(CauseRequest)
+	return o
+}
+
+func (f *exposureFacts) byNetwork() observations { return f.packets(f.outsider(CauseEncrypted)) }
+
+func (f *exposureFacts) onTheWay() observations { return f.packets(f.outsider(CauseEncrypted)) }
+
+// byCarrier: whoever has the invite knows what stands in it, and could knock.
+func (f *exposureFacts) byCarrier() observations {
+	o := f.outsider(CauseNotSent)
+	o[DatumInvite], o[DatumMeeting], o[DatumMeetingKey], o[DatumSoftware] = yes(CauseInvite), yes(CauseInvite), yes(CauseInvite), yes(CauseInvite)
+	o[DatumAddress] = no(CauseNotSent)
+	if f.inviteIP {
+		o[DatumAddress] = yes(CauseInvite)
+	}
+	o[DatumTimes], o[DatumVolume], o[DatumCounterpart] = observation{SeenPart, CauseInvite}, no(CauseNotSent), no(CauseNotSent)
+	return o
+}

@@ -1,0 +1,223 @@
+package meet_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/meet"
+	"github.com/huisclos/huisclos/meet/meettest"
+	"github.com/huisclos/huisclos/transport/relayauth"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// relayURI is a relay that isn't there.
+func relayURI(t *testing.T, n byte) relayauth.URI {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := relayauth.Key(public)
+	return relayauth.URI{Relay: key, Token: relayauth.NewToken(),
+		Addresses: relayauth.Addresses(netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, n}), 443))}
+}
+
+func parseRelay(t *testing.T, u relayauth.URI) meet.Relay {
+	t.Helper()
+	return must[meet.Relay](t)(meet.ParseRelay(u.String()))
+}
+
+// TestParseRelay: text and relay are each other's inverse; a Config takes four, each once.
+func TestParseRelay(t *testing.T) {
+	u := relayURI(t, 1)
+	r := parseRelay(t, u)
+	if r.String() != u.String() || r.Fingerprint() != u.Relay.Fingerprint() || fmt.Sprint(r.LogValue()) == r.String() {
+		t.Error(r.Fingerprint())
+	}
+	if _, err := meet.ParseRelay("huisclos-relay:" + u.String()[20:]); !errors.Is(err, relayauth.ErrURIChanged) {
+		t.Error(err)
+	}
+	many := []meet.Relay{r}
+	for i := range byte(4) {
+		many = append(many, parseRelay(t, relayURI(t, 10+i)))
+	}
+	for name, relays := range map[string][]meet.Relay{"five": many, "twice": {r, r}} {
+		if _, err := meet.Create(t.Context(), meet.Config{Relays: relays}); !errors.Is(err, meet.ErrTooManyRelays) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := meet.Create(t.Context(), meet.Config{Relays: []meet.Relay{{}}}); !errors.Is(err, relayauth.ErrURI) {
+		t.Error(err)
+	}
+}
+
+// TestRelayTickets: each member, a viewer too, gets a ticket of its own, good for a day, renewed at half of that; nobody
+// who only knocks gets one, and the token travels to nobody.
+//
+// Checks: RLY-10.
+func TestRelayTickets(t *testing.T) {
+	u := relayURI(t, 1)
+	tokens := relayauth.NewTokens(u.Token)
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		type told struct {
+			at    time.Time
+			claim relayauth.Claim
+		}
+		got := map[string][]told{}
+		watch := func(name string) meet.Config {
+			return meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
+				for _, r := range msg.Relays {
+					claim, err := tokens.Verify(r.Ticket, time.Now())
+					if err != nil || r.Key != u.Relay || len(r.Addresses) != 3 {
+						t.Errorf("%s is told of %+v: %v", name, r, err)
+					}
+					got[name] = append(got[name], told{time.Now(), claim})
+				}
+			})
+		}
+		policy := meet.DefaultPolicy()
+		policy.Entry = meet.EntryOpen
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", meet.Config{Policy: policy, Relays: []meet.Relay{parseRelay(t, u)}}))
+		a := must[*meettest.Member](t)(w.Join(ctx, "a", host, watch("a")))
+		b := must[*meettest.Member](t)(w.Join(ctx, "b", host, watch("b")))
+		connected(t, ctx, host, a, b)
+		ok(t, host.SetRole(ctx, self(t, ctx, b).Identity, meet.Viewer))
+		w.Advance(5 * time.Second)
+		if len(got["a"]) != 1 || len(got["b"]) != 1 || got["a"][0].claim.Nonce == got["b"][0].claim.Nonce {
+			t.Fatalf("%+v", got)
+		}
+		if left := got["a"][0].claim.Expiry.Sub(got["a"][0].at); left > relayauth.TicketLifetime || left < relayauth.TicketLifetime-time.Minute {
+			t.Errorf("good for %v", left)
+		}
+		status := must[[]meet.RelayStatus](t)(a.Relays(ctx))
+		if len(status) != 1 || status[0].Fingerprint != u.Relay.Fingerprint() || status[0].NamedBy != host.Incarnation().Key() || status[0].Reserved {
+			t.Errorf("%+v", status)
+		}
+		if own := must[[]meet.RelayStatus](t)(host.Relays(ctx)); len(own) != 1 || own[0].NamedBy != (crypto.MeetingKey{}) {
+			t.Errorf("%+v", own)
+		}
+		ok(t, host.Leave(ctx))
+		w.Advance(2 * time.Second)
+		if status := must[[]meet.RelayStatus](t)(a.Relays(ctx)); len(status) != 0 {
+			t.Errorf("who left still names %+v", status)
+		}
+	})
+}
+
+// TestRelayRenewal: half a day later everybody has another ticket, before the first one ends.
+//
+// Checks: RLY-10.
+func TestRelayRenewal(t *testing.T) {
+	if os.Getenv("FIGURES") == "" {
+		t.Skip("needs a minute for half a day: FIGURES=1")
+	}
+	u := relayURI(t, 1)
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		var got []time.Time
+		config := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
+			if len(msg.Relays) > 0 {
+				got = append(got, time.Now())
+			}
+		})
+		c := open()
+		c.Relays = []meet.Relay{parseRelay(t, u)}
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", c))
+		guest := must[*meettest.Member](t)(w.Join(ctx, "guest", host, config))
+		connected(t, ctx, host, guest)
+		w.Advance(12*time.Hour + time.Minute)
+		if len(got) != 2 || got[1].Sub(got[0]) < 12*time.Hour-time.Minute {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestHostileRelays: what a member names that can't be a relay, or too many, is left out, and keeps nobody from using
+// those that others name. The twin takes it all.
+//
+// Checks: RLY-8, RLY-11.
+func TestHostileRelays(t *testing.T) {
+	good := relayURI(t, 1)
+	share := func(u relayauth.URI, addresses ...string) meet.SharedRelay {
+		r := meet.SharedRelay{Key: u.Relay, Ticket: u.Token.Ticket(time.Now().Add(time.Hour))}
+		for _, a := range addresses {
+			r.Addresses = append(r.Addresses, ma.StringCast(a).Bytes())
+		}
+		return r
+	}
+	fine := "/ip4/203.0.113.7/tcp/443"
+	five := make([]meet.SharedRelay, 5)
+	for i := range five {
+		five[i] = share(relayURI(t, byte(i)), fine)
+	}
+	noTicket, longTicket, noPoint := share(relayURI(t, 2), fine), share(relayURI(t, 2), fine), share(relayURI(t, 2), fine)
+	noTicket.Ticket = nil
+	longTicket.Ticket = make([]byte, 50_000)
+	var nine []string
+	for i := range 9 {
+		nine = append(nine, fmt.Sprintf("/ip4/203.0.113.7/tcp/%d", 443+i))
+	}
+	noPoint.Addresses = [][]byte{{1, 2, 3}}
+	for name, hostile := range map[string][]meet.SharedRelay{
+		"five":          five,
+		"no ticket":     {noTicket},
+		"a long ticket": {longTicket},
+		"no address":    {share(relayURI(t, 2))},
+		"bad address":   {noPoint},
+		"nine":          {share(relayURI(t, 2), nine...)},
+		"a name":        {share(relayURI(t, 2), "/dns4/relay.example/tcp/443")},
+		"a circuit":     {share(relayURI(t, 2), "/ip4/203.0.113.7/tcp/443/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			twin(t, "anyRelay", func(t *testing.T, protected bool, config meet.Config) {
+				world(t, ms20, func(ctx context.Context, w *meettest.World) {
+					host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+					victim := must[*meettest.Member](t)(w.Join(ctx, "victim", host, config))
+					connected(t, ctx, host, victim)
+					w.Advance(time.Second)
+					key := victim.Incarnation().Key()
+					ok(t, host.InjectMessage(ctx, key, meet.PairMessage{Relays: []meet.SharedRelay{share(good, fine)}}))
+					w.Advance(time.Second)
+					ok(t, host.InjectMessage(ctx, key, meet.PairMessage{Relays: hostile}))
+					w.Advance(time.Second)
+					status := must[[]meet.RelayStatus](t)(victim.Relays(ctx))
+					kept := len(status) == 1 && status[0].Fingerprint == good.Relay.Fingerprint()
+					if kept != protected {
+						t.Errorf("%+v", status)
+					}
+				})
+			})
+		})
+	}
+}
+
+// TestRelaysFlood: a member changes what it names as often as it likes; few of it are taken. The twin takes all.
+//
+// Checks: RLY-11.
+func TestRelaysFlood(t *testing.T) {
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+			victim := must[*meettest.Member](t)(w.Join(ctx, "victim", host, config))
+			connected(t, ctx, host, victim)
+			w.Advance(time.Second)
+			var last relayauth.URI
+			for i := range byte(20) {
+				last = relayURI(t, i)
+				ok(t, host.InjectMessage(ctx, victim.Incarnation().Key(), meet.PairMessage{Relays: []meet.SharedRelay{{Key: last.Relay,
+					Addresses: [][]byte{last.Addresses[1].Bytes()}, Ticket: last.Token.Ticket(time.Now().Add(time.Hour))}}}))
+			}
+			w.Advance(time.Second)
+			status := must[[]meet.RelayStatus](t)(victim.Relays(ctx))
+			if len(status) != 1 || (status[0].Fingerprint == last.Relay.Fingerprint()) == protected {
+				t.Errorf("%+v", status)
+			}
+		})
+	})
+}

@@ -1,0 +1,165 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	// routePoll is how often routes are looked at. It costs a system call for each connection, and no packet.
+	routePoll = 500 * time.Millisecond
+	// sleptAfter: when so much time passed between two looks, the machine or the program stood still, and the others have
+	// given up the connections.
+	sleptAfter = 8 * time.Second
+)
+
+var errRouteChanged = errors.New("transport: the route to the peer has changed")
+
+// NetworkChanged reports that this machine's addresses or routes are others than before, or that it slept. Connections
+// and links that ran over them are closed: their owner connects again, and tells the others its addresses.
+type NetworkChanged struct{}
+
+func (NetworkChanged) event() {}
+
+// router is what a Network may tell of routes besides: the address that packets to another one come from, invalid if
+// there is no way. It sends nothing.
+type router interface {
+	Source(to netip.Addr) netip.Addr
+}
+
+// Source asks the kernel by connecting a datagram socket, which sends nothing.
+func (*osNetwork) Source(to netip.Addr) netip.Addr {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 9)))
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer func() { _ = conn.Close() }()
+	local, ok := conn.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return local.AddrPort().Addr().Unmap()
+}
+
+// routeWatch remembers by which of our addresses each connection runs, since a socket on all of them doesn't tell, and goes
+// on sending by another one where nobody expects it.
+type routeWatch struct {
+	of   router // nil: the network doesn't tell
+	mu   sync.Mutex
+	used map[network.Conn]netip.Addr
+	own  []netip.Prefix
+}
+
+// source is the address that packets to another one leave from, invalid if that isn't known.
+func (r *routeWatch) source(to netip.Addr) netip.Addr {
+	if r.of == nil {
+		return netip.Addr{}
+	}
+	return r.of.Source(to)
+}
+
+func (r *routeWatch) connected(c network.Conn) {
+	remote, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+	if r.of == nil || !ok {
+		return
+	}
+	source := r.of.Source(remote.Addr())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.used == nil {
+		r.used = make(map[network.Conn]netip.Addr)
+	}
+	r.used[c] = source
+}
+
+func (r *routeWatch) disconnected(c network.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.used, c)
+}
+
+// moved tells whether packets to an address leave by another way than those before. No way at all is no other one: it may
+// come back.
+func (r *routeWatch) moved(before netip.Addr, to netip.Addr) bool {
+	now := r.of.Source(to)
+	return before.IsValid() && now.IsValid() && before != now
+}
+
+// stale returns the peers with a connection whose way is another one now; all of them if the machine slept.
+func (r *routeWatch) stale(slept bool) (peers []peer.ID) {
+	r.mu.Lock()
+	used := make(map[network.Conn]netip.Addr, len(r.used))
+	for c, source := range r.used {
+		used[c] = source
+	}
+	r.mu.Unlock()
+	for c, before := range used {
+		remote, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+		if ok && (slept || r.moved(before, remote.Addr())) && !slices.Contains(peers, c.RemotePeer()) {
+			peers = append(peers, c.RemotePeer())
+		}
+	}
+	return peers
+}
+
+// readdressed tells whether our own addresses are others than at the last call.
+func (r *routeWatch) readdressed(own []netip.Prefix) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	own = slices.Clone(own)
+	slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	first, same := r.own == nil, slices.Equal(r.own, own)
+	r.own = own
+	return !first && !same
+}
+
+// watchRoutes looks at the routes until the host closes (TRA-22).
+func (h *Host) watchRoutes() {
+	if h.routes.of == nil {
+		return
+	}
+	tick := time.NewTicker(routePoll)
+	defer tick.Stop()
+	// The wall clock goes on while a machine sleeps, the monotonic one doesn't everywhere.
+	last := time.Now().Round(0)
+	for {
+		select {
+		case <-tick.C:
+		case <-h.ctx.Done():
+			return
+		}
+		now := time.Now().Round(0)
+		h.followRoutes(now.Sub(last) > sleptAfter)
+		last = now
+	}
+}
+
+// followRoutes closes what runs over a route that is no more.
+func (h *Host) followRoutes(slept bool) {
+	h.filter.forget()
+	changed := h.routes.readdressed(h.filter.ownPrefixes()) || slept
+	for _, l := range h.media.all() {
+		s := l.active.Load()
+		if s == nil {
+			continue
+		}
+		if remote, ok := s.remoteAddress(); ok && (slept || h.routes.moved(s.source, remote.Addr())) {
+			changed = true
+			s.stop(errRouteChanged)
+		}
+	}
+	for _, id := range h.routes.stale(slept) {
+		changed = true
+		_ = h.libp2p.swarm.ClosePeer(id)
+	}
+	if changed {
+		h.events.post(NetworkChanged{})
+	}
+}

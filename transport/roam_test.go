@@ -1,0 +1,80 @@
+package transport_test
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/huisclos/huisclos/transport"
+	"github.com/huisclos/huisclos/transport/transporttest"
+)
+
+// roamer is a simulated host that tells from where its packets leave.
+type roamer struct {
+	*transporttest.Host
+	source atomic.Pointer[netip.Addr]
+}
+
+func (r *roamer) Source(netip.Addr) netip.Addr {
+	if a := r.source.Load(); a != nil {
+		return *a
+	}
+	return netip.Addr{}
+}
+
+func (r *roamer) move(to string) {
+	a, _ := netip.ParseAddr(to)
+	r.source.Store(&a)
+}
+
+// TestRoute: when packets to a peer leave by another route, or the machine has slept, the connection and the link over the
+// old one end at once and their owner is told; as long as there is no route at all, or the same, nothing happens.
+//
+// Checks: TRA-22.
+func TestRoute(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*node, *roamer)
+		ends   bool
+	}{
+		"another route": {func(_ *node, r *roamer) { r.move("5.0.0.2") }, true},
+		"no route":      {func(_ *node, r *roamer) { r.move("") }, false},
+		"the same":      {func(_ *node, r *roamer) { r.move("5.0.0.1") }, false},
+		"asleep":        {func(n *node, _ *roamer) { n.FollowRoutes(true) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+				keys := sortedKeys(2)
+				inner, err := w.Host("a", transporttest.HostOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := &roamer{Host: inner}
+				r.move("5.0.0.1")
+				a := newNode(t, "a", transport.Config{Key: keys[0], Network: r})
+				b := simNodeConfig(t, w, "b", transport.Config{Key: keys[1]}, transporttest.HostOptions{})
+				befriend(a, b)
+				a.connect(b)
+				a.waitUp(b)
+				b.waitUp(a)
+				a.offer(b)
+				a.waitMedia(b, true, 5*time.Second)
+				b.waitMedia(a, true, 5*time.Second)
+				time.Sleep(2 * time.Second)
+				tt.change(a, r)
+				time.Sleep(time.Second)
+				if got := a.ConnsTo(b.Key()) == 0 && b.ConnsTo(a.Key()) == 0; got != tt.ends {
+					t.Errorf("the connection has ended: %v", got)
+				}
+				if got := !a.linked(b); got != tt.ends {
+					t.Errorf("the link has ended: %v", got)
+				}
+				if got := a.networkChanges() > 0; got != tt.ends {
+					t.Errorf("told: %v", got)
+				}
+			})
+		})
+	}
+}
