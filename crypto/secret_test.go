@@ -25,8 +25,9 @@ var publicTypes = []string{
 	"InviteID", "InviteKey", "Bundle", "Door", "Knock", "PairEvent", "Epoch", "KeyView",
 	"KeyStatement", "KeyAnnounce", "EquivocationError", "MediaFlags", "MediaHeader",
 	"MediaPacket", "FileID", "MessageID", "Message", "Language", "Verification", "Person",
-	"Invite", // its two fields hide themselves: see below
-	"Link",   // its text is its purpose: TestLinkIsNotLogged
+	"Invite",    // its two fields hide themselves: see below
+	"Link",      // its text is its purpose: TestLinkIsNotLogged
+	"ReplyCode", // sealed
 }
 
 // secretValues returns one value of each exported type that holds secrets, and those

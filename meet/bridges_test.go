@@ -111,6 +111,10 @@ func pairOfNATs(t *testing.T, ctx context.Context, w *meettest.World, ka, kb tra
 			t.Errorf("direct %v after the circuit", direct-connected)
 		}
 	} else {
+		if err := crossed(ctx, w, a, b, 3*time.Second); err != nil {
+			t.Error(err)
+		}
+		line += fmt.Sprintf(", media %v", time.Since(begun))
 		w.Advance(10 * time.Second)
 		if p, q := pathTo(t, ctx, a, b), pathTo(t, ctx, b, a); p.Kind != meet.PathMember || q.Kind != meet.PathMember || p.Name != "bridge" {
 			t.Errorf("paths %v, %v", p, q)

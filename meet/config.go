@@ -122,6 +122,8 @@ type hooks struct {
 	byName          bool // CON-1, CON-2: a name says who somebody is
 	anyReply        bool // RPL-1: follows codes for dead links
 	anyReplyAddress bool // RPL-2: dials whatever a code names
+	noStreams       bool // MST-4: no media where ICE has no path
+	anyDialler      bool // RPL-4: whoever dials ends the wait
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).

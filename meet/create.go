@@ -52,9 +52,9 @@ func Create(ctx context.Context, config Config) (*Meeting, error) {
 	return m, nil
 }
 
-// inbox hands media packets to the plane, which exists only after the host does; so with what the router brings.
+// inbox is the host's way to the plane, which exists only after the host does; and that of what the router brings.
 type inbox struct {
-	to    atomic.Pointer[func(transport.PeerKey, transport.Kind, []byte)]
+	to    atomic.Pointer[plane]
 	moved atomic.Pointer[func()]
 }
 
@@ -65,20 +65,40 @@ func (i *inbox) addresses() {
 	}
 }
 
-func (i *inbox) open(f func(transport.PeerKey, transport.Kind, []byte)) { i.to.Store(&f) }
+func (i *inbox) open(p *plane) { i.to.Store(p) }
 
 func (i *inbox) packet(from transport.PeerKey, kind transport.Kind, payload []byte) {
-	if f := i.to.Load(); f != nil {
-		(*f)(from, kind, payload)
+	if p := i.to.Load(); p != nil {
+		p.onPacket(from, kind, payload)
 	}
+}
+
+func (i *inbox) keyFrame(to transport.PeerKey, stream uint8) {
+	if p := i.to.Load(); p != nil {
+		p.dropped(to, stream)
+	}
+}
+
+// describeVideo tells the transport what the clear byte and the stream number of a sealed packet do (SPEC §7.1), for
+// where it must drop some.
+func describeVideo(packet []byte) transport.VideoFacts {
+	h, err := crypto.InspectMedia(packet)
+	if err != nil {
+		return transport.VideoFacts{}
+	}
+	return transport.VideoFacts{Stream: h.Stream, Start: h.Flags.KeyFrame && h.Flags.StartOfFrame, Discardable: h.Flags.Discardable}
 }
 
 func listen(ctx context.Context, config Config, self *crypto.Incarnation, id crypto.MeetingID, in *inbox) (*transport.Host, error) {
 	c := transport.Config{
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
 		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap,
+		DescribeVideo: describeVideo, WantKeyFrame: in.keyFrame,
 		Relays: relaysForHost(ticketsFor(config.Relays, time.Now())), Proxy: config.Proxy,
 		LANOnly: config.LANOnly, RelayOnly: config.RelayOnly,
+	}
+	if config.hooks.noStreams {
+		c.StreamDelay = -1
 	}
 	if config.EstimateBandwidth {
 		c.BandwidthEstimator = estimateBandwidth

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/transport"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
@@ -49,6 +50,7 @@ func With(c Config, names ...string) Config {
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
 		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
+		"noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
 		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound,
 	}
 	for _, n := range names {
@@ -322,26 +324,47 @@ func Renamed(code string, to Invite) string {
 	return c.String()
 }
 
-// PlayDoor has a member dial a joiner who waits, and answer its knock with the invite's secret and a door key of its own:
-// what somebody can do who intercepted the link.
-func PlayDoor(ctx context.Context, m *Meeting, i Invite, code string) error {
+// PlayDoor dials a joiner who waits, and answers its knock with the invite's secret and a door key of its own: what
+// somebody can do who intercepted link and code. It says whether the joiner named itself.
+func PlayDoor(ctx context.Context, network transport.Network, i Invite, code string) (named bool, err error) {
+	self, err := crypto.GenerateIdentity().NewIncarnation(i.Meeting())
+	if err != nil {
+		return false, err
+	}
 	c, err := crypto.ParseReply(code)
 	if err != nil {
-		return err
+		return false, err
 	}
 	joiner, err := c.Open(i.link.Secret, i.link.Meeting)
 	if err != nil {
-		return err
+		return false, err
+	}
+	host, err := transport.Listen(ctx, transport.Config{Key: self.PrivateKey(), RoomID: [32]byte{1}, Network: network})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = host.Close() }()
+	host.SetDoorOpen(true)
+	if err := host.ConnectStranger(ctx, peerKey(joiner.Key), multiaddrs(joiner.Addresses)); err != nil {
+		return false, err
+	}
+	d := <-host.Doors()
+	defer d.Close()
+	first, err := d.Receive(ctx)
+	if err != nil {
+		return false, err
 	}
 	fake := crypto.NewInvite()
 	fake.Secret = i.link.Secret
-	if err := command(ctx, m, func() error {
-		m.door.invites[c.Invite] = &openInvite{shared: sharedInvite{Invite: fake}, at: time.Now()}
-		return nil
-	}); err != nil {
-		return err
+	_, second, err := crypto.NewDoorResponder(self, fake, joiner.Key, first)
+	if err != nil {
+		return false, err
 	}
-	return m.host.ConnectStranger(ctx, peerKey(joiner.Key), multiaddrs(joiner.Addresses))
+	if err := d.Send(ctx, second); err != nil {
+		return false, err
+	}
+	_, err = d.Receive(ctx)
+	return err == nil, nil
 }
 
 // ConnectionsTo counts what the transport has of connections to a peer: 0 or 1.

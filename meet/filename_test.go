@@ -1,6 +1,7 @@
 package meet_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode"
@@ -50,6 +51,21 @@ func TestSafeName(t *testing.T) {
 		if got := (meet.FileOffer{Name: name}).SafeName(); got != want {
 			t.Errorf("%q became %q, want %q", name, got, want)
 		}
+	}
+}
+
+// TestUnsafeName is the twin of TestSafeName (FIL-10): what these names do where they are used as they are.
+func TestUnsafeName(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "files")
+	inside := func(name string) bool { return filepath.Dir(filepath.Join(dir, name)) == dir }
+	for _, name := range []string{"../../etc/passwd", "..", "a/..", "sub/x.txt"} {
+		if o := (meet.FileOffer{Name: name}); inside(o.Name) || !inside(o.SafeName()) {
+			t.Errorf("%q: %v as it is, %v made safe", name, inside(o.Name), inside(o.SafeName()))
+		}
+	}
+	const deceives = "invoice\u202Efdp.exe" // shown as invoiceexe.pdf
+	if o := (meet.FileOffer{Name: deceives}); !strings.ContainsRune(o.Name, '\u202E') || strings.ContainsRune(o.SafeName(), '\u202E') {
+		t.Errorf("%q", o.SafeName())
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/roster"
-	"github.com/huisclos/huisclos/transport"
 )
 
 // Invite is a link to a meeting. Whoever has it may knock; it shows the inviter's addresses to whoever carries it.
@@ -56,10 +55,10 @@ func (i Invite) Expiry() time.Time { return i.link.Expiry }
 // can be reached from everywhere, if this one can't: Reaches tells.
 // ErrNoLAN: only the local network is allowed, and there is none.
 func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
-	var asked transport.Router
 	if m.config.AskRouter {
-		asked = askRouter(ctx, m.host)
+		m.host.MapPorts()
 	}
+	asked := mapped(ctx, m.host)
 	return call(ctx, m, func() (Invite, error) {
 		secret := crypto.NewInvite()
 		body := roster.Invite{Key: secret.Secret.Key()}
@@ -102,6 +101,17 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		own, err := crypto.ParseLink(link.String(), time.Time{})
 		return Invite{link: own, router: Router(asked.Outcome), routed: routed(asked), lan: m.config.LANOnly}, err
 	})
+}
+
+// AskRouter has the user's own router asked to let peers in, whatever Config.AskRouter says, and returns what became of
+// it: RouterNotAsked if it hasn't answered when ctx is done. Links made later lead through it. It does nothing more the
+// second time.
+func (m *Meeting) AskRouter(ctx context.Context) (Router, error) {
+	if m.ctx.Err() != nil {
+		return RouterNotAsked, context.Cause(m.ctx)
+	}
+	m.host.MapPorts()
+	return Router(m.host.Mapped(ctx).Outcome), context.Cause(ctx)
 }
 
 // labelSharedInvite is the label of the signature by which an Invite's author vouches for its door key.

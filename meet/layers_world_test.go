@@ -98,7 +98,6 @@ func TestLayersByLink(t *testing.T) {
 		ok(t, w.Network.SetDownlink("b", 300_000, 300*time.Millisecond))
 		reach(b, 1, 10*time.Second)
 		w.Advance(20 * time.Second)
-		t.Logf("layers of b while its link is thin: %v", views[b].layers)
 		reach(c, 3, 0)
 		ok(t, w.Network.SetDownlink("b", 0, 0))
 		reach(b, 3, 90*time.Second)

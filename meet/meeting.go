@@ -104,7 +104,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 	if config.NewLayerChooser != nil {
 		m.plane.newChooser = config.NewLayerChooser
 	}
-	in.open(m.plane.onPacket)
+	in.open(m.plane)
 	moved := func() { m.post(m.tellRecord) }
 	in.moved.Store(&moved)
 	return m, nil

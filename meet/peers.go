@@ -21,8 +21,11 @@ const (
 	// handshakeEvery is how long a handshake under way is left alone. The packets of one are on a reliable stream, so
 	// a second one would only void the media offer of the first.
 	handshakeEvery = time.Second
-	// offerEvery is how long a media offer has to bring the link up before there is another.
-	offerEvery = 5 * time.Second
+	// offerEvery is how long a media offer has to bring the link up before there is another. Where media goes by a
+	// stream meanwhile, and a few offers came to nothing, it is lateOfferEvery (MST-4).
+	offerEvery     = 5 * time.Second
+	lateOfferEvery = 20 * time.Second
+	earlyOffers    = 3
 )
 
 // peer is another member's present incarnation.
@@ -51,8 +54,10 @@ type peer struct {
 	shookAt time.Time // when a handshake was begun or answered
 	missed  bool      // something could not be queued for it
 
-	mediaUp   bool
+	mediaUp   bool // media can be sent to it
+	mediaICE  bool // by ICE's path
 	offeredAt time.Time
+	offers    int // since ICE had a path, or the connection is new
 
 	haveAt     time.Time // when it was sent a list of what is in the set (SYN-3)
 	syncAt     time.Time // when it was asked to compare
@@ -157,7 +162,7 @@ func (m *Meeting) connected(k crypto.MeetingKey) {
 		return
 	}
 	again := p.connected
-	p.connected, p.dialWait = true, 0
+	p.connected, p.dialWait, p.offers = true, 0, 0
 	now := time.Now()
 	m.pathChanged(p, now)
 	if p.session.Ready(now) {
@@ -251,7 +256,7 @@ func (m *Meeting) handshake(p *peer, now time.Time) {
 		return
 	}
 	var early []byte
-	if !p.mediaUp {
+	if !p.mediaICE {
 		if offer, err := m.host.MediaOffer(peerKey(p.key)); err == nil && len(offer) < maxEarly {
 			early, p.offeredAt = encode(earlyData{Media: offer}), now
 		}
@@ -386,9 +391,16 @@ func (m *Meeting) tend(p *peer, now time.Time) {
 	}
 	p.compare.expire(now)
 	m.sendStreams(p, false)
-	if p.installed && p.connected && !p.mediaUp && now.Sub(p.offeredAt) >= offerEvery {
+	if p.installed && p.connected && !p.mediaICE && now.Sub(p.offeredAt) >= p.offerPause() {
 		m.offer(p, now)
 	}
+}
+
+func (p *peer) offerPause() time.Duration {
+	if p.mediaUp && p.offers >= earlyOffers {
+		return lateOfferEvery
+	}
+	return offerEvery
 }
 
 func (m *Meeting) offer(p *peer, now time.Time) {
@@ -396,6 +408,7 @@ func (m *Meeting) offer(p *peer, now time.Time) {
 		return
 	}
 	p.offeredAt = now
+	p.offers++
 	if offer, err := m.host.MediaOffer(peerKey(p.key)); err == nil {
 		m.send(p, pairMessage{Offer: offer})
 	}
@@ -403,11 +416,16 @@ func (m *Meeting) offer(p *peer, now time.Time) {
 
 func (m *Meeting) mediaState(e transport.MediaState) {
 	p := m.peers[crypto.MeetingKey(e.Peer)]
-	if p == nil || p.mediaUp == e.Up {
+	ice := e.Up && !e.Stream
+	if p == nil || p.mediaUp == e.Up && p.mediaICE == ice {
 		return
 	}
-	p.mediaUp = e.Up
-	if !e.Up && p.installed {
+	lost := p.mediaICE && !ice
+	if lost || ice {
+		p.offers = 0
+	}
+	p.mediaUp, p.mediaICE = e.Up, ice
+	if (lost || !e.Up) && p.installed {
 		m.offer(p, time.Now())
 	}
 	m.recipientsChanged()

@@ -16,7 +16,7 @@ import (
 // Rendezvous is a place where the doors of a link are announced and looked for by others than its addresses: the local
 // network (package meet/rendezvous/lan), a DHT (meet/rendezvous/dht). It is told topics, which change every hour and
 // which nobody can tie to a meeting without its link, and addresses. It can lie: that costs time, nothing else (SPEC
-// §4.1). Its methods are called from any goroutine and return soon after ctx is done.
+// §4.2). Its methods are called from any goroutine and return soon after ctx is done.
 //
 //	who is in   ── Announce(topic, addresses) ─▶ Rendezvous ─▶ Find(topic) ── addresses ─▶ who has the link
 type Rendezvous interface {
@@ -36,7 +36,7 @@ type LocalRendezvous interface {
 	LocalNetwork()
 }
 
-// Times and limits of SPEC §4.1.
+// Times and limits of SPEC §4.2.
 const (
 	topicSlot     = time.Hour
 	topicOverlap  = 10 * time.Minute // how wrong a joiner's clock may be, and how long before its hour a topic is announced

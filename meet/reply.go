@@ -123,7 +123,8 @@ func replyAddresses(all []ma.Multiaddr) (some []ma.Multiaddr) {
 // knocks at the door of whoever dials (RPL-4). Where nobody could, it returns why it is unreachable.
 func (g *guest) awaitDial(ctx context.Context, lost *UnreachableError) error {
 	if g.config.AskRouter {
-		askRouter(ctx, g.host)
+		g.host.MapPorts()
+		mapped(ctx, g.host)
 	}
 	if over(ctx) != nil {
 		return over(ctx)
@@ -170,7 +171,7 @@ func (g *guest) knockOn(ctx context.Context, key crypto.MeetingKey) error {
 	defer stream.Close()
 	err = g.through(ctx, stream, key)
 	var impostor *ImpostorError
-	if errors.As(err, &impostor) && errors.Is(err, crypto.ErrDoorRefused) {
+	if errors.As(err, &impostor) && errors.Is(err, crypto.ErrDoorRefused) && !g.config.hooks.anyDialler {
 		return &lostError{err}
 	}
 	return err
@@ -188,10 +189,9 @@ func (g *guest) nearby() bool {
 	return false
 }
 
-// askRouter has the router asked, and waits a little for the answer.
-func askRouter(ctx context.Context, host *transport.Host) transport.Router {
+// mapped returns what became of asking the router, if it was asked, and waits a little for that.
+func mapped(ctx context.Context, host *transport.Host) transport.Router {
 	ctx, cancel := context.WithTimeout(ctx, routerWait)
 	defer cancel()
-	host.MapPorts()
 	return host.Mapped(ctx)
 }

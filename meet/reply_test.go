@@ -197,12 +197,12 @@ func TestReplyRefused(t *testing.T) {
 	})
 }
 
-// TestReplyDeadTwin: without the check a code for a dead link is followed.
+// TestReplyDeadTwin: without the checks a code for a dead link is followed, and any number of codes.
 //
-// Checks: RPL-1.
+// Checks: RPL-1, RPL-3.
 func TestReplyDeadTwin(t *testing.T) {
 	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
-		inviter := must[*meettest.Member](t)(w.Create(ctx, "inviter", meet.With(open(), "anyReply")))
+		inviter := must[*meettest.Member](t)(w.Create(ctx, "inviter", meet.With(open(), "anyReply", "noLimits")))
 		guest := must[*meettest.Member](t)(w.Join(ctx, "guest", inviter, meet.Config{}))
 		invite := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{}))
 		ok(t, inviter.Remove(ctx, self(t, ctx, guest).Identity, false))
@@ -210,6 +210,11 @@ func TestReplyDeadTwin(t *testing.T) {
 		err := inviter.Reply(ctx, meet.ReplyFor(invite, must[crypto.MeetingKey](t)(freshKey(invite)), ma.StringCast("/ip4/5.9.9.9/udp/4000/quic-v1")))
 		if !errors.As(err, &refused) || refused.Reason != meet.ReplyUnreachable {
 			t.Errorf("%v", err)
+		}
+		for range 20 {
+			if err := inviter.Reply(ctx, meet.ReplyFor(invite, must[crypto.MeetingKey](t)(freshKey(invite)))); errors.Is(err, meet.ErrTooOften) {
+				t.Error("the limit is there all the same")
+			}
 		}
 	})
 }
@@ -273,25 +278,44 @@ func TestReplyAddresses(t *testing.T) {
 	}
 }
 
-// TestReplyStranger: whoever dials a joiner that waits and isn't the meeting learns nothing and ends nothing.
+// TestReplyStranger: whoever dials a joiner that waits and isn't the meeting learns nothing and ends nothing; without the
+// check it ends the wait.
 //
 // Checks: RPL-4.
 func TestReplyStranger(t *testing.T) {
+	for _, twin := range []bool{false, true} {
+		replyStranger(t, twin)
+	}
+}
+
+func replyStranger(t *testing.T, twin bool) {
 	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 		inviter := must[*meet.Meeting](t)(meet.Create(ctx, behind(t, w, "inviter", transporttest.PortRestricted, open())))
 		defer func() { _ = inviter.Close() }()
 		invite := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{}))
-		j := joinWithReply(ctx, invite, behind(t, w, "joiner", transporttest.Public, meet.Config{}))
+		var c meet.Config
+		if twin {
+			c = meet.With(c, "anyDialler")
+		}
+		j := joinWithReply(ctx, invite, behind(t, w, "joiner", transporttest.Public, c))
 		code := j.reply(t)
-		// A stranger who has the link, and so can read the code, has another meeting with a door that knows the invite's
-		// secret, but not its door key.
-		stranger := must[*meettest.Member](t)(w.Create(ctx, "stranger", open()))
-		ok(t, meet.PlayDoor(ctx, stranger.Meeting, invite, code))
+		// Somebody who intercepted the link can read the code and open the first message, but has no door key.
+		stranger := must[*transporttest.Host](t)(w.Network.Host("stranger", transporttest.HostOptions{}))
+		if must[bool](t)(meet.PlayDoor(ctx, stranger, invite, code)) {
+			t.Error("the joiner named itself to a stranger")
+		}
 		w.Advance(30 * time.Second)
 		select {
 		case <-j.done:
-			t.Fatalf("a stranger ended it: %v", j.err)
+			var impostor *meet.ImpostorError
+			if !twin || !errors.As(j.err, &impostor) {
+				t.Fatalf("a stranger ended it: %v", j.err)
+			}
+			return
 		default:
+			if twin {
+				t.Fatal("the twin's wait goes on: the test sees nothing")
+			}
 		}
 		ok(t, inviter.Reply(ctx, code))
 		<-j.done

@@ -63,6 +63,28 @@ func TestInviteAsksRouter(t *testing.T) {
 	})
 }
 
+// TestAskRouter: the router can be asked later, when the user wants it; links made then lead through it.
+func TestAskRouter(t *testing.T) {
+	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+		c := routed(t, w, "inviter", open())
+		c.AskRouter = false
+		inviter := must[*meet.Meeting](t)(meet.Create(ctx, c))
+		if i := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{})); i.Router() != meet.RouterNotAsked || i.Reach() != meet.ReachNetwork {
+			t.Errorf("%v, %v", i.Router(), i.Reach())
+		}
+		if r := must[meet.Router](t)(inviter.AskRouter(ctx)); r != meet.RouterMapped {
+			t.Error(r)
+		}
+		if i := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{})); i.Router() != meet.RouterMapped || i.Reach() != meet.ReachEverywhere {
+			t.Errorf("%v, %v", i.Router(), i.Reach())
+		}
+		_ = inviter.Close()
+		if _, err := inviter.AskRouter(ctx); err == nil {
+			t.Error("a meeting that is over asked")
+		}
+	})
+}
+
 // TestReplyThroughRouter: a joiner who reaches nobody asks its own router, and is dialled there.
 //
 // Checks: RPL-4.

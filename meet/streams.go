@@ -455,6 +455,21 @@ func (p *plane) setState(s memberState) {
 	p.out.state, p.out.changed = s, true
 }
 
+// dropped: packets of a stream, perhaps a layer, to a member were dropped on the way out, and there is room again.
+func (p *plane) dropped(to transport.PeerKey, number uint8) {
+	p.mu.RLock()
+	var pub *Publication
+	for _, each := range p.out.live {
+		if slices.Contains(each.described.numbers(), number) {
+			pub = each
+		}
+	}
+	p.mu.RUnlock()
+	if pub != nil {
+		pub.wantFor(to, p.now())
+	}
+}
+
 // wantKeyFrame: a member asks for a key frame of a stream of this member's; of a layered picture it names the lowest.
 func (p *plane) wantKeyFrame(from crypto.MeetingKey, number uint8) {
 	p.mu.RLock()

@@ -281,6 +281,10 @@ func TestBridgeForMembers(t *testing.T) {
 				if _, err := b.Reserve(ctx, bridge.Key()); (err != nil) != protected {
 					t.Errorf("a reservation of who was removed: %v, protected: %v", err, protected)
 				}
+				a.Disconnect(b.Key())
+				if err := a.circuitTo(b, bridge); (err != nil) != protected {
+					t.Errorf("a circuit to who was removed: %v, protected: %v", err, protected)
+				}
 			})
 		})
 	}
@@ -407,6 +411,34 @@ func TestOneAddress(t *testing.T) {
 			if n.Path(host.Key()).Kind != transport.PathUDP || host.Path(n.Key()).Kind != transport.PathUDP {
 				t.Errorf("%s isn't connected", n.name)
 			}
+		}
+	})
+}
+
+// TestMuteBridge: a bridge that says nothing doesn't keep a peer from the next.
+func TestMuteBridge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		a, b, mute := trio(t, w, strict, strict, transport.Unsafe{})
+		other := simNode(t, w, "other", testKey(50), public)
+		befriend(a, b, other)
+		a.connect(other)
+		b.connect(other)
+		if _, err := b.Reserve(t.Context(), other.Key()); err != nil {
+			t.Fatal(err)
+		}
+		w.Crash("bridge")
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := a.Connect(ctx, b.Key(), []ma.Multiaddr{via(t, mute), via(t, other)}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("connected after %v", took)
+		}
+		if p := a.Path(b.Key()); p.Via != other.Key() {
+			t.Errorf("path %v", p)
 		}
 	})
 }

@@ -61,8 +61,11 @@ func dialDelay(a ma.Multiaddr) time.Duration {
 	return delay
 }
 
-// maxHops is how many bridges and relays one dial tries.
-const maxHops = 3
+const (
+	// maxHops is how many bridges and relays one dial tries, maxHopAddresses at how many addresses.
+	maxHops         = 3
+	maxHopAddresses = MaxAddresses / 2
+)
 
 // routes are the ways to a peer that may be tried: never more than MaxAddresses.
 type routes struct {
@@ -81,6 +84,7 @@ func (r routes) empty() bool { return len(r.direct)+len(r.hops) == 0 }
 // routes sorts a peer's addresses (TRA-1): plain ones that pass the filter; circuits through members who are allowed and
 // connected (a member's own address comes from itself alone); circuits through relays at addresses that pass the filter.
 func (l *libp2pHost) routes(id peer.ID, addrs []ma.Multiaddr) (r routes) {
+	hopAddresses := 0
 	for _, a := range addrs[:min(len(addrs), 2*MaxAddresses)] {
 		via, at, ok := circuitOf(a)
 		if !ok {
@@ -98,15 +102,17 @@ func (l *libp2pHost) routes(id peer.ID, addrs []ma.Multiaddr) (r routes) {
 			if i < 0 && (len(at) == 0 || l.host.filter.dialableRelay(at)) && len(r.hops) < maxHops && l.direct(via) {
 				r.hops = append(r.hops, hop{id: via})
 			}
-		case !l.host.filter.dialableRelay(at):
+		case !l.host.filter.dialableRelay(at), hopAddresses == maxHopAddresses:
 		case i < 0 && len(r.hops) < maxHops:
 			r.hops = append(r.hops, hop{via, []ma.Multiaddr{at}})
-		case i >= 0 && len(r.hops[i].addrs) < MaxAddresses && !slices.ContainsFunc(r.hops[i].addrs, at.Equal):
+			hopAddresses++
+		case i >= 0 && !slices.ContainsFunc(r.hops[i].addrs, at.Equal):
 			r.hops[i].addrs = append(r.hops[i].addrs, at)
+			hopAddresses++
 		}
 	}
-	// The swarm dials so many addresses of one peer at a time: direct ones that hang must leave room for circuits.
-	r.direct = r.direct[:min(len(r.direct), MaxAddresses-len(r.hops))]
+	// The swarm, too, dials so many addresses of one peer at a time: direct ones that hang must leave room for circuits.
+	r.direct = r.direct[:min(len(r.direct), MaxAddresses-max(len(r.hops), hopAddresses))]
 	return r
 }
 

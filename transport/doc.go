@@ -6,8 +6,8 @@
 //	    │       │        │     │                          │                    │           ▲
 //	    ▼       ▼        ▼     │                          ▼                    ▼           │
 //	┌────────┬──────┬────────┐ │              ┌─────────────────────────────────────────────┐
-//	│ pair   │ room │  door  │ │              │ Link: sessions, one generation each         │
-//	│streams │gossip│streams │ │              │ ICE ─▶ DTLS ─▶ SRTP, two streams each way   │
+//	│ pair,  │ room │  door  │ │  no ICE path │ Link: sessions, one generation each         │
+//	│ media  │gossip│streams │◀┼──────────────│ ICE ─▶ DTLS ─▶ SRTP, two streams each way   │
 //	├────────┴──────┴────────┤ │              └──────────────────────┬──────────────────────┘
 //	│ gate: members │strangers │                                    │ mediaMux
 //	│ libp2p swarm (no identify)│                                    │ who is it for?
@@ -25,8 +25,9 @@
 //
 // What it never does: it reads nothing of what it carries, keeps nothing on disk, asks
 // no third party (no STUN or TURN server, no DNS, no bootstrap node, no relay but those
-// in Config.Relays), sends to no address that neither the user nor a member named, and
-// logs no address. It does not decide when to connect, to whom, or who is a member.
+// in Config.Relays), sends to no address that neither the user nor a member named but,
+// where it may (MapPorts), the default gateway, and logs no address. It does not decide
+// when to connect, to whom, or who is a member.
 //
 // # Paths
 //
@@ -35,7 +36,8 @@
 // anybody, while SetDoorOpen(true). File streams: of frames, between members, as many as there are transfers, so that
 // what is long never stands before what is urgent. Media link: two unreliable packet streams (audio and
 // video) per member pair; the sealed payload names its own stream, so nothing is
-// negotiated when tracks come and go, and no SDP exists.
+// negotiated when tracks come and go, and no SDP exists. Media streams: where ICE has found no path, media goes by
+// streams over whatever connection there is, with little on its way and nothing late (media_stream.go).
 //
 // Where there is no direct connection, all but the media link goes over a circuit: Noise and yamux end to end inside a
 // stream through a member (Reserve, CircuitAddress) or a relay (SetRelays). Every host bridges, for members alone. Once

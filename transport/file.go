@@ -121,7 +121,7 @@ type fileStreams []*FileStream
 
 func (all fileStreams) reset() {
 	for _, f := range all {
-		_ = f.stream.Reset()
+		f.host.abandon(f.stream)
 	}
 }
 

@@ -94,9 +94,9 @@ type Config struct {
 	// DescribeVideo tells what can be seen of a video packet from outside. It is asked on streams alone, where packets
 	// must be dropped in the owner's stead, and must not keep what it is given. Nil: packets are dropped one by one.
 	DescribeVideo func(payload []byte) VideoFacts
-	// WantKeyFrame is called, from any goroutine, when something of a picture was dropped and there is room again for
-	// what a decoder can begin with: at most once a second for each peer. It must not wait.
-	WantKeyFrame func(stream uint8)
+	// WantKeyFrame is called, from any goroutine, when something of a picture to a peer was dropped and there is room
+	// again for what a decoder can begin with: at most once a second for each peer. It must not wait.
+	WantKeyFrame func(to PeerKey, stream uint8)
 	// Tap, if set, sees every byte string that reached this host, after decryption,
 	// whether accepted or not. For tests and simulations.
 	Tap func(at TapPoint, from PeerKey, data []byte)

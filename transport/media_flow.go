@@ -20,12 +20,13 @@ const (
 	flowDead = 4 * time.Second
 
 	flowPacket      = maxMediaFrame
-	flowFirstWindow = 6 * flowPacket
+	flowFirstWindow = 4 * flowPacket
 	flowLeastWindow = 2 * flowPacket
 	flowMostWindow  = 1 << 20
 	flowRecords     = 512 // writes on their way
 
 	rttEpoch   = 5 * time.Second // the least round trip is that of this epoch and the last
+	drainMost  = 300 * time.Millisecond
 	rateBucket = 250 * time.Millisecond
 	rateMemory = 8 // buckets
 
@@ -49,6 +50,9 @@ type streamFlow struct {
 	window    int
 	slowStart bool // the window was never cut
 	limited   bool // it held video back since the last acknowledgement
+	pressed   bool // and in this epoch
+	drain     bool // what is on its way is let run down, to see the least round trip
+	drained   time.Time
 
 	rtt      time.Duration // of the last acknowledgement
 	least    [2]time.Duration
@@ -60,6 +64,7 @@ type streamFlow struct {
 	busyAt   time.Time // congestion was seen last
 	grewAt   time.Time
 	endless  bool // tests only: there is always room
+	trusting bool // tests only: any acknowledgement is taken
 	estimate int  // bit/s
 }
 
@@ -83,11 +88,27 @@ func (f *streamFlow) room(now time.Time) (audio, video int) {
 		f.limited = true
 		return 0, 0
 	}
-	video = f.window - int(f.sent-f.acked)
+	video = f.limit(now) - int(f.sent-f.acked)
 	if video < flowPacket {
-		f.limited, video = true, 0
+		f.limited, f.pressed, video = true, true, 0
 	}
-	return flowMostWindow, video
+	return flowMostWindow, min(video, max(flowPacket, f.window/4)) // in small parts: a large one delays voice, and its own acknowledgement
+}
+
+// limit is the window, or less while it drains.
+func (f *streamFlow) limit(now time.Time) int {
+	if !f.drain {
+		return f.window
+	}
+	if f.drained.IsZero() && f.sent-f.acked <= flowLeastWindow {
+		f.drained = now
+	}
+	emptied := !f.drained.IsZero() && now.Sub(f.drained) > f.leastRTT()+mediaAckEvery
+	if emptied || now.Sub(f.epoch) > f.leastRTT()+drainMost { // voice alone may be more
+		f.drain = false
+		return f.window
+	}
+	return min(f.window, flowLeastWindow)
 }
 
 // dead tells whether the peer has acknowledged nothing for too long.
@@ -105,14 +126,12 @@ func (f *streamFlow) wrote(now time.Time, n int) {
 // acknowledged takes the peer's word for how much it has got. The first must say nothing, each later one more than the
 // last, and no more than was sent (MST-2).
 func (f *streamFlow) acknowledged(now time.Time, total uint64) error {
-	if !f.welcomed {
-		f.welcomed = true
-		if total != 0 {
-			return errBadAck
-		}
+	first := !f.welcomed
+	f.welcomed = true
+	switch {
+	case first && total == 0:
 		return nil
-	}
-	if total <= f.acked || total > f.sent {
+	case (first || total <= f.acked || total > f.sent) && !f.trusting:
 		return errBadAck
 	}
 	f.turn(now)
@@ -133,10 +152,14 @@ func (f *streamFlow) acknowledged(now time.Time, total uint64) error {
 
 // adapt moves the window and the estimate after an acknowledgement.
 func (f *streamFlow) adapt(now time.Time, gained int) {
+	// Where less is sent than may be, a wait of a round trip is the repair of a loss, and no queue.
 	wait := f.rtt - f.leastRTT()
-	switch {
-	case wait > flowBusy:
+	late := wait > flowBusy+f.leastRTT()
+	if late || f.limited && wait > flowIdle {
 		f.congested(now)
+	}
+	switch {
+	case late || f.limited && wait > flowBusy:
 		if now.Sub(f.cutAt) >= f.leastRTT() { // once for what was on its way
 			f.cutAt, f.slowStart = now, false
 			carries := int(f.bytesPerSecond(now) * (f.leastRTT() + flowQueue).Seconds())
@@ -159,14 +182,14 @@ func (f *streamFlow) adapt(now time.Time, gained int) {
 	}
 }
 
-// congested notes that more was to be sent than the path carries: the estimate comes down to less than what got
-// through, so that what has gathered can drain.
+// congested notes that more was to be sent than the path carries: the estimate is less than what got through, so that
+// what has gathered can drain.
 func (f *streamFlow) congested(now time.Time) {
 	if now.Sub(f.busyAt) < f.leastRTT()+targetGrow {
 		return
 	}
 	f.busyAt = now
-	f.estimate = max(targetLeast, min(f.estimate, int(8*0.85*f.bytesPerSecond(now))))
+	f.estimate = max(targetLeast, min(targetMost, int(8*0.85*f.bytesPerSecond(now))))
 }
 
 func (f *streamFlow) leastRTT() time.Duration {
@@ -181,6 +204,8 @@ func (f *streamFlow) turn(now time.Time) {
 	if now.Sub(f.epoch) >= rttEpoch {
 		f.epoch = now
 		f.least[0], f.least[1] = 0, f.least[0]
+		// Where something always waits, the least round trip would seem longer with each epoch.
+		f.drain, f.drained, f.pressed = f.pressed, time.Time{}, false
 	}
 	for n := now.UnixNano() / int64(rateBucket); f.bucket < n; {
 		f.bucket = max(f.bucket, n-rateMemory) + 1

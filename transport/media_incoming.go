@@ -28,7 +28,7 @@ type incomingMedia struct {
 // handleMedia reads a member's media stream. It is read as fast as its packets are taken, and so a peer that sends
 // more waits.
 func (h *Host) handleMedia(s network.Stream) {
-	defer func() { _ = s.Reset() }()
+	defer h.abandon(s)
 	key, ok := keyOfID(s.Conn().RemotePeer())
 	if !ok {
 		return
@@ -41,15 +41,15 @@ func (h *Host) handleMedia(s network.Stream) {
 	if !l.addIncoming(in) {
 		return
 	}
-	defer l.removeIncoming(in)
 	acknowledged := make(chan struct{})
 	go func() {
 		defer close(acknowledged)
 		in.acknowledge()
 	}()
 	in.read()
+	l.removeIncoming(in)
 	close(in.end)
-	timer := time.AfterFunc(streamTick, func() { _ = s.Reset() }) // a peer that takes no acknowledgement
+	timer := time.AfterFunc(streamTick, func() { h.abandon(s) }) // a peer that takes no acknowledgement
 	<-acknowledged
 	timer.Stop()
 }
@@ -86,7 +86,7 @@ func (in *incomingMedia) read() {
 		for {
 			kind, payload, more, bad := splitMediaFrame(rest)
 			if bad != nil { // MST-1
-				_ = in.stream.Reset()
+				in.link.host.abandon(in.stream)
 				return
 			}
 			if payload == nil {

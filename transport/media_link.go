@@ -325,7 +325,7 @@ func (l *Link) close(reason error) {
 	l.cancel()
 	if !keep { // MST-5
 		for _, in := range incoming {
-			_ = in.stream.Reset()
+			l.host.abandon(in.stream)
 		}
 	}
 	l.host.media.remove(l)

@@ -170,8 +170,8 @@ func (l *Link) runStream(ctx context.Context, queue *mediaQueue) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = stream.Reset() }()
-	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() })
+	defer l.host.abandon(stream)
+	stop := context.AfterFunc(ctx, func() { l.host.abandon(stream) })
 	defer stop()
 	now := time.Now()
 	m := &mediaStream{link: l, queue: queue, stream: stream, path: l.host.pathOf(stream.Conn()),
@@ -187,7 +187,7 @@ func (l *Link) runStream(ctx context.Context, queue *mediaQueue) error {
 		defer close(m.broken)
 		m.readAcks()
 	}()
-	defer func() { _ = stream.Reset(); <-m.broken }()
+	defer func() { l.host.abandon(stream); <-m.broken }()
 	defer m.watch()()
 	l.useStream(m)
 	defer l.dropStream(m)
@@ -195,16 +195,22 @@ func (l *Link) runStream(ctx context.Context, queue *mediaQueue) error {
 		return err
 	}
 	l.dropStream(m) // what is under way may still arrive
-	if stream.CloseWrite() == nil {
-		timer := time.NewTimer(streamTick)
-		defer timer.Stop()
-		select {
-		case <-m.broken:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
+	l.host.spawn(func() { _ = stream.CloseWrite() })
+	timer := time.NewTimer(streamTick)
+	defer timer.Stop()
+	select {
+	case <-m.broken:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 	return nil
+}
+
+// abandon ends a stream without waiting: on a connection whose peer has stopped to read, yamux would have a Reset wait
+// for 10 s, and with it a Revoke (MST-5). Reads and writes end when it returns.
+func (h *Host) abandon(s network.Stream) {
+	_ = s.SetDeadline(time.Unix(1, 0))
+	h.spawn(func() { _ = s.Reset() }) // else the host closes, and with it the connection
 }
 
 // watch ends a stream whose peer has stopped to acknowledge, though a write may wait for it. It returns what ends the
@@ -225,7 +231,7 @@ func (m *mediaStream) watch() func() {
 				dead := m.flow.dead(now)
 				m.mu.Unlock()
 				if dead {
-					_ = m.stream.Reset()
+					m.link.host.abandon(m.stream)
 				}
 			}
 		}
@@ -332,7 +338,7 @@ func (m *mediaStream) askKeyFrames(now time.Time) {
 	}
 	m.askedAt = now
 	for _, stream := range m.ask {
-		f(stream)
+		f(m.link.key, stream)
 	}
 }
 
@@ -347,7 +353,7 @@ func (m *mediaStream) readAcks() {
 		err := m.flow.acknowledged(time.Now(), binary.BigEndian.Uint64(b[:]))
 		m.mu.Unlock()
 		if err != nil { // MST-2
-			_ = m.stream.Reset()
+			m.link.host.abandon(m.stream)
 			return
 		}
 		if !m.welcomed.Swap(true) {

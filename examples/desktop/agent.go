@@ -36,6 +36,7 @@ type options struct {
 	link     string
 	network  func(meet.Config) meet.Config // for tests: another network
 	factor   int                           // for tests: the store's scrypt work
+	wordless bool                          // for tests: words, which take half a second, are computed only when asked for
 }
 
 // agent is the state that the page shows, and everything that changes it. mu guards the state; whatever takes long is
@@ -106,7 +107,7 @@ func (a *agent) wait() error {
 	err := a.port.Close()
 	close(a.over)
 	a.tasks.Wait()
-	a.save() // what was to be remembered last
+	a.saveDue() // what was to be remembered last
 	return errors.Join(err, a.bridge.Close(), a.spool.Close())
 }
 

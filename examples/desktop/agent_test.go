@@ -58,8 +58,8 @@ func otherNow(p *testPage) member {
 }
 
 // TestMeeting: two people, from the door to the end, as their pages see it.
-func TestMeeting(t *testing.T) {
-	host, guest := meetTwo(t, nil)
+func TestMeeting(t *testing.T) { // alone: it computes the words, which takes all there is of the machine
+	host, guest := meetTwo(t, func(o *options) { o.wordless = false })
 	if m := other(host); m.Name != "Ada" || m.Contact != "stranger" || m.Role != "participant" || !m.Below || m.Microphone != "off" {
 		t.Errorf("%+v", m)
 	}
@@ -160,6 +160,7 @@ func TestMeeting(t *testing.T) {
 
 // TestRefusals: what the page gets for what can't be.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	p := openPage(t, startAgent(t, nil))
 	p.name("")
 	long := strings.Repeat("x", maxChat)
@@ -227,6 +228,7 @@ func TestRefusals(t *testing.T) {
 
 // TestTwoPages: the newer page takes over and sees the meeting; the older is told and doesn't come back by itself.
 func TestTwoPages(t *testing.T) {
+	t.Parallel()
 	a := startAgent(t, nil)
 	first := openPage(t, a)
 	first.name("Ada")
@@ -245,6 +247,7 @@ func TestTwoPages(t *testing.T) {
 
 // TestTabClosed: a meeting outlives its page for the grace, no longer; a page that is back in time finds it.
 func TestTabClosed(t *testing.T) {
+	t.Parallel()
 	a := startAgent(t, func(o *options) { o.grace = 300 * time.Millisecond })
 	p := openPage(t, a)
 	p.name("Ada")
@@ -275,6 +278,7 @@ func TestTabClosed(t *testing.T) {
 }
 
 func TestQuit(t *testing.T) {
+	t.Parallel()
 	a := startAgent(t, nil)
 	p := openPage(t, a)
 	p.name("Ada")
@@ -294,6 +298,7 @@ func TestQuit(t *testing.T) {
 
 // TestAlone: a newcomer sees a working meeting within ten seconds.
 func TestAlone(t *testing.T) {
+	t.Parallel()
 	p := openPage(t, startAgent(t, nil))
 	p.name("Ada L.")
 	start := time.Now()

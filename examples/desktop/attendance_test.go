@@ -22,6 +22,7 @@ func (p *testPage) attendance(fields map[string]any) (shown attendanceShown) {
 // TestAttendance: the record during the meeting, after it and from the history: as a table, as a file that anyone can
 // check, and for a spreadsheet.
 func TestAttendance(t *testing.T) {
+	t.Parallel()
 	host, ada := meetTwo(t, nil)
 	id, self := other(host).ID, get[*meeting](host, "meeting").Self
 	host.must("store-create", map[string]any{"passphrase": testPassphrase})

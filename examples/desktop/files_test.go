@@ -51,6 +51,7 @@ func untilFile(p *testPage, id, state string) (got file) {
 
 // TestFiles: a file from one person to another, checked and under a safe name; refused, withdrawn, broken off.
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	host, guest := meetTwo(t, nil)
 	body := content(300_001)
 	own := offerFile(t, host, map[string]any{"name": "C:\\x\\\u202egnp.exe", "type": "image/png"}, body)
@@ -170,6 +171,7 @@ func TestFilesForNewcomers(t *testing.T) {
 
 // TestFilePauses: a transfer stops and goes on as the receiver says, and begins again after it was stopped.
 func TestFilePauses(t *testing.T) {
+	t.Parallel()
 	host, guest := meetTwo(t, nil)
 	body := content(3_000_000)
 	offerFile(t, host, map[string]any{"name": "a"}, body)
@@ -192,6 +194,7 @@ func TestFilePauses(t *testing.T) {
 
 // TestFilesUnreadable: nothing of a file lies readable on the disk, and after the end nothing lies there.
 func TestFilesUnreadable(t *testing.T) {
+	t.Parallel()
 	var dirs []string
 	host, guest := meetTwo(t, func(o *options) {
 		o.run = t.TempDir()

@@ -98,7 +98,7 @@ func userName() string {
 // features says what can be used. What the library doesn't have yet is not-yet.
 func features(s store) map[string]feature {
 	all := map[string]feature{}
-	for _, name := range []string{"verify", "words", "exposure", "alone", "contacts", "files", "recording", "private-chat", "reactions", "hand", "ask-mute", "attendance"} {
+	for _, name := range []string{"verify", "words", "exposure", "alone", "reach", "contacts", "files", "recording", "private-chat", "reactions", "hand", "ask-mute", "attendance"} {
 		all[name] = feature{Available: true}
 	}
 	all["link-handler"] = feature{Available: linkhandler.Available()}

@@ -83,7 +83,8 @@ func init() {
 			time.AfterFunc(quitAfter, func() { a.end(errQuit) })
 			return nil, nil
 		}),
-		"invite": in((*session).invite),
+		"invite":           in((*session).invite),
+		"reach-ask-router": in((*session).askRouter),
 		"admit": about(func(s *session, ctx context.Context, who crypto.IdentityKey, _ admit) error {
 			return s.meeting.Admit(ctx, who)
 		}),

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"net/netip"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -34,10 +34,13 @@ func (s *session) invite(ctx context.Context, r invite) (any, error) {
 func invitationOf(link meet.Invite, name string, created int64) *invitation {
 	out := &invitation{
 		Link: link.String(), Created: created, Expires: milliseconds(link.Expiry()), Text: map[string]invitationText{},
-		Reach: reach{Scope: reachName(link.Reach()), Router: "not-asked", Addresses: []reachAddress{}},
+		Reach: reach{Scope: reachName(link.Reach()), Router: routerName(link.Router()), Addresses: []reachAddress{}},
 	}
-	for _, ip := range link.Addresses() {
-		out.Reach.Addresses = append(out.Reach.Addresses, addressOf(ip))
+	for _, at := range link.Reaches() {
+		shown := reachAddress{Address: at.Address.Addr().String(), Scope: reachName(at.Reach), Via: string(at.By)}
+		if !slices.Contains(out.Reach.Addresses, shown) {
+			out.Reach.Addresses = append(out.Reach.Addresses, shown)
+		}
 	}
 	for language, text := range invitationTexts {
 		var body strings.Builder
@@ -47,8 +50,43 @@ func invitationOf(link meet.Invite, name string, created int64) *invitation {
 	return out
 }
 
-func addressOf(ip netip.Addr) reachAddress {
-	return reachAddress{Address: ip.String(), Scope: reachName(meet.ReachOf(ip)), Via: "interface"}
+// routerWait is how long the router has to answer; UPnP may take some seconds.
+const routerWait = 15 * time.Second
+
+// askRouter asks the person's own router, since they want it, and says what became of that.
+func (s *session) askRouter(ctx context.Context, _ reachAskRouter) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, routerWait)
+	defer cancel()
+	answer, err := s.meeting.AskRouter(ctx)
+	if err != nil && s.meeting.Context().Err() != nil {
+		return nil, err
+	}
+	if answer == meet.RouterNotAsked {
+		answer = meet.RouterSilent
+	}
+	a := s.agent
+	a.update(func(st *state) {
+		if a.session == s && st.Invite != nil {
+			i := *st.Invite
+			i.Reach.Router = routerName(answer)
+			st.Invite = &i
+		}
+	}, "invite")
+	return nil, nil
+}
+
+func routerName(r meet.Router) string {
+	switch r {
+	case meet.RouterMapped:
+		return "mapped"
+	case meet.RouterDoubleNAT:
+		return "double-nat"
+	case meet.RouterRefused:
+		return "refused"
+	case meet.RouterNotAsked:
+		return "not-asked"
+	}
+	return "none"
 }
 
 func reachName(r meet.Reach) string {

@@ -18,6 +18,7 @@ type keeper struct {
 	store    *vault.Store
 	contents *vault.Contents // guarded by agent.mu; nil while locked, or where there is none
 	failed   bool            // guarded by agent.mu: the newest isn't on the disk
+	due      bool            // guarded by agent.mu: it will be written soon
 }
 
 func newKeeper(dir string, factor int) *keeper { return &keeper{store: vault.New(dir, factor)} }
@@ -58,28 +59,51 @@ func keptOf(m vault.Meeting, days int) keptMeeting {
 	return out
 }
 
-// remember has the store written, soon, if there is an open one. agent.mu is held.
+// remember has the store written, soon and once, if there is an open one: each time costs a second, by the passphrase's
+// protection. agent.mu is held.
 func (a *agent) remember() {
-	if a.keep.contents != nil {
-		a.later(a.save)
+	if a.keep.contents != nil && !a.keep.due {
+		a.keep.due = true
+		a.later(a.saveDue)
 	}
 }
 
-// save writes the store.
+// saveDue writes the store if something is new.
+func (a *agent) saveDue() {
+	a.mu.Lock()
+	due := a.keep.due
+	a.mu.Unlock()
+	if due {
+		a.save()
+	}
+}
+
+// save writes the store, if there is an open one.
 func (a *agent) save() {
+	a.mu.Lock()
+	a.keep.due = false // what is new from here on may be too late for this time
+	a.mu.Unlock()
+	_ = a.writeStore(func(c *vault.Contents) error {
+		err := a.keep.store.Save(c)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.keep.failed = err != nil
+		a.showStore()
+		return err
+	})
+}
+
+// writeStore has a function write what is to be remembered now. While it does, nothing else uses the store.
+func (a *agent) writeStore(write func(*vault.Contents) error) error {
 	a.keep.disk.Lock()
 	defer a.keep.disk.Unlock()
 	a.mu.Lock()
 	c := a.collect()
 	a.mu.Unlock()
 	if c == nil {
-		return
+		return fail(storeLocked)
 	}
-	err := a.keep.store.Save(c)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.keep.failed = err != nil
-	a.showStore()
+	return write(c)
 }
 
 // collect returns a copy of what is to be written, nil while locked. agent.mu is held.

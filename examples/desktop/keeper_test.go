@@ -13,6 +13,7 @@ const testPassphrase = "six words that nobody guesses"
 
 // TestNothingKept: a whole meeting leaves nothing on the disk, unless the person wants it.
 func TestNothingKept(t *testing.T) {
+	t.Parallel()
 	var dirs []string
 	host, guest := meetTwo(t, func(o *options) { dirs = append(dirs, o.data) })
 	host.must("say", map[string]any{"text": "privileged"})
@@ -30,6 +31,7 @@ func TestNothingKept(t *testing.T) {
 // TestRemembered: what the person has remembered is there at the next start, with the passphrase; it can be deleted,
 // exported, saved and restored.
 func TestRemembered(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := true
 	host, guest := meetTwo(t, func(o *options) {

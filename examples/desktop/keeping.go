@@ -77,15 +77,7 @@ func (a *agent) betweenMeetings() error {
 }
 
 func (a *agent) storePassphrase(_ context.Context, r storePassphrase) (any, error) {
-	a.keep.disk.Lock()
-	defer a.keep.disk.Unlock()
-	a.mu.Lock()
-	c := a.collect()
-	a.mu.Unlock()
-	if c == nil {
-		return nil, fail(storeLocked)
-	}
-	return nil, storeFailure(a.keep.store.Change(r.Old, r.New, c))
+	return nil, a.writeStore(func(c *vault.Contents) error { return storeFailure(a.keep.store.Change(r.Old, r.New, c)) })
 }
 
 func (a *agent) storeHistory(_ context.Context, r storeHistory) (any, error) {

@@ -7,14 +7,11 @@ import "context"
 
 // notYet are the features that aren't there.
 var notYet = []string{
-	"reach", "simulcast",
 	"lan-only", "relay-only", "own-relays", "dht",
 }
 
 // notYetHandlers answer the requests of those features.
-var notYetHandlers = []string{
-	"reach-ask-router",
-}
+var notYetHandlers []string
 
 func notThere(*agent, context.Context, []byte) (any, error) { return nil, fail(unavailable) }
 

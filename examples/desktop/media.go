@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -79,7 +80,7 @@ func (s *session) publish(name string) error {
 	s.publishing.Lock() // one at a time, so that no source is published twice
 	defer s.publishing.Unlock()
 	a.mu.Lock()
-	pub, wanted := s.publications[name], s.wanted[name]
+	pub, published, wanted := s.publications[name], s.published[name], s.wanted[name]
 	a.mu.Unlock()
 	var err error
 	switch {
@@ -89,12 +90,15 @@ func (s *session) publish(name string) error {
 			pub = nil
 		}
 	case pub == nil && b != nil:
-		pub, err = s.meeting.Publish(s.context, b, meet.PublishOptions{Source: sources[name], Muted: wanted == "muted"})
+		pub, err = s.meeting.PublishLayers(s.context, b.Tracks(), meet.PublishOptions{Source: sources[name], Muted: wanted == "muted"})
 	case pub != nil:
 		pub.Mute(wanted == "muted")
-		if b != nil && !strings.EqualFold(pub.Codec().MimeType, b.MimeType()) {
-			err = pub.Replace(b)
+		if b != nil && b != published { // in another codec, or in other layers
+			err = pub.ReplaceLayers(b.Tracks())
 		}
+	}
+	if errors.Is(err, meet.ErrUnsupportedTrack) || errors.Is(err, meet.ErrTooManyTracks) {
+		b = published // as it was
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -105,8 +109,9 @@ func (s *session) publish(name string) error {
 	}
 	if pub == nil {
 		delete(s.publications, name)
+		delete(s.published, name)
 	} else {
-		s.publications[name] = pub
+		s.publications[name], s.published[name] = pub, b
 	}
 	own := map[string]string{}
 	for k, v := range a.state.Media.Own {

@@ -164,6 +164,7 @@ func (b *pionBrowser) send(done <-chan struct{}) {
 
 // TestMedia: sound and pictures from one browser to another, through both agents; muting; key frames and limits.
 func TestMedia(t *testing.T) {
+	t.Parallel()
 	host, guest := meetTwo(t, nil)
 	from, to := newPionBrowser(t, host), newPionBrowser(t, guest)
 	from.negotiate(t)

@@ -25,7 +25,7 @@ const patience = 20 * time.Second
 // startAgent runs an agent until the test ends.
 func startAgent(t *testing.T, change func(*options)) *agent {
 	t.Helper()
-	o := options{language: "en", listen: loopback, grace: patience, data: t.TempDir(), run: t.TempDir(), factor: 10}
+	o := options{language: "en", listen: loopback, grace: patience, data: t.TempDir(), run: t.TempDir(), factor: 10, wordless: true}
 	if change != nil {
 		change(&o)
 	}

@@ -12,6 +12,7 @@ import (
 // TestContacts: whom the person verified is recognised at the door of the next meeting, under whatever name; whoever
 // takes that name is not, and is said to resemble them. Whom they only met is no contact.
 func TestContacts(t *testing.T) {
+	t.Parallel()
 	host, ada := meetTwo(t, nil)
 	id := other(host).ID
 	ada.must("say", map[string]any{"text": "x"}) // all that came before is shown after it
@@ -73,6 +74,7 @@ func TestContacts(t *testing.T) {
 // TestContactChanged: what the library says of contacts is kept for those whom the person has, and when they came only
 // if history is.
 func TestContactChanged(t *testing.T) {
+	t.Parallel()
 	who := crypto.IdentityKey{7}
 	at := time.UnixMilli(5000).UTC()
 	have := contact{ID: hexKey(who), Name: "Mine", Note: "n"}
@@ -110,6 +112,7 @@ func TestContactChanged(t *testing.T) {
 
 // TestKnown: a damaged list of contacts keeps nobody out of a meeting.
 func TestKnown(t *testing.T) {
+	t.Parallel()
 	one := strings.Repeat("0", 63) + "1"
 	a := &agent{state: firstState(options{})}
 	a.state.Contacts = []contact{

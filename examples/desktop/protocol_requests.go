@@ -287,7 +287,7 @@ type (
 	}
 	// backup: the encrypted store as a file → download. no-store.
 	backup struct{}
-	// restore: → fileUpload; the URL takes a backup file, at most 64 MiB, which replaces the store, and is locked then.
+	// restore: → fileUpload; the URL takes a backup file, at most 64 MiB, which replaces the store, and is open then.
 	// The upload's reply has {"error":{"code":…}} if it wasn't one (store-damaged, wrong-passphrase).
 	restore struct {
 		Passphrase string `json:"passphrase"` // of the backup

@@ -189,7 +189,7 @@ type invitationText struct {
 type reach struct {
 	Scope     string         `json:"scope"` // machine, network, everywhere, unknown
 	Addresses []reachAddress `json:"addresses"`
-	// Router: what asking the router came to: not-asked, mapped, refused, none.
+	// Router: what asking the router came to: not-asked, mapped, double-nat, refused, none.
 	Router string `json:"router"`
 }
 
@@ -371,6 +371,9 @@ type trackStats struct {
 	Frames        float64 `json:"frames"`  // a second
 	Undecryptable uint64  `json:"undecryptable"`
 	RTT           float64 `json:"rtt"` // ms to the sender, 0 if unknown
+	// Layers is in how many layers it is sent, and Layer which one comes, 1 being the lowest; 0 if there is one encoding.
+	Layers int `json:"layers"`
+	Layer  int `json:"layer"`
 }
 
 type sentStats struct {
@@ -378,6 +381,8 @@ type sentStats struct {
 	Bitrate int64   `json:"bitrate"`
 	Frames  float64 `json:"frames"`
 	Limit   int64   `json:"limit"` // what the browser's encoder was last allowed, bit/s
+	// Layers is how many members get each layer, the lowest first; empty if there is one encoding.
+	Layers []int `json:"layers"`
 }
 
 // exposure is the page "who sees what": a row for each kind of datum.

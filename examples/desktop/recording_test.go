@@ -83,6 +83,7 @@ func recordingIs(state, mine string) func(recording) bool {
 
 // TestRecording: asked of all, running when they consent, stopped when one withdraws, going on, saved as a film of both.
 func TestRecording(t *testing.T) {
+	t.Parallel()
 	host, guest := meetTwo(t, nil)
 	done := make(chan struct{})
 	for _, p := range []*testPage{host, guest} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/examples/desktop/internal/bridge"
 	"github.com/huisclos/huisclos/meet"
 )
 
@@ -30,6 +31,7 @@ type session struct {
 	seen         map[crypto.IdentityKey]int64 // who ever was in: since when
 	tracks       map[string]*meet.RemoteTrack
 	publications map[string]*meet.Publication  // by source
+	published    map[string]*bridge.Source     // what each of them publishes
 	wanted       map[string]string             // by source: on, muted, off
 	names        map[crypto.IdentityKey]string // of everybody in seen
 	messages     int
@@ -43,7 +45,7 @@ type session struct {
 func newSession(a *agent, alone bool) *session {
 	s := &session{
 		agent: a, alone: alone, self: hexKey(a.identity.Public()), seen: map[crypto.IdentityKey]int64{}, names: map[crypto.IdentityKey]string{},
-		tracks: map[string]*meet.RemoteTrack{}, publications: map[string]*meet.Publication{}, wanted: map[string]string{},
+		tracks: map[string]*meet.RemoteTrack{}, publications: map[string]*meet.Publication{}, published: map[string]*bridge.Source{}, wanted: map[string]string{},
 		wordsWanted: make(chan struct{}, 1), recordings: newRecordings(),
 	}
 	s.context, s.end = context.WithCancelCause(a.context)
@@ -79,7 +81,9 @@ func (s *session) leave(why error) {
 // watch follows the meeting until it is over.
 func (s *session) watch() {
 	a := s.agent
-	a.tasks.Go(s.showWords)
+	if !a.options.wordless {
+		a.tasks.Go(s.showWords)
+	}
 	for e := range s.meeting.Events() {
 		s.event(e)
 	}

@@ -17,6 +17,7 @@ type lastStats struct {
 	tracks map[string]meet.TrackStats
 	sent   map[string]meet.PublicationStats
 	limits map[string]uint64
+	layers map[string][]meet.LayerStats
 }
 
 // everySecond adapts the browser's encoder and sends statistics.
@@ -63,6 +64,8 @@ func (s *session) statistics(raw meet.Stats, at time.Time) stats {
 		}
 		return float64(now-then) / passed
 	}
+	layers := s.last.layers
+	s.last.layers = map[string][]meet.LayerStats{}
 	out := stats{At: at.UnixMilli(), Links: []linkStats{}, Tracks: []trackStats{}, Sent: []sentStats{}}
 	for _, l := range raw.Links {
 		was := before.links[l.Member.Identity]
@@ -72,8 +75,11 @@ func (s *session) statistics(raw meet.Stats, at time.Time) stats {
 			BitrateIn: int64(8 * rate(l.BytesReceived, was.BytesReceived)), BitrateOut: int64(8 * rate(l.BytesSent, was.BytesSent)),
 			Loss: share(rate(l.Retransmitted, was.Retransmitted), rate(l.PacketsSent, was.PacketsSent)),
 		}
-		if l.Up {
+		switch {
+		case l.Path.Kind.Direct():
 			shown.Path = "direct"
+		case l.Up:
+			shown.Path = l.Path.Kind.String() // "member" or "relay"
 		}
 		for _, id := range l.Hears {
 			shown.Others = append(shown.Others, hexKey(id))
@@ -87,17 +93,39 @@ func (s *session) statistics(raw meet.Stats, at time.Time) stats {
 		out.Tracks = append(out.Tracks, trackStats{
 			Track: t.Track.ID(), Bitrate: int64(8 * rate(t.Bytes, was.Bytes)), Frames: rate(t.Frames, was.Frames),
 			Loss: share(lost, lost+rate(t.Packets, was.Packets)), Undecryptable: t.Undecryptable, RTT: inMilliseconds(t.RTT),
+			Layers: t.Layers, Layer: t.Layer,
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.publications)) {
 		now := s.publications[name].Stats()
 		was := before.sent[name]
 		s.last.sent[name] = now
+		frames := 0.0 // of the layer with the most: all show the same picture
+		s.last.layers[name] = s.publications[name].Layers()
+		for i, l := range s.last.layers[name] {
+			var then uint64
+			if i < len(layers[name]) {
+				then = layers[name][i].Frames
+			}
+			frames = max(frames, rate(l.Frames, then))
+		}
 		out.Sent = append(out.Sent, sentStats{
-			Source: name, Bitrate: int64(8 * rate(now.Bytes, was.Bytes)), Frames: rate(now.Frames, was.Frames), Limit: int64(s.last.limits[name]),
+			Source: name, Bitrate: int64(8 * rate(now.Bytes, was.Bytes)), Frames: frames, Limit: int64(s.last.limits[name]),
+			Layers: membersByLayer(s.last.layers[name]),
 		})
 	}
 	return out
+}
+
+// membersByLayer is how many members get each layer; none if there is one encoding.
+func membersByLayer(layers []meet.LayerStats) []int {
+	n := []int{}
+	for _, l := range layers {
+		if len(layers) > 1 {
+			n = append(n, l.Members)
+		}
+	}
+	return n
 }
 
 func inMilliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -119,11 +147,39 @@ const (
 	safety      = 0.9    // of what is estimated
 )
 
+// What a camera in layers is allowed: what its lowest layer takes, at least, and as many times what the fastest member
+// can receive that there is always a layer more to try.
+const (
+	lowestLayer = 150_000
+	leastLayers = 700_000
+	layersAhead = 3
+)
+
 // encoderLimits says how much the browser may make of each picture: what the slowest present member can receive,
-// shared among our pictures, the screen first. Targets are the estimates by member, 0 where there is none.
-func encoderLimits(targets []int, pictures []string) map[string]uint64 {
+// shared among our pictures, the screen first. Targets are the estimates by member, 0 where there is none. Layers says
+// that the camera has layers: then each member gets what it can receive, and the slowest holds back nobody.
+func encoderLimits(targets []int, pictures []string, layers bool) map[string]uint64 {
 	if len(pictures) == 0 {
 		return nil
+	}
+	if i := slices.Index(pictures, "camera"); i >= 0 && layers {
+		fastest := slices.Max(append([]int{0}, targets...))
+		others := slices.Delete(slices.Clone(pictures), i, i+1)
+		left := slices.Clone(targets)
+		for j, t := range targets {
+			if t > 0 {
+				left[j] = max(1, t-lowestLayer)
+			}
+		}
+		out := encoderLimits(left, others, false)
+		if out == nil {
+			out = map[string]uint64{}
+		}
+		out["camera"] = mostVideo
+		if fastest > 0 {
+			out["camera"] = uint64(min(mostVideo, max(leastLayers, layersAhead*fastest)))
+		}
+		return out
 	}
 	total := float64(startVideo * len(pictures))
 	if n := len(targets); n > 0 {
@@ -167,7 +223,8 @@ func (s *session) adapt(raw meet.Stats) {
 			pictures = append(pictures, name)
 		}
 	}
-	limits := encoderLimits(targets, pictures)
+	camera := s.published["camera"]
+	limits := encoderLimits(targets, pictures, camera != nil && len(camera.Tracks()) > 1)
 	for name, limit := range limits {
 		before := s.last.limits[name]
 		s.agent.bridge.Limit(name, limit)

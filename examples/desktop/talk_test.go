@@ -33,6 +33,7 @@ func named(p *testPage, name string) member {
 
 // TestTalk: what three people say and show to each other, and who may do what.
 func TestTalk(t *testing.T) {
+	t.Parallel()
 	host, ada := meetTwo(t, nil)
 	blaise := joinBy(t, host, "Blaise", get[*invitation](host, "invite").Link)
 	all := []*testPage{host, ada, blaise}
@@ -93,6 +94,7 @@ func TestTalk(t *testing.T) {
 
 // TestLowerHand: only a host's word lowers a hand, and only the raising that it is about.
 func TestLowerHand(t *testing.T) {
+	t.Parallel()
 	raised := time.UnixMilli(1000)
 	for name, tt := range map[string]struct {
 		role meet.Role
@@ -119,6 +121,7 @@ func TestLowerHand(t *testing.T) {
 
 // TestOthersDoor: who knocks at one host's door is seen by another, who may decide.
 func TestOthersDoor(t *testing.T) {
+	t.Parallel()
 	host, ada := meetTwo(t, nil)
 	host.must("role", map[string]any{"member": other(host).ID, "role": "host"})
 	ada.until("the right to invite", func() bool { return part[*meeting](ada, "meeting").Can.Invite })
@@ -133,6 +136,7 @@ func TestOthersDoor(t *testing.T) {
 
 // TestKnocksOnce: who waits at two doors is shown once, until nobody waits at either.
 func TestKnocksOnce(t *testing.T) {
+	t.Parallel()
 	a := &agent{state: firstState(options{})}
 	s := &session{agent: a}
 	one, two := meet.Knock{Name: "Ada", Identity: [32]byte{1}}, meet.Knock{Name: "Ada", Identity: [32]byte{1}, Door: [32]byte{9}}

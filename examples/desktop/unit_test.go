@@ -32,18 +32,23 @@ func TestEncoderLimits(t *testing.T) {
 	for name, tt := range map[string]struct {
 		targets  []int
 		pictures []string
+		layers   bool
 		want     map[string]uint64
 	}{
-		"nobody there":              {nil, []string{"camera"}, map[string]uint64{"camera": startVideo}},
-		"no picture":                {[]int{0}, nil, nil},
-		"nothing known":             {[]int{0}, []string{"camera"}, map[string]uint64{"camera": startVideo}},
-		"nothing known, many":       {make([]int, 20), []string{"camera"}, map[string]uint64{"camera": 400_000}},
-		"the slowest rules":         {[]int{5_000_000, 1_000_000, 0}, []string{"camera"}, map[string]uint64{"camera": 836_000}},
-		"never more than is of use": {[]int{50_000_000}, []string{"camera"}, map[string]uint64{"camera": mostVideo}},
-		"never too little for any":  {[]int{10_000}, []string{"camera"}, map[string]uint64{"camera": leastVideo}},
-		"the screen has two thirds": {[]int{1_071_111}, []string{"camera", "screen"}, map[string]uint64{"camera": 299_999, "screen": 599_999}},
+		"nobody there":              {nil, []string{"camera"}, false, map[string]uint64{"camera": startVideo}},
+		"no picture":                {[]int{0}, nil, false, nil},
+		"nothing known":             {[]int{0}, []string{"camera"}, false, map[string]uint64{"camera": startVideo}},
+		"nothing known, many":       {make([]int, 20), []string{"camera"}, false, map[string]uint64{"camera": 400_000}},
+		"the slowest rules":         {[]int{5_000_000, 1_000_000, 0}, []string{"camera"}, false, map[string]uint64{"camera": 836_000}},
+		"never more than is of use": {[]int{50_000_000}, []string{"camera"}, false, map[string]uint64{"camera": mostVideo}},
+		"never too little for any":  {[]int{10_000}, []string{"camera"}, false, map[string]uint64{"camera": leastVideo}},
+		"the screen has two thirds": {[]int{1_071_111}, []string{"camera", "screen"}, false, map[string]uint64{"camera": 299_999, "screen": 599_999}},
+		"layers, nothing known":     {[]int{0}, []string{"camera"}, true, map[string]uint64{"camera": mostVideo}},
+		"layers, the fastest rules": {[]int{500_000, 90_000}, []string{"camera"}, true, map[string]uint64{"camera": 1_500_000}},
+		"layers, all slow":          {[]int{100_000, 90_000}, []string{"camera"}, true, map[string]uint64{"camera": leastLayers}},
+		"layers beside the screen":  {[]int{1_000_000}, []string{"camera", "screen"}, true, map[string]uint64{"camera": mostVideo, "screen": 701_000}},
 	} {
-		if got := encoderLimits(tt.targets, tt.pictures); !reflect.DeepEqual(got, tt.want) {
+		if got := encoderLimits(tt.targets, tt.pictures, tt.layers); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}

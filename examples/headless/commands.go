@@ -46,6 +46,7 @@ func (p *participant) command(line string) {
 		"unlock":  bare(p.m.Unlock),
 		"role":    p.role,
 		"invite":  bare(p.invite),
+		"reply":   p.m.Reply,
 		"say":     p.say,
 		"tell":    p.tell,
 		"react":   p.react,
@@ -54,6 +55,7 @@ func (p *participant) command(line string) {
 		"record":  p.record,
 		"members": bare(p.showMembers),
 		"stats":   bare(p.showStats),
+		"links":   bare(p.showLinks),
 		"end":     bare(p.m.End),
 		"accept":  p.accept,
 		"refuse":  p.refuseFile,
@@ -68,7 +70,7 @@ func (p *participant) command(line string) {
 		"contacts":   bare(p.showContacts),
 	}[name]
 	if !known {
-		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, refuse, pause, resume, cancel, members, words, stats, attendance, exposure, leave and end"))
+		p.refuse(name, errors.New("no such command: there are admit, deny, remove, ban, lock, unlock, role, invite, reply, verify, mark, unmark, contacts, say, tell, react, hand, askmute, record, send, accept, refuse, pause, resume, cancel, members, words, stats, links, attendance, exposure, leave and end"))
 		return
 	}
 	p.do(name, argument, do)
@@ -167,6 +169,7 @@ func (p *participant) invite(ctx context.Context) error {
 		return err
 	}
 	p.out.event("invite", inviteData{link.String()}, "%s", link.String())
+	showReach(link, p.out)
 	return nil
 }
 

@@ -32,15 +32,17 @@ flags:
   --attendance FILE  write the attendance record when it is over
   --exposure FILE    write, when it is over, who could observe what
   --listen ADDR      IP:PORT to listen on; one IPv4 and one IPv6 at most (default 127.0.0.1:0: this machine only)
+  --router           ask your own router to let others in, and nobody else (PCP, NAT-PMP or UPnP)
+  --reply            join: where no door can be reached, print a reply code for who sent the link, and wait to be dialled
   --duration D       leave after this time in the meeting, such as 90s or 1h
   --files DIR        where accepted files go; nothing there is overwritten
   --accept-files     accept every file that is offered, up to 4 GiB each
   --json             events as one JSON object a line
 
 commands on stdin:
-  admit WHO | deny WHO | remove WHO | ban WHO | lock | unlock | role WHO host|member|viewer | invite
+  admit WHO | deny WHO | remove WHO | ban WHO | lock | unlock | role WHO host|member|viewer | invite | reply CODE
   verify WHO | mark WHO | unmark WHO | contacts | say TEXT | tell WHO TEXT | react TEXT | hand up|down | askmute WHO
-  record ask|consent WHO|refuse WHO|withdraw WHO|stop | members | words | stats | attendance FILE
+  record ask|consent WHO|refuse WHO|withdraw WHO|stop | members | words | stats | links | attendance FILE
   exposure FILE | leave | end
   send FILE [WHO] | accept FILE-ID [PATH] | refuse FILE-ID | pause FILE-ID | resume FILE-ID | cancel FILE-ID
   WHO is a name, or 8 or more digits of the beginning of a key; so of FILE-ID
@@ -72,6 +74,9 @@ type options struct {
 	files    string
 	// acceptFiles has every offered file received into files.
 	acceptFiles bool
+
+	router bool // may be asked
+	reply  bool // print a reply code where nobody can be reached
 
 	contacts   string // file of
 	attendance string // where to write the record at the end
@@ -128,6 +133,10 @@ func (o *options) define(set *flag.FlagSet) {
 	set.BoolVar(&o.json, "json", false, "")
 	set.StringVar(&o.files, "files", "", "")
 	set.BoolVar(&o.acceptFiles, "accept-files", false, "")
+	set.BoolVar(&o.router, "router", false, "")
+	if o.mode == modeJoin {
+		set.BoolVar(&o.reply, "reply", false, "")
+	}
 	if o.mode == modeCreate {
 		set.Func("admit", "", func(s string) error {
 			o.open = s == "auto"

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
@@ -93,7 +94,7 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 			return err
 		}
 	}
-	config := meet.Config{Name: o.name, Listen: o.listen}
+	config := meet.Config{Name: o.name, Listen: o.listen, AskRouter: o.router}
 	if config.Identity = crypto.GenerateIdentity(); o.identity != "" {
 		if config.Identity, err = loadIdentity(o.identity); err != nil {
 			return err
@@ -105,6 +106,7 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 			return err
 		}
 	}
+	began := time.Now()
 	m, err := enter(ctx, o, link, config, lines, out)
 	if err != nil {
 		return err
@@ -113,6 +115,7 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 		return errors.Join(err, m.Close())
 	}
 	p := newParticipant(m, out, r)
+	p.began = began
 	p.files = shared
 	p.contacts = known
 	err = p.run(ctx, lines, o.duration, files, o.loop)
@@ -154,6 +157,11 @@ func enter(ctx context.Context, o options, link meet.Invite, config meet.Config,
 		return meet.Create(ctx, config)
 	}
 	config.OnWaiting = func() { out.event("waiting", nil, "waiting at the door until somebody decides") }
+	if o.reply {
+		config.OnReply = func(code string) {
+			out.event("reply", replyData{code}, "nobody can be reached; send this code to who sent you the link, and leave this running: %s", code)
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	joined := make(chan struct{})
@@ -196,6 +204,7 @@ func ready(ctx context.Context, m *meet.Meeting, o options, self *crypto.Identit
 		reach = "it works on this machine only, see --listen"
 	}
 	out.event("ready", d, "the meeting has begun; send this link (%s): %s", reach, d.Invite)
+	showReach(link, out)
 	return nil
 }
 

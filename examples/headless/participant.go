@@ -26,6 +26,7 @@ type participant struct {
 	wordsAsked atomic.Bool   // by a command, so that a refusal is reported
 	asked      sync.Map      // crypto.IdentityKey to the meet.Recording last reported of theirs
 	tasks      sync.WaitGroup
+	began      time.Time // to create or join
 
 	// What follows belongs to the goroutine that reads the events.
 
@@ -291,6 +292,7 @@ func (p *participant) trackAdded(t *meet.RemoteTrack) {
 		return
 	}
 	p.out.event("track_added", d, "%s sends %s (%s)", d.Member, d.Kind, d.Codec)
+	p.spawn(func() { p.awaitFirst(t, d) })
 	if p.recordings != nil {
 		p.recordings.add(t, d.Member)
 	}

@@ -25,6 +25,7 @@ type control struct {
 	epoch   epoch
 	nonces  map[uint8]nonce // by protocol: it owns the mapping
 	address netip.Addr      // external, of NAT-PMP
+	unsafe  unsafeSwitches
 }
 
 // newNonces makes those of one gateway. They outlive a router's silence: it may remember them, and nobody with others may
@@ -55,7 +56,7 @@ func (c *control) exchange(ctx context.Context, packets [][]byte, take func(b []
 	}
 	defer func() { _ = pc.Close() }()
 	to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.gateway.Address, controlPort))
-	socket := &conn{PacketConn: pc, from: c.gateway.Address, port: controlPort}
+	socket := &conn{PacketConn: pc, from: c.gateway.Address, port: controlPort, any: c.unsafe.anySource}
 	buffer := make([]byte, maxControl+1)
 	for try, wait := 0, firstRetry; try < tries; try, wait = try+1, 2*wait {
 		for _, p := range packets {
@@ -150,9 +151,9 @@ func (c *control) request(w wanted) mapRequest {
 		client: c.gateway.Local, internal: w.port, external: w.external}
 }
 
-// mine says whether an answer is to what was asked: the nonce is what nobody else knows (RFC 6887 §11.4).
+// mine says whether an answer is to what was asked: the nonce is what nobody else knows (RFC 6887 §11.4, MAP-2).
 func (c *control) mine(a mapAnswer, w wanted) bool {
-	return a.nonce == c.nonces[w.protocol] && a.protocol == w.protocol && a.internal == w.port
+	return (a.nonce == c.nonces[w.protocol] || c.unsafe.anyNonce) && a.protocol == w.protocol && a.internal == w.port
 }
 
 func (c *control) fromPCP(a mapAnswer, w wanted) (Mapping, error) {

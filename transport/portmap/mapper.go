@@ -139,7 +139,7 @@ func (m *Mapper) serve(ctx context.Context, s *site, p Ports, asked func()) {
 	}
 }
 
-// release deletes what is held.
+// release deletes what is held (MAP-3).
 func (m *Mapper) release(c client, held []Mapping) {
 	if c == nil || len(held) == 0 {
 		return
@@ -207,7 +207,7 @@ func (m *Mapper) establish(ctx context.Context, s *site, p Ports) (client, []Map
 	if len(w) == 0 {
 		return nil, nil, ErrNoRouter
 	}
-	ctrl := &control{network: m.config.Network, gateway: s.gateway, nonces: s.nonces}
+	ctrl := &control{network: m.config.Network, gateway: s.gateway, nonces: s.nonces, unsafe: m.config.unsafe}
 	first, err := m.choose(ctx, ctrl, s.gateway, w[0])
 	var c client = ctrl
 	if u := first.upnp; u != nil {
@@ -259,7 +259,10 @@ func (m *Mapper) choose(ctx context.Context, c *control, g Gateway, w wanted) (c
 		r := <-mapped
 		return chosen{mapping: r.mapping}, r.err
 	}
-	u := &upnp{network: m.config.Network, gateway: g}
+	u := &upnp{network: m.config.Network, gateway: g, trusted: g.Address, unsafe: m.config.unsafe}
+	if m.config.unsafe.anyURL {
+		u.trusted = netip.Addr{}
+	}
 	found := make(chan error, 1)
 	search, giveUp := context.WithCancel(ctx)
 	defer giveUp()

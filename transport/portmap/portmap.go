@@ -108,6 +108,15 @@ type Config struct {
 	// Changed is called, from a goroutine of the Mapper's, when the mappings or the outcome have changed. It must not
 	// call Close. May be nil.
 	Changed func()
+
+	unsafe unsafeSwitches
+}
+
+// unsafeSwitches turn protections off. Only this package's tests can set them, to show that the attacks work without.
+type unsafeSwitches struct {
+	anySource bool // MAP-2: hears whoever answers
+	anyNonce  bool // MAP-2: believes an answer to another's request
+	anyURL    bool // MAP-1: goes where a device leads
 }
 
 // Ports are what is to be reachable.

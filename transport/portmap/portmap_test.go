@@ -52,6 +52,8 @@ func gatewayAlone(t *testing.T, r *router) {
 }
 
 // TestProtocols: each protocol maps UDP and TCP at once, and Close takes it back.
+//
+// Checks: MAP-1, MAP-3.
 func TestProtocols(t *testing.T) {
 	for name, tt := range map[string]struct {
 		set   func(*router)
@@ -219,13 +221,67 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// TestTwins: without the protections the attacks work: what another machine on the network answers is believed, an answer
+// to another's request too, and a device has us call at another's.
+//
+// Checks: MAP-1, MAP-2.
+func TestTwins(t *testing.T) {
+	for name, tt := range map[string]struct {
+		unsafe unsafeSwitches
+		set    func(*router)
+	}{
+		"source": {unsafeSwitches{anySource: true}, func(r *router) {
+			r.pcp = true
+			r.forge = func(_ []byte, a []forged) []forged {
+				for i := range a {
+					a[i].from = netip.AddrPortFrom(stranger, controlPort)
+				}
+				return a
+			}
+		}},
+		"nonce": {unsafeSwitches{anyNonce: true}, func(r *router) {
+			r.pcp = true
+			r.forge = func(_ []byte, a []forged) []forged {
+				for i := range a {
+					if len(a[i].data) == pcpMapSize {
+						a[i].data[24] ^= 1
+					}
+				}
+				return a
+			}
+		}},
+		"location": {unsafeSwitches{anyURL: true}, func(r *router) { r.upnp, r.location = true, "http://192.168.1.66:5000/root.xml" }},
+		"control":  {unsafeSwitches{anyURL: true}, func(r *router) { r.upnp, r.control = true, "http://192.168.1.66:5000/ctl" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for _, protected := range []bool{true, false} {
+					r := newRouter()
+					tt.set(r)
+					c := Config{Network: r, Listen: ports, unsafe: tt.unsafe}
+					if protected {
+						c.unsafe = unsafeSwitches{}
+					}
+					m := New(c)
+					<-m.Known()
+					if o, err := m.Outcome(); (o == Mapped) == protected {
+						t.Errorf("protected %v: %v, %v", protected, o, err)
+					}
+					m.Close()
+				}
+			})
+		})
+	}
+}
+
 // TestHostileUDP: what comes from another address, with another nonce, or isn't an answer at all is nothing.
+//
+// Checks: MAP-2.
 func TestHostileUDP(t *testing.T) {
-	other := netip.MustParseAddr("192.168.1.66")
 	for name, forge := range map[string]func(ask []byte, a []forged) []forged{
 		"another address": func(_ []byte, a []forged) []forged {
 			for i := range a {
-				a[i].from = netip.AddrPortFrom(other, a[i].from.Port())
+				a[i].from = netip.AddrPortFrom(stranger, a[i].from.Port())
 			}
 			return a
 		},
@@ -299,6 +355,8 @@ func TestHostileUDP(t *testing.T) {
 }
 
 // TestHostileUPnP: a device that leads elsewhere, never ends, or lies maps nothing, and nothing is sent to anyone else.
+//
+// Checks: MAP-1, MAP-2.
 func TestHostileUPnP(t *testing.T) {
 	elsewhere := func(url string) func(r *router) { return func(r *router) { r.location = url } }
 	body := func(text string) func(r *router) {
@@ -365,6 +423,8 @@ func TestHostileUPnP(t *testing.T) {
 }
 
 // TestCloseSilent: a router that has gone silent holds Close up for a second at most; so does one that was never asked.
+//
+// Checks: MAP-3.
 func TestCloseSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRouter()

@@ -17,6 +17,7 @@ import (
 var (
 	routerAddr = netip.MustParseAddr("192.168.1.1")
 	hostAddr   = netip.MustParseAddr("192.168.1.7")
+	stranger   = netip.MustParseAddr("192.168.1.66") // another machine on the network
 	outside    = netip.MustParseAddr("5.6.7.8")
 )
 
@@ -251,7 +252,7 @@ func (r *router) natpmpMap(b []byte) []byte {
 func (r *router) DialTCP(ctx context.Context, _ netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	r.mu.Lock()
 	r.sent = append(r.sent, to)
-	ok := r.upnp && to.Addr() == routerAddr
+	ok := r.upnp && (to.Addr() == routerAddr || to.Addr() == stranger)
 	r.mu.Unlock()
 	if !ok {
 		return nil, os.ErrPermission

@@ -32,6 +32,8 @@ const (
 type upnp struct {
 	network   Network
 	gateway   Gateway
+	trusted   netip.Addr // the gateway's address: where URLs may lead (MAP-1)
+	unsafe    unsafeSwitches
 	service   service
 	permanent bool // leases have no end: they go by Close alone
 }
@@ -59,7 +61,7 @@ func (u *upnp) search(ctx context.Context) ([]*url.URL, error) {
 	}
 	defer func() { _ = pc.Close() }()
 	to := netip.AddrPortFrom(u.gateway.Address, ssdpPort)
-	socket := &conn{PacketConn: pc, from: u.gateway.Address}
+	socket := &conn{PacketConn: pc, from: u.gateway.Address, any: u.unsafe.anySource}
 	var found []*url.URL
 	buffer := make([]byte, maxSSDP+1)
 	for range searchTries {
@@ -76,7 +78,7 @@ func (u *upnp) search(ctx context.Context) ([]*url.URL, error) {
 			if err != nil {
 				break
 			}
-			at, err := decodeSearch(buffer[:n], u.gateway.Address)
+			at, err := decodeSearch(buffer[:n], u.trusted)
 			if err != nil || len(found) == maxOptions {
 				continue
 			}
@@ -102,7 +104,7 @@ func (u *upnp) do(ctx context.Context, r *http.Request, read func(status int, bo
 		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 16 << 10,
 		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 			to, err := netip.ParseAddrPort(address)
-			if err != nil || to.Addr().Unmap() != u.gateway.Address { // onGateway has seen to it; this is the last door
+			if err != nil || u.trusted.IsValid() && to.Addr().Unmap() != u.trusted { // onGateway has seen to it; this is the last door
 				return nil, errMalformed
 			}
 			return u.network.DialTCP(ctx, u.gateway.Local, to)
@@ -127,7 +129,7 @@ func (u *upnp) describe(ctx context.Context, at *url.URL) (s service, err error)
 		if status != http.StatusOK {
 			return errMalformed
 		}
-		s, err = decodeDescription(body, at, u.gateway.Address)
+		s, err = decodeDescription(body, at, u.trusted)
 		return err
 	})
 	return s, err

@@ -112,7 +112,7 @@ func (t Token) bytes() []byte {
 // ticketLabel keeps a ticket's MAC apart from any other use of the secret.
 const ticketLabel = "huisclos relay ticket v1"
 
-// Ticket makes a ticket that is good until expiry, in whole seconds (SPEC §10.6, RLY-1):
+// Ticket makes a ticket that is good until expiry, in whole seconds (SPEC §10.7, RLY-1):
 //
 //	token ID (8) ‖ nonce (16) ‖ expiry (8, Unix seconds) ‖ MAC (16)
 //

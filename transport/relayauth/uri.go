@@ -67,7 +67,7 @@ func (k Key) Fingerprint() string {
 	return strings.Join(groups, " ")
 }
 
-// URI is what a relay's operator hands to its users (SPEC §10.6). It is a secret: String
+// URI is what a relay's operator hands to its users (SPEC §10.7). It is a secret: String
 // returns it since that is its purpose; log/slog does not show it.
 type URI struct {
 	// Relay is its key.

@@ -7,7 +7,7 @@ import (
 )
 
 // Protocol is the libp2p protocol by which a member shows its ticket, on a stream of its
-// own (SPEC §10.6). There is one frame each way: a length (2 bytes, big-endian) and
+// own (SPEC §10.7). There is one frame each way: a length (2 bytes, big-endian) and
 //
 //	member → relay   the ticket
 //	relay → member   0 ‖ where it sees the member's UDP socket (IP of 4 or 16 bytes ‖ port), if it does;

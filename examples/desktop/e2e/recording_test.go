@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// recorded is a recording by Alice: it runs only when both others have agreed, all see that it runs, it ends when one
-// of them withdraws, and what was saved plays and can be searched.
+// recorded is a recording by Alice: she is told who refuses, it runs only when both others have agreed, all see that it
+// runs, it ends when one of them withdraws, and what was saved plays and can be searched.
 func recorded(alice, bob, carol *person) {
 	alice.Helper()
 	alice.press("#control-more")
@@ -30,7 +30,18 @@ func recorded(alice, bob, carol *person) {
 			p.Error("a recording runs that Carol hasn't agreed to")
 		}
 	}
+	// She refuses, which who asked is told, and thinks again.
+	carol.say("consent.no")
+	for _, p := range []*person{alice, bob} {
+		p.until(`S.recording.state === "asking" && S.recording.reason === "refused" && S.recording.consents[%s] === "refused"`, carol.id())
+	}
+	alice.until(`document.querySelector(".bars .bar").innerText.includes("Carol")`)
+	alice.screen("recording-refused")
+	carol.press("#control-more")
+	carol.say("record.menu-running")
 	carol.say("consent.yes")
+	carol.until(`S.recording.mine === "consented"`)
+	carol.press("dialog[open] header button")
 	for _, p := range []*person{alice, bob, carol} {
 		p.until(`S.recording.state === "running" && document.querySelector(".bar.recording") !== null`)
 	}

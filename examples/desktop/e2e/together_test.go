@@ -119,9 +119,9 @@ func file(alice, bob, carol *person) {
 	alice.until(`S.files[0].state === "complete"`)
 	carol.until(`S.files[0].state === "refused"`)
 	bob.until(`S.files[0].copies.some((c) => c.member === %s && c.state === "complete")`, alice.id())
-	if value[bool](bob, `S.files[0].copies.some((c) => c.member === %s && c.state !== "offered" && c.state !== "refused")`, carol.id()) {
-		bob.Error("who refused has a copy")
-	}
+	bob.until(`S.files[0].copies.find((c) => c.member === %s).state === "refused"`, carol.id())
+	bob.until(`document.querySelector("#panel .file .state").innerText.includes("Carol")`)
+	bob.screen("files-refused")
 	if got := value[string](alice, `S.files[0].sha256`); got != want {
 		alice.Errorf("SHA-256 shown is %s, sent was %s", got, want)
 	}

@@ -41,6 +41,7 @@ func TestE2ETwo(t *testing.T) {
 	bob.hears(a, signOfAlice)
 	alice.screen("meeting")
 
+	layers(alice, bob)
 	words(alice, bob)
 	chat(alice, bob)
 	mute(alice, bob, a, b)
@@ -52,6 +53,18 @@ func TestE2ETwo(t *testing.T) {
 			t.Errorf("%s's page: %q", p.name, problems)
 		}
 	}
+}
+
+// layers: Alice's browser sends her camera in two sizes, for it is 360 high or more. Her agent sends Bob the larger one,
+// which his link carries, and he sees her still.
+func layers(alice, bob *person) {
+	alice.Helper()
+	alice.press("#control-more")
+	alice.say("look.title")
+	const cell = `[...document.querySelectorAll("dialog[open] .table-wrap:last-of-type tbody td:last-child")].map((x) => x.textContent)`
+	alice.until(cell + `.includes("0 · 1")`)
+	alice.press("dialog[open] header button")
+	bob.sees(alice.id(), signOfAlice)
 }
 
 // words compares what both are shown, each in their language.

@@ -68,7 +68,7 @@ func hop(ctx context.Context, length time.Duration) (up, down []time.Duration, e
 		case <-tick.C:
 		case s := <-came:
 			back.codec = webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: s.MimeType(), ClockRate: 48000, Channels: 2}, PayloadType: 111}
-			if _, err := s.Bind(back); err != nil {
+			if _, err := s.Tracks()[0].Bind(back); err != nil {
 				return nil, nil, err
 			}
 			b.Add(back)

@@ -130,7 +130,7 @@ function row(f) {
       h("p.hint", null, size(f.size), " · ", f.self ? t("files.from-you", { when: time(f.time) }) : t("files.from", { name: nameOf(f.from), when: time(f.time) })),
       f.newcomers ? badge(t("files.for-newcomers"), "plain", "door") : null,
       f.to ? badge(t("files.private", { name: f.self ? nameOf(f.to) : t("you") }), "accent", "lock") : null,
-      running ? bar(f.id, f.done, f.size, `file-${f.id}`, f.name) : null,
+      running ? bar(f.id, f.state, f.done, f.size, `file-${f.id}`, f.name) : null,
       h("p.state", { class: f.state }, f.state === "complete" ? icon("check") : null, 
         f.self && f.state === "offered" && refused.length > 0 ? t("files.refused-by", { names: refused.join(", ") }) : of("file.", f.self && f.state === "offered" ? "own-offered" : f.state)),
       failureLine(f.error),
@@ -139,10 +139,10 @@ function row(f) {
       h("div.row", null, actions(f))));
 }
 
-/** @param {string} id @param {number} done @param {number} of_ @param {string} key @param {string} name */
-function bar(id, done, of_, key, name) {
+/** @param {string} id @param {string} what the state @param {number} done @param {number} of_ @param {string} key @param {string} name */
+function bar(id, what, done, of_, key, name) {
   const part = of_ > 0 ? Math.min(1, done / of_) : 0;
-  const speed = rates.get(id) ?? 0;
+  const speed = what === "paused" || what === "waiting" ? 0 : rates.get(id) ?? 0;
   return h("div.progress", { key: `bar-${key}` },
     h("progress", { max: "100", value: String(Math.round(part * 100)), "aria-label": t("files.progress", { file: short(name, 80) }) }),
     h("span.hint", null, percent(part), speed > 0 ? ` · ${rate(speed * 8)}` : ""));
@@ -151,7 +151,7 @@ function bar(id, done, of_, key, name) {
 /** @param {SharedFile} f */
 function copies(f) {
   return h("ul.copies", null, (f.copies ?? []).map((c) => h("li", { key: c.member }, h("span.grow", null, nameOf(c.member)), h("span.hint", null, of("copy.", c.state)),
-    c.state === "receiving" || c.state === "paused" || c.state === "waiting" ? bar(f.id + c.member, c.done, f.size, c.member, f.name) : null)));
+    c.state === "receiving" || c.state === "paused" || c.state === "waiting" ? bar(f.id + c.member, c.state, c.done, f.size, c.member, f.name) : null)));
 }
 
 /** @param {SharedFile} f */

@@ -112,11 +112,18 @@ function graphs(link) {
   const received = series.map((l) => l?.bitrateIn ?? 0);
   const delays = series.map((l) => l?.rtt ?? 0);
   const lost = series.map((l) => l?.loss ?? 0);
-  return h("li", { key: link.member }, h("h4", null, person(nameOf(link.member)), " ", verdict(link)),
+  return h("li", { key: link.member }, h("h4", null, person(nameOf(link.member)), " ", verdict(link), " ", size(link)),
     h("div.three", null,
       graph(t("look.in"), received, rate(link.bitrateIn)),
       graph(t("look.rtt"), delays, link.rtt > 0 ? `${number(link.rtt)}\u00A0ms` : "–"),
       graph(t("look.loss"), lost, percent(link.loss, 1), 0.05)));
+}
+
+/** @param {LinkStats} link in which size this person's camera comes, if they send several */
+function size(link) {
+  const ids = state().tracks.filter((x) => x.member === link.member).map((x) => x.id);
+  const layered = past.at(-1)?.tracks.find((x) => ids.includes(x.track) && x.layer > 0);
+  return layered === undefined ? null : h("span.hint", null, t("look.size", { n: number(layered.layer), of: number(layered.layers) }));
 }
 
 /** @param {LinkStats} link */
@@ -138,6 +145,6 @@ function graph(title, values, now, least = 1) {
 function sent(stats) {
   return h("div.table-wrap", { tabindex: "0", role: "group", "aria-label": t("look.sent") }, h("table", null,
     h("caption.unseen", null, t("look.sent")),
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, t("look.source")), h("th", { scope: "col" }, t("look.rate")), h("th", { scope: "col" }, t("look.frames")), h("th", { scope: "col" }, t("look.limit")))),
-    h("tbody", null, stats.sent.map((s) => h("tr", null, h("th", { scope: "row" }, of("source.", s.source)), h("td", null, rate(s.bitrate)), h("td", null, s.frames > 0 ? number(s.frames) : "–"), h("td", null, s.limit > 0 ? rate(s.limit) : "–"))))));
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, t("look.source")), h("th", { scope: "col" }, t("look.rate")), h("th", { scope: "col" }, t("look.frames")), h("th", { scope: "col" }, t("look.limit")), h("th", { scope: "col" }, t("look.layers")))),
+    h("tbody", null, stats.sent.map((s) => h("tr", null, h("th", { scope: "row" }, of("source.", s.source)), h("td", null, rate(s.bitrate)), h("td", null, s.frames > 0 ? number(s.frames) : "–"), h("td", null, s.limit > 0 ? rate(s.limit) : "–"), h("td", null, s.layers.length > 0 ? s.layers.map((n) => number(n)).join(" · ") : "–"))))));
 }

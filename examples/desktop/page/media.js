@@ -153,7 +153,7 @@ function build() {
   for (const source of sources) {
     const s = sending[source];
     if (s.transceiver === null) continue;
-    s.transceiver = c.addTransceiver(kinds[source], { direction: "sendonly" });
+    s.transceiver = c.addTransceiver(kinds[source], { direction: "sendonly", sendEncodings: layers(source) });
     if (media.on[source]) void s.transceiver.sender.replaceTrack(s.track);
   }
   for (let i = 0; i < pool.audio; i++) c.addTransceiver("audio", { direction: "recvonly" });
@@ -164,6 +164,22 @@ function build() {
     update();
   };
   streams.clear();
+}
+
+/**
+ * layers says how a source is encoded: a camera in sizes, of which each member is sent the one their link carries. The
+ * agent knows them by these names, the smallest first. What the browser doesn't know of it, it leaves out.
+ *
+ * @param {Source} source
+ * @returns {RTCRtpEncodingParameters[]}
+ */
+function layers(source) {
+  const height = sending[source].track?.getSettings().height ?? 0;
+  if (source !== "camera" || height < 360) return [];
+  const full = { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 };
+  const half = { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 };
+  if (height < 720) return [half, full];
+  return [{ rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 }, half, full];
 }
 
 /** @param {RTCPeerConnection} c @param {number} most milliseconds */
@@ -242,7 +258,7 @@ async function send(source) {
   s.track.enabled = true;
   media.on[source] = true;
   if (s.transceiver === null && pc !== null) {
-    s.transceiver = pc.addTransceiver(s.track, { direction: "sendonly" });
+    s.transceiver = pc.addTransceiver(s.track, { direction: "sendonly", sendEncodings: layers(source) });
     await negotiate(false);
   } else await s.transceiver?.sender.replaceTrack(s.track);
   await applyEncoder(source);
@@ -332,8 +348,8 @@ async function applyEncoder(source) {
   const { transceiver, encoder, track } = sending[source];
   if (transceiver === null || encoder === null) return;
   const parameters = transceiver.sender.getParameters();
-  const [encoding] = parameters.encodings;
-  if (encoding === undefined) return;
+  const [encoding, ...more] = parameters.encodings;
+  if (encoding === undefined || more.length > 0) return; // sizes have their own limits, and their sum the browser keeps to
   encoding.maxBitrate = encoder.maxBitrate;
   if (encoder.maxFrameRate) encoding.maxFramerate = encoder.maxFrameRate;
   const height = track?.getSettings().height ?? 0;

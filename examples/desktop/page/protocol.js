@@ -189,7 +189,7 @@
  * @typedef {object} Reach reach says from where a link can be reached, and what it reveals to whoever carries it.
  * @property {string} scope machine, network, everywhere, unknown
  * @property {ReachAddress[]} addresses
- * @property {string} router Router: what asking the router came to: not-asked, mapped, refused, none.
+ * @property {string} router Router: what asking the router came to: not-asked, mapped, double-nat, refused, none.
  */
 
 /**
@@ -367,6 +367,8 @@
  * @property {number} frames a second
  * @property {number} undecryptable
  * @property {number} rtt ms to the sender, 0 if unknown
+ * @property {number} layers Layers is in how many layers it is sent, and Layer which one comes, 1 being the lowest; 0 if there is one encoding.
+ * @property {number} layer
  */
 
 /**
@@ -375,6 +377,7 @@
  * @property {number} bitrate
  * @property {number} frames
  * @property {number} limit what the browser's encoder was last allowed, bit/s
+ * @property {number[]} layers Layers is how many members get each layer, the lowest first; empty if there is one encoding.
  */
 
 /**
@@ -816,7 +819,7 @@
 
 /**
  * @typedef {object} Restore restore: → fileUpload; the URL takes a backup file, at most 64 MiB, which replaces the
- *   store, and is locked then. The upload's reply has {"error":{"code":…}} if it wasn't one (store-damaged,
+ *   store, and is open then. The upload's reply has {"error":{"code":…}} if it wasn't one (store-damaged,
  *   wrong-passphrase).
  * @property {string} passphrase of the backup
  */

@@ -87,15 +87,18 @@ export function recordingDialog() {
   const { recording } = state();
   switch (recording.state) {
     case "asking":
-    case "running":
+    case "running": {
+      const against = recording.mine === "refused" || recording.mine === "withdrawn"; // one may think again
       return dialog("recording", t("record.title"), [
         h("p", null, interruption() || t(recording.state === "asking" ? "record.asking" : "record.running")),
         consents(),
+        failureLine(ui.failures["recording"]),
       ], {
         footer: recording.own
           ? button(t(recording.state === "asking" && !recording.reason ? "record.give-up" : "record.stop"), () => void submit("recording", "recording-stop", {}), { kind: "danger" })
-          : button(t("record.withdraw"), () => answer(false, "recording")),
+          : button(t(against ? "consent.yes" : "record.withdraw"), () => answer(against, "recording")),
       });
+    }
     default:
       return dialog("recording", t("record.title"), [
         recording.save ? saved() : null,

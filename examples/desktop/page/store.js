@@ -87,7 +87,7 @@ function copiesPart() {
 }
 
 function restorePart() {
-  return h("details", null, h("summary", null, t("restore.title")),
+  return h("details", { key: "restore" }, h("summary", null, t("restore.title")),
     h("form", { on: { submit: (/** @type {Event} */ e) => void restore(e) } },
       h("p", null, t("restore.text")),
       field("restore-file", t("restore.file"), h("input", { type: "file" })),
@@ -116,7 +116,7 @@ async function restore(e) {
 }
 
 function passphrasePart() {
-  return h("details", null, h("summary", null, t("passphrase.title")),
+  return h("details", { key: "passphrase" }, h("summary", null, t("passphrase.title")),
     h("form", { on: { submit: (/** @type {Event} */ e) => void changePassphrase(e) } },
       field("passphrase-old", t("passphrase.old"), h("input", { type: "password", autocomplete: "current-password" })),
       newPassphrase("passphrase-new", ui.failures["passphrase"]),

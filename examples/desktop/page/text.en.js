@@ -194,6 +194,7 @@ export const en = {
   "router.again": "Ask again",
   "router.asking": "Asking the router…",
   "router.mapped": "The router opened a way in. Make a new link, so that it can use it.",
+  "router.double-nat": "Your router opened a way in, but another router stands before it, such as your provider’s. The link still works on your own network only.",
   "router.refused": "The router refused to open a way in. Whoever looks after your network can allow it.",
   "router.none": "No router answered the request. Whoever looks after your network can help.",
   "router.other": "The router gave no clear answer. Try again.",

@@ -194,6 +194,7 @@ export const fr = {
   "router.again": "Demander encore",
   "router.asking": "La box est interrogée…",
   "router.mapped": "La box a ouvert un passage. Créez un nouveau lien pour qu’il en profite.",
+  "router.double-nat": "Votre box a ouvert un passage, mais un autre routeur se trouve devant elle, par exemple celui de votre opérateur. Le lien ne fonctionne toujours que sur votre propre réseau.",
   "router.refused": "La box a refusé d’ouvrir un passage. La personne qui gère votre réseau peut l’autoriser.",
   "router.none": "Aucune box n’a répondu à la demande. La personne qui gère votre réseau peut vous aider.",
   "router.other": "La box n’a pas répondu clairement. Réessayez.",

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,8 +69,8 @@ type Bridge struct {
 
 	mu      sync.Mutex
 	pc      *webrtc.PeerConnection
-	lines   map[string]string              // mid to source
-	input   map[string]*webrtc.TrackRemote // source to what the page sends of it
+	lines   map[string]string                // mid to source
+	input   map[inputKey]*webrtc.TrackRemote // what the page sends
 	sources map[string]*Source
 	limits  map[string]uint64 // bit/s
 	slots   []*slot
@@ -79,7 +80,10 @@ type Bridge struct {
 	closed  bool
 }
 
-// Tap is shown every packet: of the page's own with the name of the source, of a remote with its ID. It is called on
+// inputKey is one encoding that the page sends.
+type inputKey struct{ source, rid string }
+
+// Tap is shown every packet: of the page's own with the name of the source, one layer at a time, of a remote with its ID. It is called on
 // the media path, must not wait, and keeps neither header nor payload.
 type Tap func(id string, own bool, header *rtp.Header, payload []byte)
 
@@ -95,7 +99,7 @@ func (b *Bridge) SetTap(t Tap) {
 // RequestKeyFrame asks the page for a key frame of a source.
 func (b *Bridge) RequestKeyFrame(source string) {
 	if s := b.Source(source); s != nil {
-		b.askPage(s)
+		b.askPage(s.shown())
 	}
 }
 
@@ -213,7 +217,7 @@ func (b *Bridge) connection(lines map[string]string) (*webrtc.PeerConnection, er
 	}
 	pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { b.receive(pc, t, r) })
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) { b.connectionChanged(pc, s) })
-	b.pc, b.input = pc, map[string]*webrtc.TrackRemote{}
+	b.pc, b.input = pc, map[inputKey]*webrtc.TrackRemote{}
 	return pc, nil
 }
 
@@ -315,11 +319,12 @@ func (b *Bridge) receive(pc *webrtc.PeerConnection, t *webrtc.TrackRemote, r *we
 	}
 	b.mu.Lock()
 	name, ok := b.lines[mid]
-	if !ok || b.pc != pc || b.closed || Sources[name] != t.Kind() {
+	rids := layersOf(r)
+	if !ok || !slices.Contains(rids, t.RID()) || b.pc != pc || b.closed || Sources[name] != t.Kind() {
 		b.mu.Unlock()
 		return
 	}
-	b.input[name] = t
+	b.input[inputKey{name, t.RID()}] = t
 	b.tasks.Add(1)
 	b.mu.Unlock()
 	defer b.tasks.Done()
@@ -329,13 +334,30 @@ func (b *Bridge) receive(pc *webrtc.PeerConnection, t *webrtc.TrackRemote, r *we
 			levelID = uint8(e.ID)
 		}
 	}
-	b.read(name, t, levelID)
+	b.read(name, rids, t, levelID)
 }
 
-func (b *Bridge) read(name string, t *webrtc.TrackRemote, levelID uint8) {
+// layerNames are what the page calls layers, the lowest first.
+var layerNames = []string{"q", "h", "f"}
+
+// layersOf are the names of the layers that the page sends on one m-line, the lowest first; one that is empty if there is
+// one encoding alone. What else the page may name isn't taken.
+func layersOf(r *webrtc.RTPReceiver) []string {
+	var offered []string
+	for _, t := range r.Tracks() {
+		offered = append(offered, t.RID())
+	}
+	if len(offered) < 2 {
+		return offered
+	}
+	return slices.DeleteFunc(slices.Clone(layerNames), func(n string) bool { return !slices.Contains(offered, n) })
+}
+
+func (b *Bridge) read(name string, rids []string, t *webrtc.TrackRemote, levelID uint8) {
 	buf := make([]byte, 1500)
 	var h rtp.Header
-	var s *Source
+	var l *layer
+	mime := ""
 	for {
 		n, _, err := t.Read(buf)
 		if err != nil {
@@ -350,31 +372,32 @@ func (b *Bridge) read(name string, t *webrtc.TrackRemote, levelID uint8) {
 		if h.Padding && end > size {
 			end = max(size, end-int(buf[n-1]))
 		}
-		if s == nil || s.codec.MimeType != t.Codec().MimeType {
-			s = b.source(name, t)
+		if now := t.Codec().MimeType; now != mime { // it is known from the first packet on
+			l, mime = b.source(name, rids, t), now
 		}
-		s.write(&h, buf[size:end], levelID, time.Now())
+		l.write(&h, buf[size:end], levelID, time.Now())
 	}
 }
 
-// source returns the source of a name, in the codec of what the page sends.
-func (b *Bridge) source(name string, t *webrtc.TrackRemote) *Source {
+// source returns the layer of the source of a name, in the codec of what the page sends.
+func (b *Bridge) source(name string, rids []string, t *webrtc.TrackRemote) *layer {
 	b.mu.Lock()
 	s := b.sources[name]
 	codec := t.Codec().RTPCodecCapability
-	fresh := s == nil || !strings.EqualFold(s.codec.MimeType, codec.MimeType) || profile(s.codec.SDPFmtpLine) != profile(codec.SDPFmtpLine)
+	fresh := s == nil || !s.same(codec, rids)
 	if fresh {
-		s = newSource(b, name, t.Kind(), codec)
+		s = newSource(b, name, t.Kind(), codec, rids)
 		b.sources[name] = s
 	}
 	b.mu.Unlock()
-	s.mu.Lock()
-	s.numbering.restart()
-	s.mu.Unlock()
+	l := s.layers[slices.Index(rids, t.RID())]
+	l.mu.Lock()
+	l.numbering.restart()
+	l.mu.Unlock()
 	if fresh {
 		b.config.OnSource(s)
 	}
-	return s
+	return l
 }
 
 // Source returns what the page sends under a name, nil if it never did.
@@ -384,10 +407,10 @@ func (b *Bridge) Source(name string) *Source {
 	return b.sources[name]
 }
 
-// askPage asks the browser for a key frame. How often is limited by meet.
-func (b *Bridge) askPage(s *Source) {
+// askPage asks the browser for a key frame of a layer. How often is limited by meet.
+func (b *Bridge) askPage(l *layer) {
 	b.mu.Lock()
-	pc, t := b.pc, b.input[s.name]
+	pc, t := b.pc, b.input[inputKey{l.source.name, l.rid}]
 	b.mu.Unlock()
 	if pc == nil || t == nil {
 		return // the next page begins with one
@@ -395,7 +418,7 @@ func (b *Bridge) askPage(s *Source) {
 	_ = pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(t.SSRC())}})
 }
 
-// Limit says how much the browser may send of a source, in bit/s: at most what its members can receive.
+// Limit says how much the browser may send of a source, in bit/s, of all its layers together.
 func (b *Bridge) Limit(source string, bitsPerSecond uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -415,15 +438,19 @@ func (b *Bridge) tellLimits() {
 		b.mu.Lock()
 		pc := b.pc
 		remb := &rtcp.ReceiverEstimatedMaximumBitrate{}
-		for name, t := range b.input {
+		counted := map[string]bool{}
+		for k, t := range b.input {
 			if t.Kind() != webrtc.RTPCodecTypeVideo {
 				continue
 			}
-			limit, ok := b.limits[name]
+			limit, ok := b.limits[k.source]
 			if !ok {
 				limit = StartLimit
 			}
-			remb.Bitrate += float32(limit)
+			if !counted[k.source] { // once for all its layers
+				remb.Bitrate += float32(limit)
+				counted[k.source] = true
+			}
 			remb.SSRCs = append(remb.SSRCs, uint32(t.SSRC()))
 		}
 		b.mu.Unlock()

@@ -29,6 +29,9 @@ type browser struct {
 	remb    atomic.Uint64
 	pli     atomic.Uint64
 	number  uint16
+
+	mu    sync.Mutex
+	asked map[string]int // for key frames, by layer
 }
 
 type received struct {
@@ -46,7 +49,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &browser{t: t, pc: pc, tracks: map[string]*webrtc.TrackLocalStaticRTP{}, senders: map[string]*webrtc.RTPSender{}, got: make(chan received, 1000)}
+	p := &browser{t: t, pc: pc, tracks: map[string]*webrtc.TrackLocalStaticRTP{}, senders: map[string]*webrtc.RTPSender{}, got: make(chan received, 1000), asked: map[string]int{}}
 	pc.OnTrack(func(track *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 		for {
 			packet, _, err := track.ReadRTP()
@@ -308,10 +311,10 @@ func TestFromPage(t *testing.T) {
 		writing.Go(func() { p.write("camera", done, videoPacket) })
 		if round == 0 {
 			source = await(t, n.sources, "source")
-			if source.Name() != "camera" || source.Kind() != webrtc.RTPCodecTypeVideo {
-				t.Error(source.Name(), source.Kind())
+			if source.Name() != "camera" || len(source.Tracks()) != 1 || source.Tracks()[0].Kind() != webrtc.RTPCodecTypeVideo {
+				t.Error(source.Name(), source.Tracks())
 			}
-			if codec, err := source.Bind(m); err != nil || codec.PayloadType != 77 {
+			if codec, err := source.Tracks()[0].Bind(m); err != nil || codec.PayloadType != 77 {
 				t.Fatal(codec, err)
 			}
 		}
@@ -353,7 +356,7 @@ func TestFromPage(t *testing.T) {
 	if len(n.sources) != 0 {
 		t.Error("the reloaded page's source is another")
 	}
-	if err := source.Unbind(m); err != nil {
+	if err := source.Tracks()[0].Unbind(m); err != nil {
 		t.Error(err)
 	}
 	close(m.rtcp)
@@ -363,7 +366,7 @@ func TestFromPage(t *testing.T) {
 func near(a, b uint64) bool { return a > b-b/1000-1 && a < b+b/1000+1 }
 
 func TestAudioLevel(t *testing.T) {
-	s := newSource(&Bridge{}, "microphone", webrtc.RTPCodecTypeAudio, audioCodecs[0].RTPCodecCapability)
+	s := newSource(&Bridge{}, "microphone", webrtc.RTPCodecTypeAudio, audioCodecs[0].RTPCodecCapability, []string{""}).layers[0]
 	m := newMember(audioCodecs)
 	if _, err := s.Bind(m); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,7 @@
 // Package bridge carries media between the page and the meeting: one WebRTC connection with the browser, on this
 // machine alone.
 //
-//	browser ── microphone, camera, screen ──▶ Source ──▶ meet.Publish      a pion TrackLocal each, outliving the page
+//	browser ── microphone, camera, screen ──▶ Source ──▶ meet.PublishLayers    pion TrackLocals, outliving the page
 //	browser ◀── slots ◀── pump ◀── meet.RemoteTrack                        a fixed pool of m-lines, mapped by message
 //	browser ◀── key frames wanted, bitrate limit (REMB) ── members
 //	browser ──▶ key frames wanted ──▶ RemoteTrack.RequestKeyFrame

@@ -75,6 +75,9 @@ func newAPI() (*webrtc.API, error) {
 	if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: audioLevelURI}, webrtc.RTPCodecTypeAudio); err != nil {
 		return nil, err
 	}
+	if err := webrtc.ConfigureSimulcastExtensionHeaders(engine); err != nil {
+		return nil, err
+	}
 	registry := &interceptor.Registry{}
 	if err := webrtc.ConfigureTWCCSenderWithOptions(engine, registry, twcc.WithLoggerFactory(quiet)); err != nil {
 		return nil, err

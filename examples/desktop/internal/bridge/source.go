@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,14 +12,27 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// Source is something the page captures: a pion TrackLocal to publish. It outlives the page's connections, so that
-// reloading the page doesn't end what is published.
+// Source is something the page captures. It outlives the page's connections, so that reloading the page doesn't end what
+// is published.
 type Source struct {
 	bridge *Bridge
 	name   string
 	kind   webrtc.RTPCodecType
 	codec  webrtc.RTPCodecCapability
-	id     string
+	rids   []string // of its layers, the lowest first; one that is empty if there are none
+	layers []*layer
+
+	mu     sync.Mutex // guards what follows: what the Tap is shown, one layer at a time
+	tapped int
+	at     []time.Time // when the newest packet came, by layer
+	tap    numbering
+}
+
+// layer is one encoding of a source, or the only one: a pion TrackLocal to publish.
+type layer struct {
+	source *Source
+	index  int
+	rid    string
 
 	mu        sync.Mutex
 	bound     []boundContext
@@ -34,35 +48,68 @@ type boundContext struct {
 	payloadType webrtc.PayloadType
 }
 
-func newSource(b *Bridge, name string, kind webrtc.RTPCodecType, codec webrtc.RTPCodecCapability) *Source {
-	s := &Source{bridge: b, name: name, kind: kind, codec: codec, id: name, numbering: numbering{clockRate: codec.ClockRate}}
-	s.plain.Version, s.levelled.Version = 2, 2
-	_ = s.levelled.SetExtension(meet.AudioLevelExtension, s.levelByte[:])
+func newSource(b *Bridge, name string, kind webrtc.RTPCodecType, codec webrtc.RTPCodecCapability, rids []string) *Source {
+	s := &Source{bridge: b, name: name, kind: kind, codec: codec, rids: rids, at: make([]time.Time, len(rids)), tap: numbering{clockRate: codec.ClockRate}}
+	for i, rid := range rids {
+		l := &layer{source: s, index: i, rid: rid, numbering: numbering{clockRate: codec.ClockRate}}
+		l.plain.Version, l.levelled.Version = 2, 2
+		_ = l.levelled.SetExtension(meet.AudioLevelExtension, l.levelByte[:])
+		s.layers = append(s.layers, l)
+	}
 	return s
 }
 
+// Tracks are what to publish: one, or its layers, the lowest first.
+func (s *Source) Tracks() (all []webrtc.TrackLocal) {
+	for _, l := range s.layers {
+		all = append(all, l)
+	}
+	return all
+}
+
+// Name is what the page calls it: microphone, camera, screen, screenAudio.
+func (s *Source) Name() string { return s.name }
+
+// MimeType is the codec's.
+func (s *Source) MimeType() string { return s.codec.MimeType }
+
+// Packets is how many came from the page.
+func (s *Source) Packets() (n uint64) {
+	for _, l := range s.layers {
+		l.mu.Lock()
+		n += l.packets
+		l.mu.Unlock()
+	}
+	return n
+}
+
+// same reports whether this is the same source still.
+func (s *Source) same(codec webrtc.RTPCodecCapability, rids []string) bool {
+	return strings.EqualFold(s.codec.MimeType, codec.MimeType) && profile(s.codec.SDPFmtpLine) == profile(codec.SDPFmtpLine) && slices.Equal(s.rids, rids)
+}
+
 // Bind is called by whoever publishes it.
-func (s *Source) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
-	codec, ok := matching(s.codec, c.CodecParameters())
+func (l *layer) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	codec, ok := matching(l.source.codec, c.CodecParameters())
 	if !ok {
 		return codec, webrtc.ErrUnsupportedCodec
 	}
-	s.mu.Lock()
-	s.bound = append(s.bound, boundContext{c, codec.PayloadType})
-	s.mu.Unlock()
-	if s.kind == webrtc.RTPCodecTypeVideo {
-		go s.passOn(c)
+	l.mu.Lock()
+	l.bound = append(l.bound, boundContext{c, codec.PayloadType})
+	l.mu.Unlock()
+	if l.source.kind == webrtc.RTPCodecTypeVideo {
+		go l.passOn(c)
 	}
 	return codec, nil
 }
 
 // Unbind ends what Bind began.
-func (s *Source) Unbind(c webrtc.TrackLocalContext) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, b := range s.bound {
+func (l *layer) Unbind(c webrtc.TrackLocalContext) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, b := range l.bound {
 		if b.ID() == c.ID() {
-			s.bound = append(s.bound[:i:i], s.bound[i+1:]...)
+			l.bound = append(l.bound[:i:i], l.bound[i+1:]...)
 			return nil
 		}
 	}
@@ -70,29 +117,19 @@ func (s *Source) Unbind(c webrtc.TrackLocalContext) error {
 }
 
 // ID is the source's name.
-func (s *Source) ID() string { return s.id }
+func (l *layer) ID() string { return l.source.name }
 
-// RID is none.
-func (s *Source) RID() string { return "" }
+// RID names the layer to the page.
+func (l *layer) RID() string { return l.rid }
 
 // StreamID doesn't travel.
-func (s *Source) StreamID() string { return "page" }
+func (l *layer) StreamID() string { return "page" }
 
 // Kind is audio or video.
-func (s *Source) Kind() webrtc.RTPCodecType { return s.kind }
+func (l *layer) Kind() webrtc.RTPCodecType { return l.source.kind }
 
-// Name is what the page calls it: microphone, camera, screen, screenAudio.
-func (s *Source) Name() string { return s.name }
-
-// Packets is how many came from the page.
-func (s *Source) Packets() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.packets
-}
-
-// passOn asks the browser for a key frame whenever a member wants one, until the source is unbound.
-func (s *Source) passOn(c webrtc.TrackLocalContext) {
+// passOn asks the browser for a key frame whenever a member wants one, until the layer is unbound.
+func (l *layer) passOn(c webrtc.TrackLocalContext) {
 	buf := make([]byte, 1500)
 	for {
 		n, _, err := c.RTCPReader().Read(buf, nil)
@@ -101,7 +138,7 @@ func (s *Source) passOn(c webrtc.TrackLocalContext) {
 		}
 		packets, err := rtcp.Unmarshal(buf[:n])
 		if err == nil && wantsKeyFrame(packets) {
-			s.bridge.askPage(s)
+			l.source.bridge.askPage(l)
 		}
 	}
 }
@@ -117,27 +154,61 @@ func wantsKeyFrame(packets []rtcp.Packet) bool {
 }
 
 // write sends a packet of the page's on. It allocates nothing.
-func (s *Source) write(in *rtp.Header, payload []byte, levelID uint8, now time.Time) {
+func (l *layer) write(in *rtp.Header, payload []byte, levelID uint8, now time.Time) {
 	if len(payload) == 0 || len(payload) > meet.MaxPayload {
 		return // padding, by which browsers probe; or nothing a browser sends
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.packets++
-	h := &s.plain
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.packets++
+	h := &l.plain
 	if level := levelOf(in, levelID); level != nil {
-		h = &s.levelled
-		s.levelByte[0] = *level
+		h = &l.levelled
+		l.levelByte[0] = *level
 	}
 	h.Marker = in.Marker
-	h.SequenceNumber, h.Timestamp = s.numbering.next(in.SequenceNumber, in.Timestamp, now)
-	if tap := s.bridge.tap.Load(); tap != nil {
-		(*tap)(s.name, true, h, payload)
+	h.SequenceNumber, h.Timestamp = l.numbering.next(in.SequenceNumber, in.Timestamp, now)
+	if tap := l.source.bridge.tap.Load(); tap != nil {
+		l.source.show(*tap, l, h, payload, now)
 	}
-	for _, b := range s.bound {
+	for _, b := range l.bound {
 		h.PayloadType, h.SSRC = uint8(b.payloadType), uint32(b.SSRC())
 		_, _ = b.WriteStream().WriteRTP(h, payload) // closed: Unbind follows
 	}
+}
+
+// tapPatience is how long nothing comes of the layer that the Tap is shown before it is shown a lower one.
+const tapPatience = time.Second
+
+// show shows the Tap a packet of the highest layer there is. When that becomes another, a number is left out, which to
+// the Tap is a loss: it waits for a key frame.
+func (s *Source) show(tap Tap, l *layer, h *rtp.Header, payload []byte, now time.Time) {
+	if len(s.layers) == 1 {
+		tap(s.name, true, h, payload)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at[l.index] = now
+	if l.index > s.tapped || l.index < s.tapped && now.Sub(s.at[s.tapped]) > tapPatience {
+		s.tapped = l.index
+		s.tap.restart()
+		s.tap.highest++
+	}
+	if l.index != s.tapped {
+		return
+	}
+	sequence, timestamp := h.SequenceNumber, h.Timestamp
+	h.SequenceNumber, h.Timestamp = s.tap.next(sequence, timestamp, now)
+	tap(s.name, true, h, payload)
+	h.SequenceNumber, h.Timestamp = sequence, timestamp
+}
+
+// shown is the layer that the Tap is shown.
+func (s *Source) shown() *layer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.layers[s.tapped]
 }
 
 // levelOf is the audio level in a header, nil if there is none.
@@ -181,6 +252,3 @@ func profile(format string) string {
 	}
 	return ""
 }
-
-// MimeType is the codec's.
-func (s *Source) MimeType() string { return s.codec.MimeType }

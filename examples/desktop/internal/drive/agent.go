@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Agent is the running program.
@@ -78,10 +77,10 @@ func (a *Agent) Kill() {
 	<-a.ended
 }
 
-// Stop asks the process to end, and kills it if it hasn't after ten seconds.
+// Stop asks the process to end, and kills it if it hasn't in time.
 func (a *Agent) Stop() error {
 	_ = a.command.Process.Signal(os.Interrupt)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	if err := a.Ended(ctx); err != nil {
 		a.Kill()

@@ -19,8 +19,8 @@ type Sign struct {
 
 // The size of a Sign's picture, and how it moves.
 const (
-	signWidth  = 480
-	signHeight = 270
+	signWidth  = 640
+	signHeight = 360
 	signRate   = 15 // frames a second
 	signFrames = 30 // then it begins again
 	barHeight  = 40

@@ -12,7 +12,7 @@ const features = {
   "private-chat": available, reactions: available, hand: available, "ask-mute": available, files: available,
   recording: available, attendance: available, verify: available, words: available, contacts: available,
   history: available, backup: available, reach: available, exposure: available, "link-handler": available,
-  simulcast: soon, "lan-only": available, "relay-only": soon, "own-relays": soon, dht: soon, alone: available,
+  simulcast: available, "lan-only": available, "relay-only": soon, "own-relays": soon, dht: soon, alone: available,
 };
 
 /** start is the state when the program has just been opened. */
@@ -176,7 +176,7 @@ export function stats(turn) {
       { member: id("d"), path: "relay", through: "203.0.113.80", rtt: wave(118, 30), bitrateIn: wave(4e5, 2e5), bitrateOut: 3.2e5, loss: 0.071, target: 4e5, others: [id("b")] },
       { member: id("e"), path: "none", rtt: 0, bitrateIn: 0, bitrateOut: 0, loss: 0, target: 0, others: null },
     ],
-    tracks: [], sent: [{ source: "microphone", bitrate: 4e4, frames: 0, limit: 4.8e4 }, { source: "camera", bitrate: 1.2e6, frames: 29, limit: 1.5e6 }],
+    tracks: [], sent: [{ source: "microphone", bitrate: 4e4, frames: 0, limit: 4.8e4, layers: [] }, { source: "camera", bitrate: 1.2e6, frames: 29, limit: 1.5e6, layers: [0, 1, 1] }],
   };
 }
 

@@ -16,7 +16,7 @@ const (
 	ContentSize = 512
 	// Size is how long it is when it is sealed.
 	Size = nonceSize + ContentSize + tagSize
-	// MaxAddresses is the most addresses of an announcement (SPEC §4.1).
+	// MaxAddresses is the most addresses of an announcement (SPEC §4.2).
 	MaxAddresses = 8
 
 	nonceSize = 12

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"maps"
+	"sync"
+	"time"
+)
+
+// keptBytes is how much one capture keeps; a full one says so, and its audit fails.
+const keptBytes = 256 << 20
+
+// capture is what one host, or the WAN, has seen.
+type capture struct {
+	name string
+	keep bool
+	stop func()
+
+	tasks sync.WaitGroup
+
+	mu        sync.Mutex
+	flows     map[flowAt]counts
+	kept      []kept
+	size      int
+	truncated bool
+}
+
+// flowAt is a flow as one host sees it.
+type flowAt struct {
+	flow
+	out bool // sent by this host
+}
+
+// counts are those of a flow.
+type counts struct {
+	packets, bytes int
+	first, last    time.Time
+}
+
+// kept is a packet.
+type kept struct {
+	at   time.Time
+	out  bool
+	data []byte
+}
+
+func newCapture(name string, keep bool) *capture {
+	return &capture{name: name, keep: keep, stop: func() {}, flows: map[flowAt]counts{}}
+}
+
+// packet notes an IP packet, which it doesn't hold on to.
+func (c *capture) packet(at time.Time, out bool, data []byte) {
+	f, _, ok := parsePacket(data)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := flowAt{f, out}
+	n, seen := c.flows[key]
+	if !seen {
+		n.first = at
+	}
+	n.packets++
+	n.bytes += len(data)
+	n.last = at
+	c.flows[key] = n
+	switch {
+	case !c.keep:
+	case c.size+len(data) > keptBytes:
+		c.truncated = true
+	default:
+		c.kept = append(c.kept, kept{at, out, bytes.Clone(data)})
+		c.size += len(data)
+	}
+}
+
+// snapshot returns the flows up to now.
+func (c *capture) snapshot() map[flowAt]counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.flows)
+}
+
+// since returns what has come to each flow since an earlier snapshot.
+func (c *capture) since(before map[flowAt]counts) map[flowAt]counts {
+	now := c.snapshot()
+	for f, n := range now {
+		n.packets -= before[f].packets
+		n.bytes -= before[f].bytes
+		if n.packets == 0 {
+			delete(now, f)
+			continue
+		}
+		now[f] = n
+	}
+	return now
+}
+
+// packets returns what was kept.
+func (c *capture) packets() []kept {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kept[:len(c.kept):len(c.kept)]
+}
+
+// close ends the capture; what it saw stays.
+func (c *capture) close() {
+	c.stop()
+	c.tasks.Wait()
+}

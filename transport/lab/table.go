@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// line is a result on the terminal.
+func (r *result) line() string {
+	if r.Pending != "" {
+		return fmt.Sprintf("----  %-34s %s\n", r.Name, r.Pending)
+	}
+	var b strings.Builder
+	status := "ok"
+	if len(r.Failures) > 0 {
+		status = "FAIL"
+	}
+	fmt.Fprintf(&b, "%-4s  %-34s", status, r.Name)
+	if r.A != "" {
+		for _, s := range r.Sides {
+			fmt.Fprintf(&b, "  %-6v %s %s %s direct %s", s.Path, milliseconds(s.First), milliseconds(s.RTT), percent(s.Loss), milliseconds(s.Direct))
+		}
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "  %s;", n)
+	}
+	fmt.Fprintf(&b, "  (%.1f s)\n", r.Took.Seconds())
+	for _, f := range r.Failures {
+		fmt.Fprintf(&b, "        %s\n", f)
+	}
+	return b.String()
+}
+
+func milliseconds(d time.Duration) string {
+	if d <= 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d ms", d.Milliseconds())
+}
+
+func percent(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }
+
+func tally(all []result) (failed, pending int) {
+	for _, r := range all {
+		if len(r.Failures) > 0 {
+			failed++
+		}
+		if r.Pending != "" {
+			pending++
+		}
+	}
+	return failed, pending
+}
+
+// both writes one cell of the table for two directions: one value if they agree.
+func both(a, b string) string {
+	if a == b {
+		return a
+	}
+	return a + " / " + b
+}
+
+// tables are the results as Markdown.
+func tables(all []result) string {
+	var b strings.Builder
+	b.WriteString("| A | B | path | first media | direct media after signalling | round trip | loss | |\n|---|---|---|---|---|---|---|---|\n")
+	for _, r := range all {
+		if r.A == "" {
+			continue
+		}
+		if r.Pending != "" {
+			fmt.Fprintf(&b, "| %s | %s | | | | | | not run: %s |\n", r.A, r.B, r.Pending)
+			continue
+		}
+		x, y := r.Sides[0], r.Sides[1]
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", r.A, r.B,
+			both(x.Path.String(), y.Path.String()), both(milliseconds(x.First), milliseconds(y.First)),
+			both(milliseconds(x.Direct), milliseconds(y.Direct)), both(milliseconds(x.RTT), milliseconds(y.RTT)),
+			both(percent(x.Loss), percent(y.Loss)), strings.Join(r.Failures, "; "))
+	}
+	b.WriteString("\n| scenario | figures | |\n|---|---|---|\n")
+	for _, r := range all {
+		switch {
+		case r.A != "":
+		case r.Pending != "":
+			fmt.Fprintf(&b, "| %s | | not run: %s |\n", r.Name, r.Pending)
+		default:
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", r.Name, strings.Join(r.Notes, "; "), strings.Join(r.Failures, "; "))
+		}
+	}
+	return b.String()
+}
+
+// The tables in the file stand between these lines.
+const (
+	tablesBegin = "<!-- lab: begin -->\n"
+	tablesEnd   = "<!-- lab: end -->\n"
+)
+
+// writeTables puts the results into a file, in the place of the last ones.
+func writeTables(file string, all []result) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if text, err = replaceTables(text, tables(all)); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, text, 0o644)
+}
+
+func replaceTables(text []byte, with string) ([]byte, error) {
+	before, rest, ok := bytes.Cut(text, []byte(tablesBegin))
+	_, after, ok2 := bytes.Cut(rest, []byte(tablesEnd))
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("no place for the tables: it is between %q and %q", tablesBegin, tablesEnd)
+	}
+	return bytes.Join([][]byte{before, []byte(tablesBegin), []byte(with), []byte(tablesEnd), after}, nil), nil
+}
