@@ -43,6 +43,9 @@ type Config struct {
 	// works without a route to anywhere, as in a courtroom. Links name addresses of the local network only; tunnels (VPN)
 	// aren't part of it (SPEC MOD-2).
 	LANOnly bool
+	// RelayOnly hides this computer's addresses from the other members: everything goes through Relays, which it needs and
+	// which see it, and media too; links lead there (SPEC MOD-3). Who hides is slower to hear. It excludes Rendezvous.
+	RelayOnly bool
 	// Rendezvous are ways to find a link's doors where its addresses don't answer or it names none, and to be found. Each
 	// may show those who watch it this computer's address, not which meeting. Empty: none, so that nobody else is asked.
 	Rendezvous []Rendezvous
@@ -113,14 +116,14 @@ type hooks struct {
 	anyContent      bool // FIL-6: takes content whatever its hash
 	noBridges       bool // reserves nowhere
 	anyRelay        bool // RLY-11: takes whatever relays a member names
+	oneTopic        bool // RDV-1: the same topic for ever
+	keepTopics      bool // RDV-2: dead links too
+	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
 	byName          bool // CON-1, CON-2: a name says who somebody is
 	anyReply        bool // RPL-1: follows codes for dead links
 	anyReplyAddress bool // RPL-2: dials whatever a code names
 	noStreams       bool // MST-4: no media where ICE has no path
 	anyDialler      bool // RPL-4: whoever dials ends the wait
-	oneTopic        bool // RDV-1: the same topic for ever
-	keepTopics      bool // RDV-2: dead links too
-	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).
@@ -174,6 +177,10 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.checkRendezvous(); err != nil {
 		return c, err
 	}
+	if c.RelayOnly && len(c.Relays) == 0 {
+		return c, ErrNoRelay
+	}
+	c.AskRouter = c.AskRouter && !c.LANOnly && !c.RelayOnly // neither lets anybody in from outside
 	if err := checkContacts(c.Contacts); err != nil {
 		return c, err
 	}

@@ -92,9 +92,10 @@ func describeVideo(packet []byte) transport.VideoFacts {
 func listen(ctx context.Context, config Config, self *crypto.Incarnation, id crypto.MeetingID, in *inbox) (*transport.Host, error) {
 	c := transport.Config{
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
-		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap, LANOnly: config.LANOnly,
+		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap,
 		DescribeVideo: describeVideo, WantKeyFrame: in.keyFrame,
 		Relays: relaysForHost(ticketsFor(config.Relays, time.Now())), Proxy: config.Proxy,
+		LANOnly: config.LANOnly, RelayOnly: config.RelayOnly,
 	}
 	if config.hooks.noStreams {
 		c.StreamDelay = -1
@@ -105,6 +106,10 @@ func listen(ctx context.Context, config Config, self *crypto.Incarnation, id cry
 	host, err := transport.Listen(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("meet: can't listen: %w", err)
+	}
+	if err := awaitRelay(ctx, config, host); err != nil {
+		_ = host.Close()
+		return nil, err
 	}
 	return host, nil
 }

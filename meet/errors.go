@@ -68,6 +68,14 @@ var (
 	ErrNotFound = errors.New("nobody of this meeting was found: is the person who sent the link in the meeting, and do both of you look in the same place?")
 	// ErrRendezvousOutside: Config.LANOnly is set beside a Rendezvous that isn't a LocalRendezvous.
 	ErrRendezvousOutside = errors.New("only the local network is allowed, and a way to be found leads outside it: take one of the two away")
+	// ErrRendezvousShows: Config.RelayOnly is set beside a Rendezvous.
+	ErrRendezvousShows = errors.New("a way to be found shows this computer's address, which is to be hidden: take one of the two away")
+	// ErrNoRelay: Config.RelayOnly is set without Config.Relays.
+	ErrNoRelay = errors.New("to hide this computer's address a relay is needed: name one")
+	// ErrRelayAway: Config.RelayOnly is set, and none of the relays answers, or serves this member.
+	ErrRelayAway = errors.New("none of your relays can be used, and without one this computer's address can't be hidden: ask who runs them")
+	// ErrNoCommonRelay: Config.RelayOnly is set, and nobody of the link can be reached through this member's relays.
+	ErrNoCommonRelay = errors.New("nobody of this meeting is at one of your relays, and all else would show this computer's address: ask for a link by a relay that both of you use")
 	// ErrIsolated: a host hasn't shown for 100 s that it hears us, so nothing is sent (PRE-5).
 	ErrIsolated = errors.New("no host has heard us for 100 s: sending has stopped")
 )

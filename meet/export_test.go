@@ -374,3 +374,13 @@ func (m *Meeting) ConnectionsTo(key crypto.MeetingKey) int {
 	}
 	return 1
 }
+
+// RecordsHeld are the address records of others that a member holds, encoded.
+func (m *Meeting) RecordsHeld(ctx context.Context) ([][]byte, error) {
+	return call(ctx, m, func() (all [][]byte, _ error) {
+		for _, r := range m.records {
+			all = append(all, encode(&r.addressRecord))
+		}
+		return all, nil
+	})
+}

@@ -141,7 +141,8 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		}
 	}
 	f := exposureFacts{
-		now: now, since: l.since, said: l.said, saidPrivately: l.saidPrivately, offered: l.offered, published: l.published, spoke: l.spoke,
+		hidden: m.config.RelayOnly,
+		now:    now, since: l.since, said: l.said, saidPrivately: l.saidPrivately, offered: l.offered, published: l.published, spoke: l.spoke,
 		invited: l.invited, inviteIP: l.inviteIP,
 	}
 	contacts := map[crypto.IdentityKey][]netip.Addr{}

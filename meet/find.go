@@ -29,7 +29,7 @@ const (
 	maxTries    = 3                // of one list
 	maxTrying   = 4                // at a time
 	retryFound  = 3 * time.Second  // before a list is tried again
-	foundDoor   = 5 * time.Second  // to connect, and again to prove the door key
+	foundDoor   = 5 * time.Second  // to connect
 	maxDoorsFor = 4                // of the link's doors that are tried at addresses that don't say whose they are
 )
 

@@ -88,8 +88,8 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		}
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
 		link.Doors = m.doors()
-		for i := range link.Doors {
-			if o.NoAddresses {
+		if o.NoAddresses {
+			for i := range link.Doors {
 				link.Doors[i].Addresses = nil
 			}
 		}
@@ -99,7 +99,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		m.ledger.invite(Invite{link: link})
 		// A copy, since the end of the meeting overwrites its own secrets, and the link is the caller's.
 		own, err := crypto.ParseLink(link.String(), time.Time{})
-		return Invite{own, Router(asked.Outcome), routed(asked), m.config.LANOnly}, err
+		return Invite{link: own, router: Router(asked.Outcome), routed: routed(asked), lan: m.config.LANOnly}, err
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 // reached it may wait to be dialled: see Config.OnReply.
 //
 // The errors are *DeniedError, *RemovedError, *UnreachableError, *ImpostorError, *InviteExpiredError, those of the
-// configuration, ErrOutsideLAN, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous or ErrNotFound.
+// configuration, ErrOutsideLAN, ErrNoCommonRelay, ErrRelayAway, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous or ErrNotFound.
 func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -37,15 +37,19 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	}
 	g := &guest{config: config, self: self, link: invite.link, host: host}
 	err = g.enter(ctx)
-	if lost := new(UnreachableError); errors.As(err, &lost) {
+	lost := new(UnreachableError)
+	switch {
+	case !errors.As(err, &lost):
+	case config.LANOnly && errors.Is(lost.Err, transport.ErrNoAddress):
+		err = ErrOutsideLAN
+	case config.RelayOnly && errors.Is(lost.Err, transport.ErrNoAddress):
+		err = ErrNoCommonRelay
+	default:
 		err = g.awaitDial(ctx, lost)
 	}
 	if err != nil {
 		_ = host.Close()
 		self.Wipe()
-		if config.LANOnly && errors.Is(err, transport.ErrNoAddress) {
-			err = ErrOutsideLAN
-		}
 		return nil, err
 	}
 	m, err := newMeeting(config, self, g.set, host, in)

@@ -155,6 +155,9 @@ func (m *Meeting) usedRelays() (all []usedRelay) {
 	for _, r := range m.relays.own {
 		all = append(all, usedRelay{sharedRelay: r})
 	}
+	if m.config.RelayOnly { // MOD-3: another's relay could tell that one where we are
+		return all
+	}
 	var peers []*peer
 	for _, p := range m.peers {
 		peers = append(peers, p)

@@ -147,6 +147,9 @@ func (c Config) checkRendezvous() error {
 		if r == nil {
 			return errors.New("meet: Config.Rendezvous holds nil")
 		}
+		if c.RelayOnly {
+			return ErrRendezvousShows
+		}
 		if _, local := r.(LocalRendezvous); c.LANOnly && !local {
 			return ErrRendezvousOutside
 		}

@@ -164,7 +164,7 @@ func (p *participant) role(ctx context.Context, argument string) error {
 }
 
 func (p *participant) invite(ctx context.Context) error {
-	link, err := p.m.Invite(ctx, meet.InviteOptions{})
+	link, err := p.m.Invite(ctx, meet.InviteOptions{NoAddresses: p.noAddresses})
 	if err != nil {
 		return err
 	}

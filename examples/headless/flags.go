@@ -34,7 +34,7 @@ flags:
   --listen ADDR      IP:PORT to listen on; one IPv4 and one IPv6 at most (default 127.0.0.1:0: this machine only)
   --router           ask your own router to let others in, and nobody else (PCP, NAT-PMP or UPnP)
   --reply            join: where no door can be reached, print a reply code for who sent the link, and wait to be dialled
-  --duration D       leave after this time in the meeting, such as 90s or 1h
+` + waysUsage + `  --duration D       leave after this time in the meeting, such as 90s or 1h
   --files DIR        where accepted files go; nothing there is overwritten
   --accept-files     accept every file that is offered, up to 4 GiB each
   --json             events as one JSON object a line
@@ -68,6 +68,7 @@ type options struct {
 	identity string
 	open     bool // whoever has a link is let in
 	listen   []netip.AddrPort
+	ways     ways
 	duration time.Duration
 	json     bool
 	invite   string
@@ -129,6 +130,7 @@ func (o *options) define(set *flag.FlagSet) {
 	set.StringVar(&o.attendance, "attendance", "", "")
 	set.StringVar(&o.exposure, "exposure", "", "")
 	set.Func("listen", "", o.addListen)
+	o.ways.define(set, o.mode == modeCreate)
 	set.DurationVar(&o.duration, "duration", 0, "")
 	set.BoolVar(&o.json, "json", false, "")
 	set.StringVar(&o.files, "files", "", "")
@@ -190,7 +192,7 @@ func (o *options) rest(args []string) error {
 	if len(o.play) > meet.MaxPublications {
 		return badInput("--play: at most %d files", meet.MaxPublications)
 	}
-	if len(o.listen) == 0 {
+	if len(o.listen) == 0 && !o.ways.any() {
 		o.listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
 	}
 	return nil
@@ -201,7 +203,7 @@ func (o *options) takesPart() bool { return o.mode == modeCreate || o.mode == mo
 
 // local reports whether nobody on another machine can reach us.
 func (o *options) local() bool {
-	return !slices.ContainsFunc(o.listen, func(a netip.AddrPort) bool { return !a.Addr().Unmap().IsLoopback() })
+	return len(o.listen) > 0 && !slices.ContainsFunc(o.listen, func(a netip.AddrPort) bool { return !a.Addr().Unmap().IsLoopback() })
 }
 
 // oneLine makes a sentence of an error's text, which may have come from a library.

@@ -95,6 +95,9 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 		}
 	}
 	config := meet.Config{Name: o.name, Listen: o.listen, AskRouter: o.router}
+	if err := o.ways.apply(&config); err != nil {
+		return err
+	}
 	if config.Identity = crypto.GenerateIdentity(); o.identity != "" {
 		if config.Identity, err = loadIdentity(o.identity); err != nil {
 			return err
@@ -118,6 +121,7 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 	p.began = began
 	p.files = shared
 	p.contacts = known
+	p.noAddresses = o.ways.noAddresses
 	err = p.run(ctx, lines, o.duration, files, o.loop)
 	if o.attendance != "" {
 		if err := p.attendance(context.Background(), o.attendance); err != nil {
@@ -194,7 +198,7 @@ func ready(ctx context.Context, m *meet.Meeting, o options, self *crypto.Identit
 		out.event("ready", d, "you are in the meeting as %s (%s)", o.name, self.Public())
 		return nil
 	}
-	link, err := m.Invite(ctx, meet.InviteOptions{})
+	link, err := m.Invite(ctx, meet.InviteOptions{NoAddresses: o.ways.noAddresses})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ const commandTimeout = 30 * time.Second
 
 // participant is our part in one meeting: it reports what happens and does what it is told.
 type participant struct {
+	noAddresses bool // in links
+
 	m          *meet.Meeting
 	out        *output
 	recordings *recordings  // nil: nothing is recorded
