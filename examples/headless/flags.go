@@ -34,6 +34,8 @@ flags:
   --listen ADDR      IP:PORT to listen on; one IPv4 and one IPv6 at most (default 127.0.0.1:0: this machine only)
   --router           ask your own router to let others in, and nobody else (PCP, NAT-PMP or UPnP)
   --reply            join: where no door can be reached, print a reply code for who sent the link, and wait to be dialled
+  --relay URI        a relay that you may use (huisclos-relay:…); repeat for more
+  --proxy URL        the proxy through which relays are reached, such as http://192.0.2.1:3128
   --duration D       leave after this time in the meeting, such as 90s or 1h
   --files DIR        where accepted files go; nothing there is overwritten
   --accept-files     accept every file that is offered, up to 4 GiB each
@@ -82,6 +84,7 @@ type options struct {
 	attendance string // where to write the record at the end
 	exposure   string // where to write who could observe what, at the end
 	file       string // to verify
+	network    networkOptions
 }
 
 // inputError is something that the user gave and that can't be used: exit status 2.
@@ -129,6 +132,7 @@ func (o *options) define(set *flag.FlagSet) {
 	set.StringVar(&o.attendance, "attendance", "", "")
 	set.StringVar(&o.exposure, "exposure", "", "")
 	set.Func("listen", "", o.addListen)
+	o.network.define(set)
 	set.DurationVar(&o.duration, "duration", 0, "")
 	set.BoolVar(&o.json, "json", false, "")
 	set.StringVar(&o.files, "files", "", "")

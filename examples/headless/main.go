@@ -95,6 +95,7 @@ func takePart(ctx context.Context, o options, lines <-chan string, out *output) 
 		}
 	}
 	config := meet.Config{Name: o.name, Listen: o.listen, AskRouter: o.router}
+	o.network.apply(&config)
 	if config.Identity = crypto.GenerateIdentity(); o.identity != "" {
 		if config.Identity, err = loadIdentity(o.identity); err != nil {
 			return err
