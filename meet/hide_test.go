@@ -66,16 +66,20 @@ func hidden(t *testing.T, hide bool) {
 			received = append(received, data...)
 		}}))
 	defer b.Close()
-	member := &meettest.Member{Meeting: a, Host: "a"}
-	tone := must[*meettest.Tone](t)(member.PublishTone(ctx, 80))
-	defer tone.Stop()
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
 		for e := range b.Events() {
-			if e, ok := e.(meet.TrackAdded); ok {
+			var tracks []*meet.RemoteTrack
+			switch e := e.(type) {
+			case meet.Snapshot: // it may have begun before
+				tracks = e.Tracks
+			case meet.TrackAdded:
+				tracks = []*meet.RemoteTrack{e.Track}
+			}
+			for _, track := range tracks {
 				for range 20 {
-					if _, err := e.Track.ReadRTPContext(ctx); err != nil {
+					if _, err := track.ReadRTPContext(ctx); err != nil {
 						t.Error(err)
 						return
 					}
@@ -84,6 +88,9 @@ func hidden(t *testing.T, hide bool) {
 			}
 		}
 	}()
+	member := &meettest.Member{Meeting: a, Host: "a"}
+	tone := must[*meettest.Tone](t)(member.PublishTone(ctx, 80))
+	defer tone.Stop()
 	tellEachOther(t, ctx, a, b)
 	select {
 	case <-heard:
