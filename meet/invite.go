@@ -51,7 +51,7 @@ func (i Invite) Meeting() crypto.MeetingID { return i.link.Meeting }
 func (i Invite) Expiry() time.Time { return i.link.Expiry }
 
 // Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing. With Config.AskRouter the
-// first call waits up to 2 s for the router, or until ctx is done. The link leads to this member; and to other hosts who
+// first call waits up to 2 s for the router, or until ctx is done; so it does for relays. The link leads to this member; and to other hosts who
 // can be reached from everywhere, if this one can't: Reaches tells. ErrNoLAN: only the local network is allowed, and there
 // is none.
 func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
@@ -59,6 +59,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		m.host.MapPorts()
 	}
 	asked := mapped(ctx, m.host)
+	settleRelays(ctx, m.host)
 	return call(ctx, m, func() (Invite, error) {
 		secret := crypto.NewInvite()
 		body := roster.Invite{Key: secret.Secret.Key()}
