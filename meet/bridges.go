@@ -8,6 +8,7 @@ import (
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/transport"
+	"github.com/huisclos/huisclos/transport/relayauth"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -48,7 +49,7 @@ const (
 type Path struct {
 	Kind PathKind
 	Via  crypto.MeetingKey // the member or relay in the middle; zero if direct
-	Name string            // of that member
+	Name string            // of that member; the fingerprint of that relay
 }
 
 // String says it in English: "direct", "direct, over TCP", "through Ada", "through a relay", or "none".
@@ -66,9 +67,12 @@ func (p Path) String() string {
 	return "none"
 }
 
-func (m *Meeting) pathOf(p *peer) Path {
-	path := Path{Kind: p.path.Kind, Via: crypto.MeetingKey(p.path.Via)}
-	if path.Kind == PathMember {
+func (m *Meeting) namedPath(p transport.Path) Path {
+	path := Path{Kind: p.Kind, Via: crypto.MeetingKey(p.Via)}
+	switch path.Kind {
+	case PathRelay:
+		path.Name = relayauth.Key(path.Via).Fingerprint()
+	case PathMember:
 		if by := m.roster.ByMeetingKey(path.Via); by != nil {
 			path.Name = by.Name
 		}

@@ -84,6 +84,8 @@ type LinkStats struct {
 	// Hears are the others this member says it hears, by its last heartbeat (SPEC §6.6): its side of the picture of who
 	// reaches whom. Nobody but itself vouches for it.
 	Hears []crypto.IdentityKey
+	// Path is the way media takes to this member; its own choice may be another.
+	Path Path
 	transport.LinkStats
 }
 
@@ -96,6 +98,7 @@ func (m *Meeting) Stats(ctx context.Context) (Stats, error) {
 			key := m.roster.Members[i].Bundle.MeetingKey
 			if l := m.host.Media(peerKey(key)); l != nil && m.peers[key] != nil {
 				v := LinkStats{Member: m.memberOf(&m.roster.Members[i]), LinkStats: l.Stats()}
+				v.Path = m.namedPath(v.LinkStats.Path)
 				for _, other := range m.presence.HeardBy(m.roster, key) {
 					v.Hears = append(v.Hears, other.Identity())
 				}

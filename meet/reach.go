@@ -66,8 +66,10 @@ const (
 type ReachableAt struct {
 	// Member is whose door it is.
 	Member crypto.MeetingKey
-	// Address is the member's, or the relay's.
+	// Address is the member's, or the relay's; zero if the link has a name instead.
 	Address netip.AddrPort
+	// Host is the name or IP address of the member or the relay.
+	Host string
 	// Network is "udp" or "tcp".
 	Network string
 	// Reach is from where it can be reached.
@@ -81,6 +83,9 @@ func (i Invite) Reaches() (all []ReachableAt) {
 	for _, d := range i.link.Doors {
 		for _, a := range multiaddrs(d.Addresses) {
 			at := ReachableAt{Member: d.Key, Network: "udp", Reach: reachOf(a), By: ByInterface}
+			if len(a) > 0 && a[0].Code() != ma.P_P2P {
+				at.Host = a[0].Value()
+			}
 			at.Address, _ = addrPortOf(a)
 			if _, err := a.ValueForProtocol(ma.P_TCP); err == nil {
 				at.Network = "tcp"

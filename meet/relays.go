@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"time"
 
@@ -43,6 +44,24 @@ func (r Relay) String() string { return r.uri.String() }
 
 // Fingerprint names the relay, for people to compare with what its operator says.
 func (r Relay) Fingerprint() string { return r.uri.Relay.Fingerprint() }
+
+// Addresses returns where the relay is, host and port, each once. They are no secret.
+func (r Relay) Addresses() (all []string) {
+	for _, a := range r.uri.Addresses {
+		if at := hostPort(a); at != "" && !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
+// hostPort is the name or IP address, and the port, that an address begins with.
+func hostPort(a ma.Multiaddr) string {
+	if len(a) < 2 {
+		return ""
+	}
+	return net.JoinHostPort(a[0].Value(), a[1].Value())
+}
 
 // LogValue hides the right to use the relay.
 func (r Relay) LogValue() slog.Value { return r.uri.LogValue() }

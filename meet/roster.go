@@ -224,7 +224,7 @@ func (m *Meeting) memberOf(r *roster.Member) Member {
 	}
 	m.knownMember(&v)
 	if p := m.peers[key]; p != nil {
-		v.Away, v.Connected, v.Path = p.away, p.connected && p.installed, m.pathOf(p)
+		v.Away, v.Connected, v.Path = p.away, p.connected && p.installed, m.namedPath(p.path)
 	}
 	state := m.shownOf(key)
 	v.Sends = state.sends

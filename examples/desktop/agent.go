@@ -63,6 +63,8 @@ type agent struct {
 	movie    *movie    // of this person, and after the meeting until done
 	files    []*shared // of the meeting, and after it until done
 	stats    bool      // the page wants them
+	relays   []meet.Relay
+	chosen   bool // the person chose something of the network since the program began
 }
 
 // errQuit ends the agent.

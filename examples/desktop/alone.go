@@ -36,7 +36,7 @@ func (a *agent) tryAlone(context.Context, alone) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := a.config()
+	c := a.plain()
 	c.Policy = meet.DefaultPolicy()
 	c.Policy.Entry = meet.EntryOpen
 	c.Contacts = nil // nobody is recognised, or resembles them

@@ -9,8 +9,17 @@ import (
 
 var entries = map[string]meet.Entry{"": meet.EntryAsk, "ask": meet.EntryAsk, "open": meet.EntryOpen, "locked": meet.EntryLocked}
 
-// config is how this person takes part.
-func (a *agent) config() meet.Config {
+// config is how this person takes part in a meeting with others.
+func (a *agent) config() (meet.Config, error) {
+	c := a.plain()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.apply(&c)
+	return c, err
+}
+
+// plain is config without what the person chose of the network.
+func (a *agent) plain() meet.Config {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := meet.Config{
@@ -27,11 +36,14 @@ func (a *agent) create(ctx context.Context, r create) (any, error) {
 	if !ok {
 		return nil, fail(badRequest)
 	}
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
 	s, err := a.begin("creating", false)
 	if err != nil {
 		return nil, err
 	}
-	c := a.config()
 	c.Policy = meet.DefaultPolicy()
 	c.Policy.Entry = entry
 	a.tasks.Go(func() {
@@ -49,18 +61,24 @@ func (a *agent) join(_ context.Context, r join) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
 	s, err := a.begin("joining", false)
 	if err != nil {
 		return nil, err
 	}
-	c := a.config()
-	c.OnWaiting = func() {
+	goes := func(to phase) {
 		a.update(func(st *state) {
 			if a.session == s {
-				st.Phase = phase{Name: "waiting", Since: now()}
+				st.Phase = to
 			}
 		}, "phase")
 	}
+	c.AskRouter = r.AskRouter
+	c.OnReply = func(code string) { goes(phase{Name: "replying", Since: now(), Reply: code}) }
+	c.OnWaiting = func() { goes(phase{Name: "waiting", Since: now()}) }
 	a.tasks.Go(func() { s.entered(meet.Join(s.context, link, c)) })
 	return nil, nil
 }
@@ -80,6 +98,10 @@ func (a *agent) begin(name string, alone bool) (*session, error) {
 		return nil, fail(unsavedRecording)
 	}
 	a.session, a.last = newSession(a, alone), nil
+	a.session.mode, a.session.found = modeNormal, []string{}
+	if !alone {
+		a.session.mode, a.session.found = a.state.Network.Mode, a.state.Network.ways()
+	}
 	a.forget()
 	a.state.outside()
 	a.state.Link = ""
@@ -113,7 +135,7 @@ func (s *session) entered(m *meet.Meeting, err error) {
 	s.meeting, s.began = m, now()
 	a.state.Phase = phase{Name: "meeting", Since: s.began, Alone: s.alone}
 	id := m.ID()
-	a.state.Meeting = &meeting{ID: hexOf(id[:]), Self: s.self, Began: s.began, Can: rights{Send: []string{}}}
+	a.state.Meeting = &meeting{ID: hexOf(id[:]), Self: s.self, Began: s.began, Can: rights{Send: []string{}}, Mode: s.mode, Found: s.found}
 	a.changed("meeting", "phase") // the phase last, so that a page that follows it has what it shows
 	canceledMeanwhile := s.context.Err() != nil
 	a.mu.Unlock()

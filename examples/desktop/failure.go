@@ -44,12 +44,18 @@ var codes = []struct {
 	{meet.ErrFileGone, noSuchFile}, {meet.ErrFileTooLarge, tooLong}, {meet.ErrFileBusy, tooMany}, {meet.ErrFileName, badRequest},
 	{meet.ErrFileContent, fileDamaged}, {meet.ErrFileUnreadable, fileDamaged}, {meet.ErrFileCancelled, canceled}, {spool.ErrDamaged, fileDamaged},
 	{os.ErrClosed, canceled}, {meet.ErrNoRecording, canceled}, {meet.ErrTooManyRecordings, tooMany},
+	{meet.ErrNoLAN, noLAN}, {meet.ErrOutsideLAN, outsideLAN}, {meet.ErrNoRelay, needsRelay}, {meet.ErrRelayAway, relayAway},
+	{meet.ErrNoCommonRelay, noCommonRelay}, {meet.ErrNoRendezvous, noWayToFind}, {meet.ErrTooManyRelays, tooMany},
 	{context.DeadlineExceeded, timeout}, {context.Canceled, canceled}, {io.ErrUnexpectedEOF, canceled},
 }
 
 var denials = map[meet.DenyReason]code{
 	meet.DeniedByHost: deniedByHost, meet.DeniedLocked: deniedLocked, meet.DeniedLink: deniedLink, meet.DeniedBanned: deniedBanned,
 	meet.DeniedNoHost: deniedNoHost, meet.DeniedEnded: deniedEnded, meet.DeniedBusy: deniedBusy, meet.DeniedRemoved: deniedRemoved,
+}
+
+var replyFailures = map[meet.ReplyReason]code{
+	meet.ReplyUnreadable: replyUnreadable, meet.ReplyForeign: replyForeign, meet.ReplyExpired: replyExpired, meet.ReplyUnreachable: replyUnreachable,
 }
 
 // failureOf translates an error for the page. It never is nil for one.
@@ -63,6 +69,7 @@ func failureOf(err error) *failure {
 	var invalid *meet.InviteError
 	var void *meet.VoidError
 	var unreachableErr *meet.UnreachableError
+	var followed *meet.ReplyError
 	switch {
 	case err == nil:
 		return nil
@@ -93,7 +100,20 @@ func failureOf(err error) *failure {
 		return &failure{Code: tooMany, Limit: maxContacts}
 	case errors.As(err, &void):
 		return &failure{Code: notPermitted, Detail: void.Error()}
+	case errors.As(err, &followed):
+		if c, ok := replyFailures[followed.Reason]; ok {
+			return &failure{Code: c}
+		}
+		return &failure{Code: replyUnreadable}
 	case errors.As(err, &unreachableErr):
+		switch {
+		case unreachableErr.Neither:
+			return &failure{Code: neitherSide}
+		case errors.Is(err, meet.ErrNoRendezvous):
+			return &failure{Code: noWayToFind}
+		case errors.Is(err, meet.ErrNotFound):
+			return &failure{Code: notFound}
+		}
 		return &failure{Code: unreachable}
 	}
 	for _, c := range codes {

@@ -30,13 +30,10 @@ func firstState(o options) state {
 		},
 		Settings: settings{Name: userName(), Language: language, Theme: "system", Page: map[string]string{}},
 		Contacts: []contact{},
-		Network: networkSettings{
-			LANOnly: option{Reason: "not-yet"}, RelayOnly: option{Reason: "not-yet"}, DHT: option{Reason: "not-yet"},
-			OwnRelays: relays{Addresses: []string{}, Reason: "not-yet"},
-		},
-		Phase: phase{Name: "start", Since: now()},
-		Media: media{Connection: "none", Own: map[string]string{}},
-		Link:  o.link,
+		Network:  firstNetwork(),
+		Phase:    phase{Name: "start", Since: now()},
+		Media:    media{Connection: "none", Own: map[string]string{}},
+		Link:     o.link,
 	}
 	s.outside()
 	return s
@@ -95,7 +92,7 @@ func userName() string {
 	return name
 }
 
-// features says what can be used. What the library doesn't have yet is not-yet.
+// features says what can be used.
 func features(s store) map[string]feature {
 	all := map[string]feature{}
 	for _, name := range []string{"verify", "words", "exposure", "alone", "reach", "contacts", "files", "recording", "private-chat", "reactions", "hand", "ask-mute", "attendance"} {
@@ -104,9 +101,6 @@ func features(s store) map[string]feature {
 	all["link-handler"] = feature{Available: linkhandler.Available()}
 	if !linkhandler.Available() {
 		all["link-handler"] = feature{Reason: "system"}
-	}
-	for _, name := range notYet {
-		all[name] = feature{Reason: "not-yet"}
 	}
 	for _, name := range []string{"history", "backup"} {
 		all[name] = feature{Available: s.Unlocked}

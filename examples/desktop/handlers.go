@@ -83,7 +83,10 @@ func init() {
 			time.AfterFunc(quitAfter, func() { a.end(errQuit) })
 			return nil, nil
 		}),
-		"invite":           in((*session).invite),
+		"invite": in((*session).invite),
+		"reply": in(func(s *session, ctx context.Context, r replyFollow) (any, error) {
+			return nil, s.meeting.Reply(ctx, r.Code)
+		}),
 		"reach-ask-router": in((*session).askRouter),
 		"admit": about(func(s *session, ctx context.Context, who crypto.IdentityKey, _ admit) error {
 			return s.meeting.Admit(ctx, who)

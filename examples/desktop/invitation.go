@@ -7,12 +7,13 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
 )
 
 // invite makes a link and shows it.
 func (s *session) invite(ctx context.Context, r invite) (any, error) {
-	o := meet.InviteOptions{}
+	o := meet.InviteOptions{NoAddresses: r.NoAddresses}
 	if r.Expires != 0 {
 		if o.Expiry = time.UnixMilli(r.Expires); !o.Expiry.After(time.Now()) {
 			return nil, fail(linkExpired)
@@ -25,26 +26,48 @@ func (s *session) invite(ctx context.Context, r invite) (any, error) {
 	a := s.agent
 	a.update(func(st *state) {
 		if a.session == s {
-			st.Invite = invitationOf(link, st.Settings.Name, now())
+			st.Invite = invitationOf(link, st.Settings.Name, now(), r.NoAddresses, s.found, s.hostOf)
 		}
 	}, "invite")
 	return nil, nil
 }
 
-func invitationOf(link meet.Invite, name string, created int64) *invitation {
+// hostOf is the name of the host whose door it is, empty for this member's own. agent.mu is held.
+func (s *session) hostOf(key crypto.MeetingKey) string {
+	for _, m := range s.members {
+		if m.Key == key && !m.Self {
+			return cleanName(m.Name)
+		}
+	}
+	return ""
+}
+
+// invitationOf is what is shown of a link and sent with it. Found are the ways it can be found by if it names no address.
+func invitationOf(link meet.Invite, name string, created int64, bare bool, found []string, hostOf func(crypto.MeetingKey) string) *invitation {
 	out := &invitation{
 		Link: link.String(), Created: created, Expires: milliseconds(link.Expiry()), Text: map[string]invitationText{},
 		Reach: reach{Scope: reachName(link.Reach()), Router: routerName(link.Router()), Addresses: []reachAddress{}},
 	}
 	for _, at := range link.Reaches() {
-		shown := reachAddress{Address: at.Address.Addr().String(), Scope: reachName(at.Reach), Via: string(at.By)}
+		shown := reachAddress{Address: at.Host, Scope: reachName(at.Reach), Via: string(at.By), Whose: hostOf(at.Member)}
 		if !slices.Contains(out.Reach.Addresses, shown) {
 			out.Reach.Addresses = append(out.Reach.Addresses, shown)
 		}
 	}
+	if bare {
+		out.Reach.Scope = "found"
+	}
+	relayed := !bare && !slices.ContainsFunc(out.Reach.Addresses, func(a reachAddress) bool { return a.Via != string(meet.ByRelay) })
 	for language, text := range invitationTexts {
 		var body strings.Builder
-		_ = text.body.Execute(&body, struct{ Name, Link string }{name, out.Link})
+		_ = text.body.Execute(&body, struct {
+			Name, Link           string
+			Relayed, Bare        bool
+			OnLAN, Public, Other bool // how it is found
+		}{
+			name, out.Link, relayed, bare,
+			bare && slices.Contains(found, "local-network"), bare && slices.Contains(found, "dht-public"), bare && slices.Contains(found, "dht-own"),
+		})
 		out.Text[language] = invitationText{Subject: text.subject, Body: body.String()}
 	}
 	return out
@@ -106,23 +129,25 @@ var invitationTexts = map[string]struct {
 {{.Name}} vous invite à une réunion chiffrée de bout en bout. Aucun serveur n'y participe : seuls les ordinateurs des participants se parlent. Il vous faut un ordinateur (Windows, macOS ou Linux) avec une caméra et un microphone ; un téléphone ne suffit pas.
 
 1. Installez et ouvrez le programme huisclos.
-2. Copiez le lien ci-dessous et collez-le dans « Rejoindre une réunion ».
+{{if .Bare}}   Ce lien ne contient pas d'adresse. Avant de rejoindre la réunion, activez dans « Réglages », « Réseau » :{{if .OnLAN}} « Se trouver sur le réseau local » (si nous sommes dans les mêmes locaux){{end}}{{if and .OnLAN (or .Public .Other)}} ou{{end}}{{if .Public}} « Le réseau public libp2p »{{end}}{{if .Other}} l'annuaire privé dont je vous donne les adresses à part{{end}}.
+{{end}}2. Copiez le lien ci-dessous et collez-le dans « Rejoindre une réunion ».
 3. Attendez qu'on vous fasse entrer. Au début, nous comparerons six mots à voix haute pour être sûrs que personne n'écoute.
 
 {{.Link}}
 
-Ne transmettez pas ce lien : il permet de frapper à la porte, et contient l'adresse réseau de l'expéditeur.
+Ne transmettez pas ce lien : il permet de frapper à la porte{{if .Relayed}}, et contient l'adresse du relais de l'expéditeur{{else if not .Bare}}, et contient l'adresse réseau de l'expéditeur{{end}}.
 `))},
 	"en": {"Invitation to a confidential meeting", template.Must(template.New("").Parse(`Hello,
 
 {{.Name}} invites you to an end-to-end encrypted meeting. No server takes part: only the participants' computers talk to each other. You need a computer (Windows, macOS or Linux) with a camera and a microphone; a phone won't do.
 
 1. Install and open the program huisclos.
-2. Copy the link below and paste it under "Join a meeting".
+{{if .Bare}}   This link holds no address. Before you join, switch on under "Settings", "Network":{{if .OnLAN}} "Find each other on the local network" (if we are on the same premises){{end}}{{if and .OnLAN (or .Public .Other)}} or{{end}}{{if .Public}} "The public libp2p network"{{end}}{{if .Other}} the private directory whose addresses I give you separately{{end}}.
+{{end}}2. Copy the link below and paste it under "Join a meeting".
 3. Wait to be let in. At the beginning we compare six words aloud, to be sure that nobody listens.
 
 {{.Link}}
 
-Don't pass this link on: it lets people knock at the door, and holds the sender's network address.
+Don't pass this link on: it lets people knock at the door{{if .Relayed}}, and holds the address of the sender's relay{{else if not .Bare}}, and holds the sender's network address{{end}}.
 `))},
 }

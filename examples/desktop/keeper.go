@@ -112,7 +112,7 @@ func (a *agent) collect() *vault.Contents {
 		return nil
 	}
 	c := *a.keep.contents
-	c.Settings, c.Contacts = encode(a.state.Settings), encode(a.state.Contacts)
+	c.Settings, c.Contacts, c.Network = encode(a.state.Settings), encode(a.state.Contacts), a.networkToKeep()
 	c.History.Meetings = slices.Clone(c.History.Meetings)
 	return &c
 }
@@ -147,6 +147,9 @@ func (a *agent) opened(c *vault.Contents) error {
 	var contacts []contact
 	if len(c.Settings) > 0 && json.Unmarshal(c.Settings, &s) != nil || len(c.Contacts) > 0 && json.Unmarshal(c.Contacts, &contacts) != nil {
 		return fail(storeDamaged)
+	}
+	if err := a.networkOpened(c.Network); err != nil {
+		return err
 	}
 	a.identity = identity
 	if s.Language != "" {

@@ -33,7 +33,7 @@ func (a *agent) storeCreate(_ context.Context, r storeCreate) (any, error) {
 	defer a.keep.disk.Unlock()
 	a.mu.Lock()
 	text, err := a.identity.Export()
-	c := &vault.Contents{Identity: text, Settings: encode(a.state.Settings), Contacts: encode(a.state.Contacts)}
+	c := &vault.Contents{Identity: text, Settings: encode(a.state.Settings), Contacts: encode(a.state.Contacts), Network: a.networkToKeep()}
 	a.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -110,14 +110,16 @@ func (a *agent) saved() error {
 	return nil
 }
 
-// storeExport gives everything, readable but for the identity's secret key, which is in the backup.
+// storeExport gives everything, readable but for the identity's secret key and what lets one use the relays, which are in
+// the backup.
 func (a *agent) storeExport(context.Context, storeExport) (any, error) {
 	a.mu.Lock()
-	c := a.collect()
+	c, network := a.collect(), encode(a.state.Network)
 	a.mu.Unlock()
 	if c == nil {
 		return nil, fail(storeLocked)
 	}
+	c.Network = network
 	c.Identity = "in the backup, which is encrypted"
 	raw, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -139,6 +141,7 @@ func (a *agent) storeErase(ctx context.Context, _ storeErase) (any, error) {
 	if a.session == nil {
 		a.identity = crypto.GenerateIdentity() // the one that was kept is forgotten too
 	}
+	a.forgetNetwork()
 	a.contactsChanged()
 	a.showStore()
 	a.mu.Unlock()

@@ -97,20 +97,34 @@ const (
 	alreadyInMeeting code = "already-in-meeting"
 
 	// Links and the door.
-	badName       code = "bad-name" // empty, over 64 bytes, or not visible text
-	badLink       code = "bad-link" // not a huisclos link, or damaged on its way
-	linkExpired   code = "link-expired"
-	unreachable   code = "unreachable" // nobody answered at the link's addresses
-	impostor      code = "impostor"    // whoever answered isn't who made the link
-	deniedByHost  code = "denied-by-host"
-	deniedLocked  code = "denied-locked"
-	deniedLink    code = "denied-link" // expired, or somebody was removed since
-	deniedBanned  code = "denied-banned"
-	deniedNoHost  code = "denied-no-host"
-	deniedEnded   code = "denied-ended"
-	deniedBusy    code = "denied-busy"
-	deniedRemoved code = "denied-removed" // removed before, and came by an older link
-	network       code = "network"        // couldn't listen or connect
+	badName          code = "bad-name" // empty, over 64 bytes, or not visible text
+	badLink          code = "bad-link" // not a huisclos link, or damaged on its way
+	linkExpired      code = "link-expired"
+	unreachable      code = "unreachable"       // nobody answered at the link's addresses
+	neitherSide      code = "neither-reachable" // nor can this computer be reached: a router, relay or directory is needed
+	noWayToFind      code = "no-way-to-find"    // the link names no address, and no way to find it is on
+	notFound         code = "not-found"         // it names none, and nobody was found
+	outsideLAN       code = "outside-lan"       // the link leads outside the local network, and only that is allowed
+	noLAN            code = "no-lan"            // the same, and there is no local network
+	needsRelay       code = "needs-relay"       // hiding the address needs one
+	relayAway        code = "relay-away"        // none of the relays can be used
+	noCommonRelay    code = "no-common-relay"   // nobody of the link is at one of ours
+	badRelay         code = "bad-relay"         // not a relay's text, or damaged
+	badNodes         code = "bad-nodes"         // not addresses of a DHT's nodes
+	replyUnreadable  code = "reply-unreadable"  // not a whole reply code
+	replyForeign     code = "reply-foreign"     // not to a link of this meeting
+	replyExpired     code = "reply-expired"     // its link no longer works
+	replyUnreachable code = "reply-unreachable" // nobody answers at its addresses
+	impostor         code = "impostor"          // whoever answered isn't who made the link
+	deniedByHost     code = "denied-by-host"
+	deniedLocked     code = "denied-locked"
+	deniedLink       code = "denied-link" // expired, or somebody was removed since
+	deniedBanned     code = "denied-banned"
+	deniedNoHost     code = "denied-no-host"
+	deniedEnded      code = "denied-ended"
+	deniedBusy       code = "denied-busy"
+	deniedRemoved    code = "denied-removed" // removed before, and came by an older link
+	network          code = "network"        // couldn't listen or connect
 
 	// How a meeting ends for us.
 	left             code = "left"

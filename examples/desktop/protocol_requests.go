@@ -7,12 +7,20 @@ type (
 	settingsSet struct {
 		Settings settings `json:"settings"`
 	}
-	// network-set: replaces what is wanted of the network, from the next meeting on. unavailable where it can't be.
+	// network-set: replaces what is wanted of the network, but for the relays, from the next meeting on. needs-relay,
+	// bad-nodes, too-many.
 	networkSet struct {
-		LANOnly   bool     `json:"lanOnly"`
-		RelayOnly bool     `json:"relayOnly"`
-		DHT       bool     `json:"dht"`
-		OwnRelays []string `json:"ownRelays"` // multiaddrs
+		Mode      string      `json:"mode"`
+		FindOnLAN bool        `json:"findOnLAN"`
+		DHT       dhtSettings `json:"dht"`
+	}
+	// relay-add: takes a relay's text (huisclos-relay:…), a secret that is never shown again. bad-relay, too-many.
+	relayAdd struct {
+		Text string `json:"text"`
+	}
+	// relay-remove: forgets it. needs-relay, if it is the last and the address is to be hidden.
+	relayRemove struct {
+		Relay string `json:"relay"` // id
 	}
 
 	// link-handler: has the system open huisclos: links with this program, for this user, or undoes it. Part app follows.
@@ -22,7 +30,7 @@ type (
 	}
 
 	// create: begins a meeting; the phase goes over creating to meeting. The invitation follows as the part invite.
-	// bad-name, already-in-meeting, network, unsaved-recording.
+	// bad-name, already-in-meeting, network, needs-relay, unsaved-recording.
 	create struct {
 		Entry string `json:"entry"` // ask (empty too), open, locked
 	}
@@ -34,10 +42,12 @@ type (
 		Meeting string `json:"meeting"`
 		Expires int64  `json:"expires"`
 	}
-	// join: knocks; replies at once, then follow the phases joining, waiting, meeting; or start with an error.
-	// bad-link, link-expired, bad-name, already-in-meeting, unsaved-recording.
+	// join: knocks; replies at once, then follow the phases joining, replying if nobody can be reached, waiting, meeting;
+	// or start with an error. bad-link, link-expired, bad-name, already-in-meeting, needs-relay, unsaved-recording.
 	join struct {
 		Link string `json:"link"`
+		// AskRouter: where nobody can be reached, the person's own router is asked to let them in.
+		AskRouter bool `json:"askRouter"`
 	}
 	// alone: a meeting with two synthetic participants on this machine. already-in-meeting, network, unsaved-recording.
 	alone struct{}
@@ -52,9 +62,16 @@ type (
 	// quit: leaves, ends the agent. The reply comes before the event bye. unsaved-recording.
 	quit struct{}
 
-	// invite: makes a new link (part invite). not-permitted.
+	// invite: makes a new link (part invite). not-permitted, no-lan, no-way-to-find.
 	invite struct {
 		Expires int64 `json:"expires"` // 0 for never
+		// NoAddresses keeps addresses out of the link, for who can find the meeting by one of its ways to be found.
+		NoAddresses bool `json:"noAddresses"`
+	}
+	// reply: follows the code that a guest sent back, who can't reach anybody; they knock then. reply-unreadable,
+	// reply-foreign, reply-expired, reply-unreachable.
+	replyFollow struct {
+		Code string `json:"code"`
 	}
 	// reach-ask-router: has the router open a port, which everywhere-reachable links may need. not-permitted.
 	reachAskRouter struct{}

@@ -45,12 +45,11 @@ type app struct {
 }
 
 // feature says whether something can be used. Keys: private-chat, reactions, hand, ask-mute, files, recording,
-// attendance, verify, words, contacts, history, backup, reach, exposure, link-handler, simulcast, lan-only, relay-only,
-// own-relays, dht, alone.
+// attendance, verify, words, contacts, history, backup, reach, exposure, link-handler, simulcast, alone.
 type feature struct {
 	Available bool `json:"available"`
-	// Reason is why not: "not-yet" (this version doesn't have it), "needs-store" (remember me first),
-	// "needs-host" (only hosts can), "system" (this system doesn't offer it).
+	// Reason is why not: "needs-store" (remember me first), "needs-host" (only hosts can), "system" (this system doesn't
+	// offer it).
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -107,29 +106,34 @@ type contact struct {
 
 // networkSettings say how to connect from the next meeting on.
 type networkSettings struct {
-	LANOnly   option `json:"lanOnly"`
-	RelayOnly option `json:"relayOnly"`
-	DHT       option `json:"dht"`
-	OwnRelays relays `json:"ownRelays"`
+	// Mode: normal, lan (nothing leaves the local network), hidden (everything goes through the relays).
+	Mode      string      `json:"mode"`
+	FindOnLAN bool        `json:"findOnLAN"` // meetings are found, and announced, on the local network; rests while hidden
+	DHT       dhtSettings `json:"dht"`       // rests in the modes lan and hidden
+	Relays    []relay     `json:"relays"`    // at most 4
 }
 
-type option struct {
-	On        bool   `json:"on"`
-	Available bool   `json:"available"`
-	Reason    string `json:"reason,omitempty"` // as in feature
+// dhtSettings say by which public or own directory meetings are found.
+type dhtSettings struct {
+	Use    string   `json:"use"`    // off, public (the public libp2p network), own
+	Nodes  []string `json:"nodes"`  // of an own one: where it begins, at most 8 multiaddrs that end in /p2p/ and the node's ID
+	Prefix string   `json:"prefix"` // of an own one: its protocol prefix
 }
 
-type relays struct {
+// relay is one the person named, without what lets one use it: the agent alone has that.
+type relay struct {
+	ID        string   `json:"id"` // its fingerprint, to compare with what its operator says
 	Addresses []string `json:"addresses"`
-	Available bool     `json:"available"`
-	Reason    string   `json:"reason,omitempty"`
 }
 
 // phase is where the person is. The page's main screens follow it.
 type phase struct {
-	// Name: start, creating, joining (looking for the meeting), waiting (at the door), meeting, ended.
+	// Name: start, creating, joining (looking for the meeting), replying (nobody can be reached, see Reply), waiting (at
+	// the door), meeting, ended.
 	Name  string `json:"name"`
 	Since int64  `json:"since"`
+	// Reply is the code for who sent the link, by which they can reach this computer.
+	Reply string `json:"reply,omitempty"`
 	// Error is why the last attempt failed (start), or why the meeting is over (ended; code left, ended, removed, …).
 	Error *failure `json:"error,omitempty"`
 	// Alone: the meeting is the one with two synthetic participants.
@@ -157,6 +161,10 @@ type meeting struct {
 	RosterHash  string `json:"rosterHash"`
 	HostsAbsent bool   `json:"hostsAbsent"` // nobody can enter
 	Can         rights `json:"can"`
+	// Mode is that of the network settings it began with, Found the ways it can be found without addresses by:
+	// local-network, dht-public, dht-own.
+	Mode  string   `json:"mode"`
+	Found []string `json:"found"`
 }
 
 // rights are what this member may do now; the page hides or explains the rest.
@@ -187,16 +195,19 @@ type invitationText struct {
 
 // reach says from where a link can be reached, and what it reveals to whoever carries it.
 type reach struct {
-	Scope     string         `json:"scope"` // machine, network, everywhere, unknown
+	// Scope: machine, network, everywhere, unknown; found: the link names no address, and is found by Found of meeting.
+	Scope     string         `json:"scope"`
 	Addresses []reachAddress `json:"addresses"`
 	// Router: what asking the router came to: not-asked, mapped, double-nat, refused, none.
 	Router string `json:"router"`
 }
 
 type reachAddress struct {
-	Address string `json:"address"` // IP address
+	Address string `json:"address"` // IP address, or name of a relay
 	Scope   string `json:"scope"`   // machine, network, everywhere
 	Via     string `json:"via"`     // interface, router, relay
+	// Whose is the name of the host whose door it is; empty: this member's.
+	Whose string `json:"whose,omitempty"`
 }
 
 type member struct {
@@ -352,7 +363,8 @@ type stats struct {
 
 type linkStats struct {
 	Member string `json:"member"`
-	// Path: direct, member, relay, none. Through names the member or the relay's address.
+	// Path: direct, tcp (direct, where UDP is blocked), member, relay, none. Through is the id of the member in the middle,
+	// or of the one who named the relay, or an own relay's address.
 	Path       string  `json:"path"`
 	Through    string  `json:"through,omitempty"`
 	RTT        float64 `json:"rtt"`        // ms, 0 if unknown

@@ -13,13 +13,13 @@ import (
 // mirrored are all types that cross, by their name in protocol.js.
 var mirrored = map[string]any{
 	"State": state{}, "App": app{}, "Feature": feature{}, "Settings": settings{}, "Device": device{}, "Store": store{}, "KeptMeeting": keptMeeting{},
-	"Contact": contact{}, "NetworkSettings": networkSettings{}, "Option": option{}, "Relays": relays{}, "Phase": phase{}, "Summary": summary{},
+	"Contact": contact{}, "NetworkSettings": networkSettings{}, "DHTSettings": dhtSettings{}, "Relay": relay{}, "Phase": phase{}, "Summary": summary{},
 	"Meeting": meeting{}, "Rights": rights{}, "Invitation": invitation{}, "InvitationText": invitationText{}, "Reach": reach{},
 	"ReachAddress": reachAddress{}, "Member": member{}, "Knock": knock{}, "Policy": policy{}, "Track": track{}, "Media": media{}, "Message": message{},
 	"SharedFile": file{}, "FileCopy": fileCopy{}, "Recording": recording{}, "Words": words{}, "Verification": verification{}, "Warning": warning{},
 	"Stats": stats{}, "LinkStats": linkStats{}, "TrackStats": trackStats{}, "SentStats": sentStats{}, "Exposure": exposure{},
 	"ExposureRow": exposureRow{}, "ExposureParty": exposureParty{}, "Failure": failure{},
-	"SettingsSet": settingsSet{}, "NetworkSet": networkSet{}, "LinkHandler": linkHandler{}, "Create": create{}, "LinkCheck": linkCheck{}, "LinkChecked": linkChecked{}, "Join": join{},
+	"SettingsSet": settingsSet{}, "NetworkSet": networkSet{}, "RelayAdd": relayAdd{}, "RelayRemove": relayRemove{}, "ReplyFollow": replyFollow{}, "LinkHandler": linkHandler{}, "Create": create{}, "LinkCheck": linkCheck{}, "LinkChecked": linkChecked{}, "Join": join{},
 	"Invite": invite{}, "Admit": admit{}, "Deny": deny{}, "Lock": lock{}, "PolicySet": policySet{}, "Role": role{}, "Remove": remove{},
 	"KeepSending": keepSending{}, "MediaOffer": mediaOffer{}, "MediaAnswer": mediaAnswer{}, "MediaSend": mediaSend{}, "MediaWatch": mediaWatch{},
 	"KeyFrame": keyFrame{}, "Say": say{}, "Said": said{}, "React": react{}, "Hand": hand{}, "MuteAsk": muteAsk{}, "FileOffer": fileOffer{},

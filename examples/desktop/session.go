@@ -22,6 +22,8 @@ type session struct {
 	end     context.CancelCauseFunc
 	self    string
 	alone   bool
+	mode    string   // of the network settings it began with
+	found   []string // the ways to be found, by name
 
 	meeting      *meet.Meeting // nil while entering
 	began        int64
@@ -40,6 +42,7 @@ type session struct {
 	last         lastStats
 	speaker      string // the active speaker, or who was last
 	recordings   recordings
+	relays       []meet.RelayStatus
 }
 
 func newSession(a *agent, alone bool) *session {

@@ -43,7 +43,12 @@ func (a *agent) everySecond() {
 		if err != nil {
 			continue
 		}
+		relays, err := s.meeting.Relays(a.context)
+		if err != nil {
+			continue
+		}
 		a.mu.Lock()
+		s.relays = relays
 		s.adapt(raw)
 		shown := s.statistics(raw, time.Now())
 		if a.stats {
@@ -75,12 +80,7 @@ func (s *session) statistics(raw meet.Stats, at time.Time) stats {
 			BitrateIn: int64(8 * rate(l.BytesReceived, was.BytesReceived)), BitrateOut: int64(8 * rate(l.BytesSent, was.BytesSent)),
 			Loss: share(rate(l.Retransmitted, was.Retransmitted), rate(l.PacketsSent, was.PacketsSent)),
 		}
-		switch {
-		case l.Path.Kind.Direct():
-			shown.Path = "direct"
-		case l.Up:
-			shown.Path = l.Path.Kind.String() // "member" or "relay"
-		}
+		shown.Path, shown.Through = s.pathOf(l)
 		for _, id := range l.Hears {
 			shown.Others = append(shown.Others, hexKey(id))
 		}
@@ -115,6 +115,53 @@ func (s *session) statistics(raw meet.Stats, at time.Time) stats {
 		})
 	}
 	return out
+}
+
+// pathOf is the way to a member, and through whom: that of media, or, while there is none, of what is said. agent.mu is
+// held.
+func (s *session) pathOf(l meet.LinkStats) (kind, through string) {
+	path := l.Path
+	if !l.Up {
+		path = l.Member.Path
+	}
+	switch path.Kind {
+	case meet.PathUDP:
+		return "direct", ""
+	case meet.PathTCP:
+		return "tcp", ""
+	case meet.PathMember:
+		return "member", s.idOf(path.Via)
+	case meet.PathRelay:
+		return "relay", s.relayOf(path.Name)
+	}
+	return "none", ""
+}
+
+// idOf is the id of the member with a key, empty if there is none.
+func (s *session) idOf(key crypto.MeetingKey) string {
+	for _, m := range s.members {
+		if m.Key == key {
+			return hexKey(m.Identity)
+		}
+	}
+	return ""
+}
+
+// relayOf is an own relay's address, or the id of the member who named the relay. agent.mu is held.
+func (s *session) relayOf(fingerprint string) string {
+	for _, r := range s.relays {
+		switch {
+		case r.Fingerprint != fingerprint:
+		case r.NamedBy != crypto.MeetingKey{}:
+			return s.idOf(r.NamedBy)
+		}
+	}
+	for _, r := range s.agent.state.Network.Relays {
+		if r.ID == fingerprint && len(r.Addresses) > 0 {
+			return r.Addresses[0]
+		}
+	}
+	return ""
 }
 
 // membersByLayer is how many members get each layer; none if there is one encoding.

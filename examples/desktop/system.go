@@ -9,14 +9,6 @@ import (
 
 func init() {
 	add("link-handler", on((*agent).setLinkHandler))
-	add("network-set", on(func(_ *agent, _ context.Context, r networkSet) (any, error) {
-		// The library can't keep to any of it yet. LAN only could be half done, by listening on private addresses alone;
-		// but this member would still call public ones that others give, so that nothing is better than half.
-		if r.LANOnly || r.RelayOnly || r.DHT || len(r.OwnRelays) > 0 {
-			return nil, fail(unavailable)
-		}
-		return nil, nil
-	}))
 }
 
 // setLinkHandler has the system open links with this program, or no more.

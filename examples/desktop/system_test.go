@@ -95,16 +95,4 @@ func TestSystem(t *testing.T) {
 	if _, refused := p.ask("link-handler", map[string]any{"on": true}); refused != unavailable {
 		t.Error(refused)
 	}
-	n := get[networkSettings](p, "network")
-	for name, o := range map[string]option{"lan-only": n.LANOnly, "relay-only": n.RelayOnly, "dht": n.DHT, "own-relays": {Available: n.OwnRelays.Available, Reason: n.OwnRelays.Reason}} {
-		if o.On || o.Available || o.Reason != "not-yet" || all[name].Available || all[name].Reason != "not-yet" {
-			t.Errorf("%s: %+v, %+v", name, o, all[name])
-		}
-	}
-	p.must("network-set", map[string]any{"lanOnly": false, "ownRelays": []string{}})
-	for _, fields := range []map[string]any{{"lanOnly": true}, {"relayOnly": true}, {"dht": true}, {"ownRelays": []string{"/ip4/192.0.2.1"}}} {
-		if _, refused := p.ask("network-set", fields); refused != unavailable {
-			t.Errorf("%v: %q", fields, refused)
-		}
-	}
 }

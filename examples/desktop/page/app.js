@@ -71,6 +71,7 @@ function screen(phase) {
   switch (phase) {
     case "creating":
     case "joining":
+    case "replying":
     case "waiting":
       return waitingScreen();
     case "meeting":
@@ -147,6 +148,7 @@ function moved(phase) {
     ui.panel = "";
   }
   if (phase === "waiting") announce(t("waiting.waiting"));
+  if (phase === "replying") announce(t("replying.title"), true);
   if (phase === "ended" || phase === "start") stopTrial();
   // What had the focus is gone with the screen; the new one begins at its heading.
   if (!first && ui.dialog === "") setTimeout(toTop, 50);

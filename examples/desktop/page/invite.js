@@ -4,12 +4,12 @@ import { h } from "./dom.js";
 import { currentLanguage, dateTime, of, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { ask, closeNotice, has, notice, openDialog, state, submit, ui, update } from "./model.js";
-import { button, choice, copy, dialog, failureLine, field, note, spinner } from "./parts.js";
+import { button, choice, copy, dialog, failureLine, field, note, person, spinner, toggle } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Invitation} Invitation */
 /** @typedef {import("./protocol.js").Reach} Reach */
 
-const form = { language: "", lasts: "0" };
+const form = { language: "", lasts: "0", bare: false, code: "" };
 
 /** @returns {import("./dom.js").VNode} */
 export function inviteDialog() {
@@ -18,9 +18,10 @@ export function inviteDialog() {
   if (offered !== 0) closeNotice(offered);
   offered = 0;
   const may = meeting?.can.invite === true;
-  return dialog("invite", t("invite.title"), invite === null
+  return dialog("invite", t("invite.title"), [invite === null
     ? [may ? h("p", null, t("invite.none")) : note("info", h("p", null, t("invite.not-allowed"))), renew(may)]
-    : invite.dead ? [deadLink(), renew(may)] : [reachBox(invite.reach), ready(invite), reveals(invite.reach), renewal(invite, may)]);
+    : invite.dead ? [deadLink(), renew(may)] : [reachBox(invite.reach), ready(invite), reveals(invite.reach), renewal(invite, may)],
+  may ? answer() : null]);
 }
 
 function deadLink() {
@@ -58,16 +59,32 @@ function segment(code, label, now) {
   }, label);
 }
 
+/** throughRelays says whether a link leads there alone. @param {Reach} reach */
+function throughRelays(reach) {
+  return reach.addresses.length > 0 && reach.addresses.every((a) => a.via === "relay");
+}
+
+/** @param {Reach} reach @returns {[string, string]} the words for from where it can be reached, and for why */
+function reachWords(reach) {
+  if (throughRelays(reach)) return ["relay", "relay"];
+  if (reach.scope !== "everywhere") return [reach.scope, reach.scope];
+  const widest = reach.addresses.filter((a) => a.scope === "everywhere");
+  const own = widest.filter((a) => !a.whose);
+  if (widest.length > 0 && own.length === 0) return ["everywhere", "others"];
+  return ["everywhere", own.length > 0 && own.every((a) => a.via === "router") ? "router" : "everywhere"];
+}
+
 /** @param {Reach} reach */
 function reachBox(reach) {
-  const everywhere = reach.scope === "everywhere";
-  const picture = everywhere ? "globe" : reach.scope === "network" ? "home" : reach.scope === "machine" ? "computer" : "help";
-  return h("section.reach", { class: everywhere ? "good" : "limited", "aria-labelledby": "reach-title" },
+  const [scope, why] = reachWords(reach);
+  const good = ["everywhere", "relay", "found"].includes(scope);
+  const picture = { everywhere: "globe", relay: "network", network: "home", machine: "computer", found: "shield" }[scope] ?? "help";
+  return h("section.reach", { class: good ? "good" : "limited", "aria-labelledby": "reach-title" },
     icon(picture),
     h("div", null,
-      h("h3", { id: "reach-title" }, of("reach.", reach.scope)),
-      h("p", null, of("reach-text.", reach.scope)),
-      reach.scope === "network" && has("reach") ? routerPart(reach) : null));
+      h("h3", { id: "reach-title" }, of("reach.", scope)),
+      h("p", null, of("reach-text.", why)),
+      reach.scope === "network" && state().meeting?.mode === "normal" && has("reach") ? routerPart(reach) : null));
 }
 
 /** @param {Reach} reach */
@@ -85,12 +102,12 @@ function routerPart(reach) {
 function reveals(reach) {
   return h("details.reveals", null,
     h("summary", null, t("reveal.title")),
-    h("p", null, t("reveal.text")),
-    reach.addresses.length === 0 ? null : h("div.table-wrap", null, h("table", null,
+    h("p", null, t(reach.addresses.length === 0 ? "reveal.none" : throughRelays(reach) ? "reveal.relay" : "reveal.text")),
+    reach.addresses.length === 0 ? null : h("div.table-wrap", { tabindex: "0", role: "group", "aria-label": t("reveal.title") }, h("table", null,
       h("caption.unseen", null, t("reveal.title")),
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, t("reveal.address")), h("th", { scope: "col" }, t("reveal.where")), h("th", { scope: "col" }, t("reveal.via")))),
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, t("reveal.address")), h("th", { scope: "col" }, t("reveal.where")), h("th", { scope: "col" }, t("reveal.via")), h("th", { scope: "col" }, t("reveal.whose")))),
       h("tbody", null, reach.addresses.map((a) => h("tr", null,
-        h("td", null, h("code", { dir: "ltr" }, a.address)), h("td", null, of("scope.", a.scope)), h("td", null, of("via.", a.via))))))),
+        h("td", null, h("code", { dir: "ltr" }, a.address)), h("td", null, of("scope.", a.scope)), h("td", null, of("via.", a.via)), h("td", null, a.whose ? person(a.whose) : t("you"))))))),
     h("p", null, t("reveal.secret")));
 }
 
@@ -108,15 +125,52 @@ function renew(may) {
       form.lasts = v;
       update();
     })),
+    bare(),
     failureLine(ui.failures["invite"]),
     button(t("invite.make"), () => {}, { kind: "primary", submit: true, busy: ui.busy.has("invite") }));
+}
+
+/** @returns {import("./dom.js").VNode|null} whether the link names no address, where the meeting can be found without */
+function bare() {
+  const way = state().meeting?.found[0];
+  if (way === undefined) return null;
+  const text = { "local-network": t("invite.bare-lan"), "dht-public": t("invite.bare-public") }[way] ?? t("invite.bare-own");
+  return toggle("invite-bare", t("invite.bare"), form.bare, (on) => {
+    form.bare = on;
+    update();
+  }, { hint: text });
+}
+
+/** answer takes the code that a guest sent back, who can't reach anybody here. */
+function answer() {
+  return h("details", { key: "reply" }, h("summary", null, t("reply.title")),
+    h("p", null, t("reply.text")),
+    h("form", { on: { submit: (/** @type {Event} */ e) => void follow(e) } },
+      field("reply-code", t("reply.code"), h("textarea.code", {
+        rows: "3", spellcheck: "false", autocomplete: "off", dir: "ltr", value: form.code, placeholder: "huisclos-reply:…",
+        on: {
+          input: (/** @type {any} */ e) => {
+            form.code = e.target.value;
+          },
+        },
+      }), { failure: ui.failures["reply"] }),
+      button(t("reply.go"), () => {}, { submit: true, busy: ui.busy.has("reply") })));
+}
+
+/** @param {Event} e */
+async function follow(e) {
+  e.preventDefault();
+  if (await submit("reply", "reply", { code: form.code }) === null) return;
+  form.code = "";
+  notice(t("reply.done"));
+  update();
 }
 
 /** @param {Event} e */
 async function make(e) {
   e.preventDefault();
   const hours = Number(form.lasts);
-  await submit("invite", "invite", { expires: hours === 0 ? 0 : Date.now() + hours * 3600e3 });
+  await submit("invite", "invite", { expires: hours === 0 ? 0 : Date.now() + hours * 3600e3, noAddresses: form.bare && state().meeting?.found.length !== 0 });
 }
 
 let offered = 0;
@@ -129,7 +183,7 @@ export function offerNewLink() {
       label: t("invite.make"),
       go: () => {
         openDialog("invite");
-        void ask("invite", { expires: 0 });
+        void ask("invite", { expires: 0, noAddresses: false });
       },
     },
   });

@@ -8,6 +8,9 @@ import { dialog, person, spinner } from "./parts.js";
 /** @typedef {import("./protocol.js").Stats} Stats */
 /** @typedef {import("./protocol.js").LinkStats} LinkStats */
 
+/** @typedef {{from: string, to: string, path: string, through: string}} Edge */
+/** @typedef {{x: number, y: number}} Point */
+
 /** How many seconds the graphs go back. */
 const span = 60;
 
@@ -55,14 +58,14 @@ function picture(stats) {
     const turn = (2 * Math.PI * i) / Math.max(1, all.length) + Math.PI / 2;
     at.set(m.id, { x: wide / 2 + 190 * Math.cos(turn), y: high / 2 + 120 * Math.sin(turn), turn });
   });
-  /** @type {Map<string, {from: string, to: string, path: string}>} */
+  /** @type {Map<string, Edge>} */
   const edges = new Map();
-  const edge = (/** @type {string} */ a, /** @type {string} */ b, /** @type {string} */ path) => {
+  const edge = (/** @type {string} */ a, /** @type {string} */ b, /** @type {string} */ path, through = "") => {
     const key = [a, b].sort().join(" ");
-    if (!edges.has(key)) edges.set(key, { from: a, to: b, path });
+    if (!edges.has(key)) edges.set(key, { from: a, to: b, path, through });
   };
   for (const link of stats.links) {
-    if (self !== undefined) edge(self.id, link.member, link.path);
+    if (self !== undefined) edge(self.id, link.member, link.path, link.through);
     for (const other of link.others ?? []) edge(link.member, other, other === self?.id ? link.path : "other");
   }
   return h("svg.mesh", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": t("look.picture") },
@@ -70,7 +73,7 @@ function picture(stats) {
       const a = at.get(e.from);
       const b = at.get(e.to);
       if (a === undefined || b === undefined || e.path === "none") return null;
-      return h("line", { class: `link ${e.path}`, x1: a.x, y1: a.y, x2: b.x, y2: b.y });
+      return line(e, a, b, at.get(e.through));
     }),
     all.map((m) => {
       const p = at.get(m.id);
@@ -81,15 +84,33 @@ function picture(stats) {
     }));
 }
 
+/**
+ * line draws a connection: bent towards the member it goes through, or with the relay in its middle.
+ *
+ * @param {Edge} e @param {Point} a @param {Point} b @param {Point|undefined} by
+ */
+function line(e, a, b, by) {
+  const middle = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
+  if (e.path === "member" && by !== undefined) {
+    const bend = { x: by.x + (middle.x - by.x) * 0.25, y: by.y + (middle.y - by.y) * 0.25 };
+    return h("path", { class: "link member", d: `M${a.x} ${a.y}Q${bend.x} ${bend.y} ${b.x} ${b.y}` });
+  }
+  return h("g", null, h("line", { class: `link ${e.path}`, x1: a.x, y1: a.y, x2: b.x, y2: b.y }),
+    e.path === "relay" ? h("rect", { class: "relay-box", x: middle.x - 7, y: middle.y - 7, width: 14, height: 14, rx: 3 }) : null);
+}
+
 function legend() {
-  return h("ul.legend", { "aria-label": t("look.legend") }, ["direct", "member", "relay", "other"].map((path) => h("li", null,
+  return h("ul.legend", { "aria-label": t("look.legend") }, ["direct", "tcp", "member", "relay", "other"].map((path) => h("li", null,
     h("svg", { viewBox: "0 0 40 10", "aria-hidden": "true" }, h("line", { class: `link ${path}`, x1: 2, y1: 5, x2: 38, y2: 5 })), h("span", null, of("path.", path)))));
 }
 
-/** @param {LinkStats} link @returns {string} */
-function through(link) {
-  if (link.through === undefined || link.through === "") return "";
-  return memberOf(link.through) === undefined ? short(link.through, 64) : nameOf(link.through);
+/** @param {LinkStats} link @returns {string} the way, in words */
+function way(link) {
+  const by = link.through ?? "";
+  const known = memberOf(by) !== undefined;
+  if (link.path === "member" && known) return t("look.through", { name: nameOf(by) });
+  if (link.path !== "relay" || by === "") return of("path.", link.path);
+  return known ? t(memberOf(by)?.self ? "path.relay" : "look.relay-of", { name: nameOf(by) }) : t("look.relay-at", { name: short(by, 64) });
 }
 
 /** @param {Stats} stats */
@@ -99,7 +120,7 @@ function table(stats) {
     h("thead", null, h("tr", null, ["look.person", "look.path", "look.rtt", "look.loss", "look.in", "look.out", "look.others"].map((k) => h("th", { scope: "col" }, t(/** @type {any} */ (k)))))),
     h("tbody", null, stats.links.map((l) => h("tr", { key: l.member },
       h("th", { scope: "row" }, person(nameOf(l.member))),
-      h("td", null, of("path.", l.path), through(l) === "" ? null : [" (", person(through(l)), ")"]),
+      h("td", null, way(l)),
       h("td", null, l.rtt > 0 ? `${number(l.rtt)}\u00A0ms` : "–"),
       h("td", null, percent(l.loss, 1)),
       h("td", null, rate(l.bitrateIn)), h("td", null, rate(l.bitrateOut)),

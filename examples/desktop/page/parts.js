@@ -173,7 +173,7 @@ export function note(kind, children) {
 
 /** @param {string} [reason] a feature's reason @returns {string} */
 export function reasonText(reason) {
-  return of("reason.", reason ?? "not-yet");
+  return of("reason.", reason ?? "other");
 }
 
 /** @param {string} feature @returns {VNode|null} why it can't be used, or nothing */

@@ -49,10 +49,10 @@
 /**
  * @typedef {object} Feature feature says whether something can be used. Keys: private-chat, reactions, hand,
  *   ask-mute, files, recording, attendance, verify, words, contacts, history, backup, reach, exposure, link-handler,
- *   simulcast, lan-only, relay-only, own-relays, dht, alone.
+ *   simulcast, alone.
  * @property {boolean} available
- * @property {string} [reason] Reason is why not: "not-yet" (this version doesn't have it), "needs-store" (remember me
- *   first), "needs-host" (only hosts can), "system" (this system doesn't offer it).
+ * @property {string} [reason] Reason is why not: "needs-store" (remember me first), "needs-host" (only hosts can),
+ *   "system" (this system doesn't offer it).
  */
 
 /**
@@ -108,31 +108,31 @@
 
 /**
  * @typedef {object} NetworkSettings networkSettings say how to connect from the next meeting on.
- * @property {Option} lanOnly
- * @property {Option} relayOnly
- * @property {Option} dht
- * @property {Relays} ownRelays
+ * @property {string} mode Mode: normal, lan (nothing leaves the local network), hidden (everything goes through the relays).
+ * @property {boolean} findOnLAN meetings are found, and announced, on the local network; rests while hidden
+ * @property {DHTSettings} dht rests in the modes lan and hidden
+ * @property {Relay[]} relays at most 4
  */
 
 /**
- * @typedef {object} Option
- * @property {boolean} on
- * @property {boolean} available
- * @property {string} [reason] as in feature
+ * @typedef {object} DHTSettings dhtSettings say by which public or own directory meetings are found.
+ * @property {string} use off, public (the public libp2p network), own
+ * @property {string[]} nodes of an own one: where it begins, at most 8 multiaddrs that end in /p2p/ and the node's ID
+ * @property {string} prefix of an own one: its protocol prefix
  */
 
 /**
- * @typedef {object} Relays
+ * @typedef {object} Relay relay is one the person named, without what lets one use it: the agent alone has that.
+ * @property {string} id its fingerprint, to compare with what its operator says
  * @property {string[]} addresses
- * @property {boolean} available
- * @property {string} [reason]
  */
 
 /**
  * @typedef {object} Phase phase is where the person is. The page's main screens follow it.
- * @property {string} name Name: start, creating, joining (looking for the meeting), waiting (at the door), meeting,
- *   ended.
+ * @property {string} name Name: start, creating, joining (looking for the meeting), replying (nobody can be reached, see
+ *   reply), waiting (at the door), meeting, ended.
  * @property {number} since
+ * @property {string} [reply] Reply is the code for who sent the link, by which they can reach this computer.
  * @property {Failure} [error] Error is why the last attempt failed (start), or why the meeting is over (ended; code
  *   left, ended, removed, …).
  * @property {boolean} [alone] Alone: the meeting is the one with two synthetic participants.
@@ -158,6 +158,9 @@
  * @property {string} rosterHash
  * @property {boolean} hostsAbsent nobody can enter
  * @property {Rights} can
+ * @property {string} mode Mode is that of the network settings it began with, found the ways it can be found without
+ *   addresses by: local-network, dht-public, dht-own.
+ * @property {string[]} found
  */
 
 /**
@@ -187,16 +190,18 @@
 
 /**
  * @typedef {object} Reach reach says from where a link can be reached, and what it reveals to whoever carries it.
- * @property {string} scope machine, network, everywhere, unknown
+ * @property {string} scope machine, network, everywhere, unknown; found: the link names no address, and is found by found of
+ *   meeting.
  * @property {ReachAddress[]} addresses
  * @property {string} router Router: what asking the router came to: not-asked, mapped, double-nat, refused, none.
  */
 
 /**
  * @typedef {object} ReachAddress
- * @property {string} address IP address
+ * @property {string} address IP address, or name of a relay
  * @property {string} scope machine, network, everywhere
  * @property {string} via interface, router, relay
+ * @property {string} [whose] Whose is the name of the host whose door it is; empty: this member's.
  */
 
 /**
@@ -349,7 +354,8 @@
 /**
  * @typedef {object} LinkStats
  * @property {string} member
- * @property {string} path Path: direct, member, relay, none. Through names the member or the relay's address.
+ * @property {string} path Path: direct, tcp (direct, where UDP is blocked), member, relay, none. Through is the id of the
+ *   member in the middle, or of the one who named the relay, or an own relay's address.
  * @property {string} [through]
  * @property {number} rtt ms, 0 if unknown
  * @property {number} bitrateIn bit/s
@@ -412,7 +418,9 @@
  *
  * @typedef {(
  *   "bad-request"|"rate-limited"|"unavailable"|"busy"|"canceled"|"timeout"|"internal"|"not-in-meeting"|
- *   "already-in-meeting"|"bad-name"|"bad-link"|"link-expired"|"unreachable"|"impostor"|"denied-by-host"|
+ *   "already-in-meeting"|"bad-name"|"bad-link"|"link-expired"|"unreachable"|"neither-reachable"|
+ *   "no-way-to-find"|"not-found"|"outside-lan"|"no-lan"|"needs-relay"|"relay-away"|"no-common-relay"|"bad-relay"|
+ *   "bad-nodes"|"reply-unreadable"|"reply-foreign"|"reply-expired"|"reply-unreachable"|"impostor"|"denied-by-host"|
  *   "denied-locked"|"denied-link"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
  *   "denied-removed"|"network"|"left"|"removed"|"banned"|"ended"|"resumed-elsewhere"|"admission-void"|
  *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|
@@ -437,12 +445,22 @@
  */
 
 /**
- * @typedef {object} NetworkSet network-set: replaces what is wanted of the network, from the next meeting on.
- *   unavailable where it can't be.
- * @property {boolean} lanOnly
- * @property {boolean} relayOnly
- * @property {boolean} dht
- * @property {string[]} ownRelays multiaddrs
+ * @typedef {object} NetworkSet network-set: replaces what is wanted of the network, but for the relays, from the next
+ *   meeting on. needs-relay, bad-nodes, too-many.
+ * @property {string} mode
+ * @property {boolean} findOnLAN
+ * @property {DHTSettings} dht
+ */
+
+/**
+ * @typedef {object} RelayAdd relay-add: takes a relay's text (huisclos-relay:…), a secret that is never shown again.
+ *   bad-relay, too-many.
+ * @property {string} text
+ */
+
+/**
+ * @typedef {object} RelayRemove relay-remove: forgets it. needs-relay, if it is the last and the address is to be hidden.
+ * @property {string} relay id
  */
 
 /**
@@ -453,7 +471,7 @@
 
 /**
  * @typedef {object} Create create: begins a meeting; the phase goes over creating to meeting. The invitation follows
- *   as the part invite. bad-name, already-in-meeting, network, unsaved-recording.
+ *   as the part invite. bad-name, already-in-meeting, network, needs-relay, unsaved-recording.
  * @property {string} entry ask (empty too), open, locked
  */
 
@@ -470,9 +488,11 @@
  */
 
 /**
- * @typedef {object} Join join: knocks; replies at once, then follow the phases joining, waiting, meeting; or start
- *   with an error. bad-link, link-expired, bad-name, already-in-meeting, unsaved-recording.
+ * @typedef {object} Join join: knocks; replies at once, then follow the phases joining, replying if nobody can be reached,
+ *   waiting, meeting; or start with an error. bad-link, link-expired, bad-name, already-in-meeting, needs-relay,
+ *   unsaved-recording.
  * @property {string} link
+ * @property {boolean} askRouter AskRouter: where nobody can be reached, the person's own router is asked to let them in.
  */
 
 /**
@@ -502,8 +522,16 @@
  */
 
 /**
- * @typedef {object} Invite invite: makes a new link (part invite). not-permitted.
+ * @typedef {object} Invite invite: makes a new link (part invite). not-permitted, no-lan, no-way-to-find.
  * @property {number} expires 0 for never
+ * @property {boolean} noAddresses NoAddresses keeps addresses out of the link, for who can find the meeting by one of its
+ *   ways to be found.
+ */
+
+/**
+ * @typedef {object} ReplyFollow reply: follows the code that a guest sent back, who can't reach anybody; they knock then.
+ *   reply-unreadable, reply-foreign, reply-expired, reply-unreachable.
+ * @property {string} code
  */
 
 /**
@@ -933,6 +961,8 @@
  * @typedef {{
  *   "settings-set": [SettingsSet, {}],
  *   "network-set": [NetworkSet, {}],
+ *   "relay-add": [RelayAdd, {}],
+ *   "relay-remove": [RelayRemove, {}],
  *   "link-handler": [LinkHandler, {}],
  *   "create": [Create, {}],
  *   "link-check": [LinkCheck, LinkChecked],
@@ -944,6 +974,7 @@
  *   "done": [{}, {}],
  *   "quit": [{}, {}],
  *   "invite": [Invite, {}],
+ *   "reply": [ReplyFollow, {}],
  *   "reach-ask-router": [{}, {}],
  *   "admit": [Admit, {}],
  *   "deny": [Deny, {}],

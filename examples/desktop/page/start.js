@@ -57,8 +57,27 @@ export function startScreen() {
 function failed(failure) {
   return note("bad", [h("p", null, h("strong", null, t("start.failed")), " ", sentence(failure)), failure.detail
     ? h("details.technical", null, h("summary", null, t("technical")), h("p", { lang: "en", dir: "ltr" }, failure.detail))
-    : null]);
+    : null, choices(failure)]);
 }
+
+/** The failures that other network settings, or the person's own router, may mend. */
+const mended = ["neither-reachable", "unreachable", "no-way-to-find", "not-found", "outside-lan", "no-lan", "needs-relay", "relay-away", "no-common-relay"];
+
+/** @param {Failure} failure @returns {import("./dom.js").VNode|null} what can be done where nobody was reached */
+function choices(failure) {
+  if (!mended.includes(failure.code)) return null;
+  const unreached = failure.code === "neither-reachable" || failure.code === "unreachable";
+  const router = unreached && state().network.mode === "normal" && tried !== "";
+  return h("div.choices", null,
+    unreached ? [h("p", null, t("unreached.title")), h("ul", null, router ? h("li", null, t("unreached.router")) : null, h("li", null, t("unreached.theirs")), h("li", null, t("unreached.ways")))] : null,
+    h("div.row", null,
+      router ? button(t("unreached.router-go"), () => void submitSafely("join", "join", { link: tried, askRouter: true })) : null,
+      !unreached && tried !== "" ? button(t("join.again"), () => void submitSafely("join", "join", { link: tried, askRouter: false })) : null,
+      button(t("unreached.settings"), () => openDialog("settings", "network"), { icon: "network" })));
+}
+
+/** The link that was tried last, to try it again. */
+let tried = "";
 
 /** @param {string} name */
 function typed(name) {
@@ -172,7 +191,8 @@ async function join(e) {
     document.getElementById("join-link")?.focus();
     return;
   }
-  if (await keepName() && await submitSafely("join", "join", { link }) !== null) form.link = "";
+  tried = link;
+  if (await keepName() && await submitSafely("join", "join", { link, askRouter: false }) !== null) form.link = "";
 }
 
 function aloneCard() {

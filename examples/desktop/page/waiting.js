@@ -3,8 +3,8 @@
 import { h } from "./dom.js";
 import { clock, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ask, state } from "./model.js";
-import { button, person, spinner } from "./parts.js";
+import { ask, notice, state } from "./model.js";
+import { button, copy, field, person, spinner } from "./parts.js";
 import { preview } from "./devices.js";
 
 /** @returns {import("./dom.js").VNode} */
@@ -15,6 +15,7 @@ export function waitingScreen() {
       h("div.center", { role: "status" }, spinner(), h("h1", null, t("creating.title")), h("p", null, t("creating.text"))),
       h("div.row.center", null, button(t("cancel"), () => void ask("cancel", {})))));
   }
+  if (phase.name === "replying") return replying(phase.reply ?? "");
   const waiting = phase.name === "waiting";
   return h("div.waiting", { key: "waiting" },
     h("div.card.message", null,
@@ -26,6 +27,20 @@ export function waitingScreen() {
       h("p.said", null, t("waiting.sees"), " ", h("strong", null, person(settings.name)), t("waiting.sees-only")),
       waiting ? h("p.hint", null, icon("clock"), h("span", null, t("waiting.since"), " ", h("span", { "aria-hidden": "true", own: true, created: tick }))) : null,
       h("div.row", null, button(t(waiting ? "waiting.cancel" : "cancel"), () => void ask("cancel", {})))),
+    preview());
+}
+
+/** @param {string} code what to hand back to who sent the link */
+function replying(code) {
+  return h("div.waiting", { key: "replying" },
+    h("div.card.message", null,
+      h("h1", null, t("replying.title")),
+      h("p", null, t("replying.text")),
+      field("reply-code", t("replying.code"), h("textarea.code", { readonly: true, rows: "4", spellcheck: "false", dir: "ltr", value: code }), { hint: t("replying.reveals") }),
+      h("p", { role: "status" }, spinner(), " ", t("replying.since"), " ", h("span", { "aria-hidden": "true", own: true, created: tick })),
+      h("div.row", null,
+        button(t("replying.copy"), () => void copy(code, () => notice(t("replying.copied"))), { kind: "primary", icon: "copy" }),
+        button(t("waiting.cancel"), () => void ask("cancel", {})))),
     preview());
 }
 

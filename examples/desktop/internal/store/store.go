@@ -49,6 +49,7 @@ type Contents struct {
 	Identity string          `json:"identity"`
 	Settings json.RawMessage `json:"settings,omitempty"`
 	Contacts json.RawMessage `json:"contacts,omitempty"`
+	Network  json.RawMessage `json:"network,omitempty"`
 	History  History         `json:"history"`
 }
 

@@ -159,6 +159,9 @@ class Client {
       case "link-check":
         if (!r.link.startsWith("huisclos:")) throw new Error("bad link");
         return { meeting: "3f".repeat(32), expires: 0 };
+      case "network-set": return this.change("network", { ...state.network, mode: r.mode, findOnLAN: r.findOnLAN, dht: r.dht });
+      case "relay-add": return this.change("network", { ...state.network, relays: [...state.network.relays, { id: "1c09 7f33", addresses: ["relais.example:443"] }] });
+      case "relay-remove": return this.change("network", { ...state.network, relays: state.network.relays.filter((x) => x.id !== r.relay) });
       case "create":
         this.phase("creating");
         setTimeout(() => this.become("lonely"), 300);

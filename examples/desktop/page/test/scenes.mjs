@@ -6,14 +6,16 @@ const id = (n) => String(n).repeat(64).slice(0, 64);
 export const self = id("a");
 
 const available = { available: true };
-const soon = { available: false, reason: "not-yet" };
 
 const features = {
   "private-chat": available, reactions: available, hand: available, "ask-mute": available, files: available,
   recording: available, attendance: available, verify: available, words: available, contacts: available,
   history: available, backup: available, reach: available, exposure: available, "link-handler": available,
-  simulcast: available, "lan-only": available, "relay-only": soon, "own-relays": soon, dht: soon, alone: available,
+  simulcast: available, alone: available,
 };
+
+const network = { mode: "normal", findOnLAN: false, dht: { use: "off", nodes: [], prefix: "/huisclos" }, relays: [] };
+const relay = (n, at) => ({ id: `3f8a 91c${n} 0b27 d4e6 58aa 1c09 7f33 e2b${n}`, addresses: [at] });
 
 /** start is the state when the program has just been opened. */
 export function start(more = {}) {
@@ -29,10 +31,7 @@ export function start(more = {}) {
     },
     store: { failed: false, exists: false, unlocked: false, path: "/home/camille/.config/huisclos/store.age", bytes: 0, history: false, retentionDays: 0, kept: [] },
     contacts: [],
-    network: {
-      lanOnly: { on: false, available: true }, relayOnly: { on: false, available: false, reason: "not-yet" },
-      dht: { on: false, available: false, reason: "not-yet" }, ownRelays: { addresses: [], available: false, reason: "not-yet" },
-    },
+    network,
     phase: { name: "start", since: Date.now() },
     meeting: null, invite: null, members: [], knocks: [], policy: null, tracks: [],
     media: { connection: "none", own: {} }, chat: [], files: [], recording: { state: "none", own: false },
@@ -60,6 +59,8 @@ const others = [
 ];
 
 const link = "huisclos:AfQx8-7GkU2w9bTzY3mJpVd1nRsL0eXo4hCqKiNvBtA6yWgEuM5ZjPcSfDrHlOa#r7pQ2vXnE4kTzLw9sYbJmGdUo1iHcAeF";
+
+const reply = "huisclos-reply:1-q83vEjRWeJq83vEjRWeJA7Xo2bQeTn4kZyLw9sYbJmGdUo1iHcAeFr7pQ2vXnE4kTzLw9sYbJmGdUo1iHcAeFAfQx87GkU2w9bTzY3mJpVd1nRsL0eXo4hCqKiNvBtA6yWgEuM5ZjPcSfDrHlOaq83vEjRWeJA";
 
 function text(language) {
   return language === "fr"
@@ -107,6 +108,7 @@ export function meeting(n, more = {}) {
     meeting: {
       id: "3f".repeat(32), self, began: Date.now() - 754000, rosterHash: "9c".repeat(32), hostsAbsent: false,
       can: { admit: true, invite: true, manage: true, end: true, send: ["audio", "video", "screen", "chat", "files"] },
+      mode: "normal", found: [],
     },
     invite: invite("everywhere"), members: [me(), ...others.slice(0, n - 1)], policy, words,
     media: { connection: "connected", own: { microphone: "on", camera: "on" } }, ...more,
@@ -173,7 +175,7 @@ export function stats(turn) {
     links: [
       { member: id("b"), path: "direct", rtt: wave(24, 6), bitrateIn: wave(1.4e6, 2e5), bitrateOut: wave(1.2e6, 1e5), loss: 0.002, target: 2e6, others: [self, id("c"), id("d")] },
       { member: id("c"), path: "member", through: id("b"), rtt: wave(61, 10), bitrateIn: wave(6.2e5, 1e5), bitrateOut: 8e5, loss: 0.018, target: 9e5, others: [id("b")] },
-      { member: id("d"), path: "relay", through: "203.0.113.80", rtt: wave(118, 30), bitrateIn: wave(4e5, 2e5), bitrateOut: 3.2e5, loss: 0.071, target: 4e5, others: [id("b")] },
+      { member: id("d"), path: "relay", through: "relais.cabinet-laurent.fr:443", rtt: wave(118, 30), bitrateIn: wave(4e5, 2e5), bitrateOut: 3.2e5, loss: 0.071, target: 4e5, others: [id("b")] },
       { member: id("e"), path: "none", rtt: 0, bitrateIn: 0, bitrateOut: 0, loss: 0, target: 0, others: null },
     ],
     tracks: [], sent: [{ source: "microphone", bitrate: 4e4, frames: 0, limit: 4.8e4, layers: [] }, { source: "camera", bitrate: 1.2e6, frames: 29, limit: 1.5e6, layers: [0, 1, 1] }],
@@ -200,6 +202,18 @@ const knocks = [
 export const scenes = {
   start: () => start(),
   "start-failed": () => start({ settings: named("Hélène Marchand"), phase: { name: "start", since: now, error: { code: "unreachable", detail: "dial 203.0.113.57:41820: i/o timeout" } } }),
+  "start-neither": () => start({ settings: named("Hélène Marchand"), phase: { name: "start", since: now, error: { code: "neither-reachable" } } }),
+  replying: () => start({ settings: named("Hélène Marchand"), phase: { name: "replying", since: Date.now() - 42000, reply } }),
+  relays: () => start({ network: { ...network, mode: "hidden", findOnLAN: true, relays: [relay(1, "relais.cabinet-laurent.fr:443"), relay(2, "203.0.113.80:4001")] } }),
+  directory: () => meeting(2, { store: open, network: { mode: "normal", findOnLAN: true, dht: { use: "own", nodes: ["/dns4/annuaire.cabinet-laurent.fr/tcp/4001/p2p/12D3KooWKRyzVWW6ChFjQjK4miCty85Niy49tpPV95XdKu1BcvMA"], prefix: "/cabinet-laurent" }, relays: [relay(1, "relais.cabinet-laurent.fr:443")] } }),
+  "invite-relay": () => meeting(1, { invite: invite("everywhere", { reach: { scope: "everywhere", router: "not-asked", addresses: [{ address: "relais.cabinet-laurent.fr", scope: "everywhere", via: "relay" }] } }) }),
+  "invite-others": () => meeting(3, { invite: invite("everywhere", { reach: { scope: "everywhere", router: "none", addresses: [
+    { address: "192.168.1.24", scope: "network", via: "interface" }, { address: "203.0.113.9", scope: "everywhere", via: "interface", whose: "Jean-Baptiste Lefèvre" }] } }) }),
+  "invite-found": () => {
+    const s = meeting(1, { invite: invite("unknown", { reach: { scope: "found", router: "not-asked", addresses: [] } }) });
+    s.meeting.found = ["local-network"];
+    return s;
+  },
   locked: () => start({ settings: named("Maître Camille Laurent"), store: { ...open, unlocked: false, kept: [] } }),
   creating: () => start({ settings: named("Maître Camille Laurent"), phase: { name: "creating", since: Date.now() } }),
   joining: () => start({ settings: named("Hélène Marchand"), phase: { name: "joining", since: Date.now() } }),
