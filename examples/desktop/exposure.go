@@ -67,14 +67,17 @@ func observed(from *meet.Exposure, d meet.Datum) (all []exposureParty) {
 				continue
 			}
 			found := exposureParty{Party: partyNames[p.Party.Kind], How: how, Why: string(o.Why)}
+			if p.Party.Bridge && p.Party.Kind == meet.PartyMember {
+				found.Party = "bridge"
+			}
 			i := slices.IndexFunc(all, func(x exposureParty) bool {
 				return x.Party == found.Party && x.How == found.How && x.Why == found.Why
 			})
 			if i < 0 {
 				i, all = len(all), append(all, found)
 			}
-			if p.Party.Kind == meet.PartyMember {
-				all[i].Names = append(all[i].Names, p.Party.Name)
+			if p.Party.Name != "" {
+				all[i].Names = append(all[i].Names, cleanName(p.Party.Name))
 			}
 		}
 	}
@@ -162,7 +165,51 @@ func exposureOf(s *state) exposure {
 			rows[i].Seen = slices.DeleteFunc(slices.Clone(rows[i].Seen), outside)
 		}
 	}
+	if !s.Phase.Alone {
+		for i := range rows {
+			rows[i].Seen = s.Network.whoElse(rows[i].Datum, rows[i].Seen)
+		}
+	}
 	return exposure{At: now(), Rows: rows}
+}
+
+// whoElse are those who could observe a datum by what the person chose of the network, too or instead.
+func (n networkSettings) whoElse(datum string, seen []exposureParty) []exposureParty {
+	hidden, lan := n.Mode == modeHidden, n.Mode == modeLAN
+	seen = slices.Clone(seen)
+	if lan { // providers carry none of it
+		for i := range seen {
+			if seen[i].Party == "access-provider" {
+				seen[i].Party = "local-network"
+			}
+		}
+	}
+	sealed := slices.ContainsFunc(seen, func(p exposureParty) bool { return p.How == "encrypted" })
+	relays := make([]string, 0, len(n.Relays))
+	for _, r := range n.Relays {
+		relays = append(relays, r.Addresses...)
+	}
+	with := func(party, how string, names ...string) {
+		seen = append(seen, exposureParty{Party: party, How: how, Names: names})
+	}
+	switch ip := datum == "ip"; {
+	case len(relays) == 0:
+	case ip, datum == "times", datum == "volume", datum == "counterpart":
+		if with("relay", "clear", relays...); ip && hidden {
+			seen = slices.DeleteFunc(seen, func(p exposureParty) bool { return p.Party == "members" || p.Party == "carrier" })
+		}
+	case sealed, datum == "membership", datum == "speaking":
+		with("relay", "encrypted", relays...)
+	}
+	for _, way := range n.ways() {
+		switch party := map[bool]string{true: "local-network", false: "dht"}[way == "local-network"]; datum {
+		case "ip", "times":
+			if !slices.ContainsFunc(seen, func(p exposureParty) bool { return p.Party == party }) {
+				with(party, "clear")
+			}
+		}
+	}
+	return seen
 }
 
 // privately is who read or wrote private messages with this person.

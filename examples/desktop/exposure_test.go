@@ -6,6 +6,38 @@ import (
 	"github.com/huisclos/huisclos/meet"
 )
 
+// TestExposureOfSettings: before a meeting, the page says who would see what by the network settings.
+func TestExposureOfSettings(t *testing.T) {
+	s := firstState(options{})
+	who := func(datum string) (parties string) {
+		for _, r := range exposureOf(&s).Rows {
+			if r.Datum == datum {
+				for _, p := range r.Seen {
+					parties += p.Party + ":" + p.How + " "
+				}
+			}
+		}
+		return parties
+	}
+	relays := []relay{{ID: "x", Addresses: []string{"relais.example:443"}}}
+	for _, tt := range []struct {
+		n           networkSettings
+		datum, want string
+	}{
+		{firstNetwork(), "ip", "self:clear members:clear carrier:clear access-provider:clear "},
+		{networkSettings{Mode: modeHidden, Relays: relays, FindOnLAN: true}, "ip", "self:clear access-provider:clear relay:clear "},
+		{networkSettings{Mode: modeNormal, Relays: relays}, "ip", "self:clear members:clear carrier:clear access-provider:clear relay:clear "},
+		{networkSettings{Mode: modeHidden, Relays: relays}, "media", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted "},
+		{networkSettings{Mode: modeLAN, FindOnLAN: true, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear local-network:clear "},
+		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear access-provider:clear dht:clear "},
+		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "chat", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted "},
+	} {
+		if s.Network = tt.n; who(tt.datum) != tt.want {
+			t.Errorf("%+v, %s: %q, want %q", tt.n, tt.datum, who(tt.datum), tt.want)
+		}
+	}
+}
+
 // TestExposureFollows: in a meeting, the page says what the library noted: who alike together, and nobody where nobody
 // could observe anything.
 func TestExposureFollows(t *testing.T) {

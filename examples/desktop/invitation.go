@@ -126,7 +126,7 @@ var invitationTexts = map[string]struct {
 }{
 	"fr": {"Invitation à une réunion confidentielle", template.Must(template.New("").Parse(`Bonjour,
 
-{{.Name}} vous invite à une réunion chiffrée de bout en bout. Aucun serveur n'y participe : seuls les ordinateurs des participants se parlent. Il vous faut un ordinateur (Windows, macOS ou Linux) avec une caméra et un microphone ; un téléphone ne suffit pas.
+{{.Name}} vous invite à une réunion chiffrée de bout en bout. {{if .Relayed}}Un relais de l'expéditeur transmet les données chiffrées, sans pouvoir les lire.{{else}}Aucun serveur n'y participe : seuls les ordinateurs des participants se parlent.{{end}} Il vous faut un ordinateur (Windows, macOS ou Linux) avec une caméra et un microphone ; un téléphone ne suffit pas.
 
 1. Installez et ouvrez le programme huisclos.
 {{if .Bare}}   Ce lien ne contient pas d'adresse. Avant de rejoindre la réunion, activez dans « Réglages », « Réseau » :{{if .OnLAN}} « Se trouver sur le réseau local » (si nous sommes dans les mêmes locaux){{end}}{{if and .OnLAN (or .Public .Other)}} ou{{end}}{{if .Public}} « Le réseau public libp2p »{{end}}{{if .Other}} l'annuaire privé dont je vous donne les adresses à part{{end}}.
@@ -139,7 +139,7 @@ Ne transmettez pas ce lien : il permet de frapper à la porte{{if .Relayed}}, et
 `))},
 	"en": {"Invitation to a confidential meeting", template.Must(template.New("").Parse(`Hello,
 
-{{.Name}} invites you to an end-to-end encrypted meeting. No server takes part: only the participants' computers talk to each other. You need a computer (Windows, macOS or Linux) with a camera and a microphone; a phone won't do.
+{{.Name}} invites you to an end-to-end encrypted meeting. {{if .Relayed}}A relay of the sender's passes on the encrypted data, and cannot read it.{{else}}No server takes part: only the participants' computers talk to each other.{{end}} You need a computer (Windows, macOS or Linux) with a camera and a microphone; a phone won't do.
 
 1. Install and open the program huisclos.
 {{if .Bare}}   This link holds no address. Before you join, switch on under "Settings", "Network":{{if .OnLAN}} "Find each other on the local network" (if we are on the same premises){{end}}{{if and .OnLAN (or .Public .Other)}} or{{end}}{{if .Public}} "The public libp2p network"{{end}}{{if .Other}} the private directory whose addresses I give you separately{{end}}.

@@ -90,7 +90,7 @@ func (n networkSettings) ways() (names []string) {
 	if n.FindOnLAN && n.Mode != modeHidden {
 		names = append(names, "local-network")
 	}
-	if n.DHT.Use != dhtOff && n.Mode == modeNormal {
+	if (n.DHT.Use == dhtPublic || n.DHT.Use == dhtOwn) && n.Mode == modeNormal {
 		names = append(names, "dht-"+n.DHT.Use)
 	}
 	return names

@@ -239,6 +239,80 @@ test("who refuses a file is told to the one who offers it", options, async () =>
   await said("does not want the file");
 });
 
+test("the network is chosen; a relay's text is shown no more once it is taken; an own directory waits for its addresses", options, async () => {
+  await visit("start");
+  await page.locator(".top nav button").nth(1).click();
+  await page.locator(".sections button").nth(4).click();
+  assert.ok(await page.locator("#network-hidden").isDisabled(), "hiding needs a relay");
+  agent.refuse["relay-add"] = { code: "bad-relay" };
+  await page.locator("#relay-text").fill("huisclos-relay:secret");
+  await page.keyboard.press("Enter");
+  await page.locator(".failure").getByText("not a complete relay text").waitFor();
+  assert.equal(await page.locator("#relay-text").inputValue(), "huisclos-relay:secret");
+  agent.refuse = {};
+  await page.keyboard.press("Enter");
+  await until(async () => await page.locator("#relay-text").inputValue() === "", "emptied");
+  assert.ok(!(await page.locator("#page").innerHTML()).includes("secret\""), "shown no more");
+  await page.locator("#network-hidden").check();
+  await until(() => asked("network-set").at(-1)?.mode === "hidden", "hidden");
+  await until(async () => await page.locator("#network-findOnLAN").isDisabled() && await page.locator("#network-dht").isDisabled(), "what would show it rests");
+  await page.locator("#network-normal").check();
+  await until(async () => await page.locator("#network-dht").isEnabled(), "normal");
+  const before = asked("network-set").length;
+  await page.locator("#network-dht").selectOption("own");
+  await page.locator("#dht-nodes").fill("/ip4/192.0.2.1/tcp/4001/p2p/x /ip4/192.0.2.2/tcp/4001/p2p/y");
+  assert.equal(asked("network-set").length, before, "nothing is set yet");
+  await page.locator("#dht-prefix").press("Enter");
+  await until(() => asked("network-set").at(-1).dht.use === "own", "own");
+  assert.deepEqual(asked("network-set").at(-1).dht, { use: "own", nodes: ["/ip4/192.0.2.1/tcp/4001/p2p/x", "/ip4/192.0.2.2/tcp/4001/p2p/y"], prefix: "/huisclos" });
+  await page.locator("#network-dht").selectOption("public");
+  await until(() => asked("network-set").at(-1).dht.use === "public", "public");
+  assert.deepEqual(wrong, []);
+});
+
+test("a guest who can reach nobody hands a code back; the host pastes it", options, async () => {
+  await visit("replying");
+  await page.getByRole("button", { name: "Copy the code" }).click();
+  await until(async () => (await page.evaluate(() => navigator.clipboard.readText())).startsWith("huisclos-reply:"), "copied");
+  await page.getByRole("button", { name: "Stop waiting" }).click();
+  await until(() => asked("cancel").length === 1, "given up");
+  await page.close();
+
+  await visit("two");
+  await page.locator(".meeting-bar button[aria-haspopup]").click();
+  await page.getByText("A guest sent me a code").click();
+  agent.refuse.reply = { code: "reply-foreign" };
+  await page.locator("#reply-code").fill("huisclos-reply:1-AAAA");
+  await page.getByRole("button", { name: "Call their computer" }).click();
+  await page.locator(".failure").getByText("does not answer a link of this meeting").waitFor();
+  agent.refuse = {};
+  await page.getByRole("button", { name: "Call their computer" }).click();
+  await said("Their computer answered");
+  assert.equal(asked("reply").at(-1).code, "huisclos-reply:1-AAAA");
+});
+
+test("whoever reached nobody is offered their router and the network settings", options, async () => {
+  await visit("start");
+  await page.locator("#name").fill("Ada");
+  await page.locator("#join-link").fill("huisclos:1-AAAA");
+  await page.getByRole("button", { name: "Knock at the door" }).click();
+  await until(() => asked("join").length === 1, "joined");
+  agent.send({ event: "changed", part: "phase", value: { name: "start", since: Date.now(), error: { code: "neither-reachable" } } });
+  await page.getByRole("button", { name: "Ask my router and try again" }).click();
+  await until(() => asked("join").length === 2, "again");
+  assert.deepEqual([asked("join")[1].link, asked("join")[1].askRouter, asked("join")[0].askRouter], ["huisclos:1-AAAA", true, false]);
+});
+
+test("a link without addresses is offered where the meeting can be found without", options, async () => {
+  await visit("invite-found");
+  await page.locator(".meeting-bar button[aria-haspopup]").click();
+  await page.getByText("This link names no address").waitFor();
+  await page.getByText("Make another link").click();
+  await page.locator("#invite-bare").check();
+  await page.getByRole("button", { name: "Make a new link" }).click();
+  await until(() => asked("invite").at(-1)?.noAddresses === true, "made");
+});
+
 test("a lost connection is made again; another page takes over; the end is said", options, async () => {
   await visit("two");
   agent.drop(1011);

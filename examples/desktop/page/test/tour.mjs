@@ -19,6 +19,8 @@ const all = (...steps) => async (page) => {
   for (const step of steps) await step(page);
 };
 
+const down = (page) => page.locator(".dialog > .body").evaluate((b) => b.scrollTo(0, b.scrollHeight));
+
 /** @type {{name: string, scene: string, go?: (page: any) => Promise<void>, media?: boolean}[]} */
 export const tour = [
   { name: "start", scene: "start" },
@@ -31,10 +33,10 @@ export const tour = [
   { name: "start-neither", scene: "start-neither" },
   { name: "replying", scene: "replying" },
   { name: "waiting", scene: "waiting" },
-  { name: "invite-relay", scene: "invite-relay", go: all(press(".meeting-bar button[aria-haspopup]"), press(".reveals summary")) },
-  { name: "invite-others", scene: "invite-others", go: all(press(".meeting-bar button[aria-haspopup]"), press(".reveals summary")) },
-  { name: "invite-found", scene: "invite-found", go: all(press(".meeting-bar button[aria-haspopup]"), press(".dialog details:nth-of-type(2) summary")) },
-  { name: "invite-reply", scene: "two", go: all(press(".meeting-bar button[aria-haspopup]"), press(".dialog details:last-of-type summary")) },
+  { name: "invite-relay", scene: "invite-relay", go: all(press(".meeting-bar button[aria-haspopup]"), press(".reveals summary"), down) },
+  { name: "invite-others", scene: "invite-others", go: all(press(".meeting-bar button[aria-haspopup]"), press(".reveals summary"), down) },
+  { name: "invite-found", scene: "invite-found", go: all(press(".meeting-bar button[aria-haspopup]"), press(".dialog details:nth-of-type(2) summary"), down) },
+  { name: "invite-reply", scene: "two", go: all(press(".meeting-bar button[aria-haspopup]"), press(".dialog details:last-of-type summary"), down) },
   { name: "lonely", scene: "lonely", media: true },
   { name: "invite-everywhere", scene: "two", go: press(".meeting-bar button[aria-haspopup]") },
   { name: "invite-network", scene: "invite-network", go: press(".meeting-bar button[aria-haspopup]") },
@@ -67,7 +69,7 @@ export const tour = [
   { name: "recording-unsaved", scene: "ended-recorded", go: press(".ended .row button.primary:last-child, .ended > .card > .row button.primary") },
   { name: "look", scene: "five", go: more(1) },
   { name: "exposure", scene: "five", go: more(2) },
-  { name: "exposure-questions", scene: "kept", go: all(more(2), (p) => p.locator(".dialog > .body").evaluate((b) => b.scrollTo(0, b.scrollHeight))) },
+  { name: "exposure-questions", scene: "kept", go: all(more(2), down) },
   { name: "attendance", scene: "five", go: more(3) },
   { name: "settings-you", scene: "start", go: settings(0) },
   { name: "settings-devices", scene: "start", go: settings(1) },
@@ -77,7 +79,8 @@ export const tour = [
   { name: "settings-kept", scene: "kept", go: all(more(4), press(".sections li:nth-child(4) button")) },
   { name: "settings-network", scene: "start", go: settings(4) },
   { name: "settings-network-relays", scene: "relays", go: settings(4) },
-  { name: "settings-network-directory", scene: "directory", go: all(more(4), press(".sections li:nth-child(5) button")) },
+  { name: "settings-network-hidden", scene: "relays", go: all(settings(4), down) },
+  { name: "settings-network-directory", scene: "directory", go: all(more(4), press(".sections li:nth-child(5) button"), down) },
   { name: "history", scene: "kept", go: all(more(4), press(".sections li:nth-child(4) button"), press(".section .member button")) },
   { name: "erase", scene: "locked", go: press(".unlock button.quiet") },
   { name: "help", scene: "start", go: press(".top nav button:nth-child(3)") },
