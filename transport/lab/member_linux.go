@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -117,9 +116,6 @@ func (m *member) read(stdout io.Reader) {
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if os.Getenv("LABDEBUG") != "" {
-			fmt.Fprintf(os.Stderr, "%s %s\n", m.name, lines.Text())
-		}
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
 			continue
