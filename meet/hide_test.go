@@ -69,6 +69,7 @@ func hidden(t *testing.T, hide bool) {
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
+		reached := false
 		for e := range b.Events() {
 			var tracks []*meet.RemoteTrack
 			switch e := e.(type) {
@@ -76,6 +77,11 @@ func hidden(t *testing.T, hide bool) {
 				tracks = e.Tracks
 			case meet.TrackAdded:
 				tracks = []*meet.RemoteTrack{e.Track}
+			case meet.MemberChanged:
+				if reached && !e.Member.Self && e.Member.Path.Kind == meet.PathNone {
+					t.Error("the connection broke and came back") // as when the relay is given up for a moment
+				}
+				reached = reached || !e.Member.Self && e.Member.Path.Kind != meet.PathNone
 			}
 			if len(tracks) == 0 {
 				continue

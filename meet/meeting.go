@@ -105,6 +105,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		m.plane.newChooser = config.NewLayerChooser
 	}
 	in.open(m.plane)
+	m.relays = in.relays // before a member names others: else ours would be dropped
 	moved := func() { m.post(m.tellRecord) }
 	in.moved.Store(&moved)
 	return m, nil
