@@ -72,7 +72,7 @@ func (s InviteSecret) ID() InviteID { return InviteID(expand(s.bytes(), labelInv
 func (s InviteSecret) Key() InviteKey { return InviteKey(expand(s.bytes(), labelInviteKey, 32)) }
 
 // Topic returns under what name the invite's doors are announced and looked for during a slot
-// of time (SPEC section 4.1). Who doesn't have the secret can't tell two topics of one invite
+// of time (SPEC section 4.2). Who doesn't have the secret can't tell two topics of one invite
 // from those of two (RDV-1).
 func (s InviteSecret) Topic(slot uint64) [32]byte {
 	key := expand(s.bytes(), labelRendezvous, 32)

@@ -103,6 +103,7 @@ func (m *Meeting) pathChanged(p *peer, now time.Time) {
 	if p.path == was {
 		return
 	}
+	m.ledger.through(m.roster.ByMeetingKey(crypto.MeetingKey(p.path.Via)), p.path)
 	if p.direct() {
 		p.apartSince = time.Time{}
 	} else if p.apartSince.IsZero() {

@@ -116,14 +116,14 @@ type hooks struct {
 	anyContent      bool // FIL-6: takes content whatever its hash
 	noBridges       bool // reserves nowhere
 	anyRelay        bool // RLY-11: takes whatever relays a member names
+	oneTopic        bool // RDV-1: the same topic for ever
+	keepTopics      bool // RDV-2: dead links too
+	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
 	byName          bool // CON-1, CON-2: a name says who somebody is
 	anyReply        bool // RPL-1: follows codes for dead links
 	anyReplyAddress bool // RPL-2: dials whatever a code names
 	noStreams       bool // MST-4: no media where ICE has no path
 	anyDialler      bool // RPL-4: whoever dials ends the wait
-	oneTopic        bool // RDV-1: the same topic for ever
-	keepTopics      bool // RDV-2: dead links too
-	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
 }
 
 // Policy, roles and permissions are the roster's (SPEC §6.4).

@@ -54,8 +54,9 @@ func Create(ctx context.Context, config Config) (*Meeting, error) {
 
 // inbox is the host's way to the plane, which exists only after the host does; and that of what the router brings.
 type inbox struct {
-	to    atomic.Pointer[plane]
-	moved atomic.Pointer[func()]
+	to     atomic.Pointer[plane]
+	moved  atomic.Pointer[func()]
+	relays relays // that the host was told of
 }
 
 // addresses is told when this member's addresses have changed.
@@ -90,11 +91,14 @@ func describeVideo(packet []byte) transport.VideoFacts {
 }
 
 func listen(ctx context.Context, config Config, self *crypto.Incarnation, id crypto.MeetingID, in *inbox) (*transport.Host, error) {
+	now := time.Now()
+	in.relays = relays{ticketsFor(config.Relays, now), now}
 	c := transport.Config{
 		Key: self.PrivateKey(), RoomID: crypto.HashOf("room", id[:]), Listen: config.Listen, Network: config.Network,
-		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap, LANOnly: config.LANOnly, RelayOnly: config.RelayOnly,
+		Logger: config.Logger, OnPacket: in.packet, OnAddresses: in.addresses, Tap: config.Tap,
 		DescribeVideo: describeVideo, WantKeyFrame: in.keyFrame,
-		Relays: relaysForHost(ticketsFor(config.Relays, time.Now())), Proxy: config.Proxy,
+		Relays: relaysForHost(in.relays.own), Proxy: config.Proxy,
+		LANOnly: config.LANOnly, RelayOnly: config.RelayOnly,
 	}
 	if config.hooks.noStreams {
 		c.StreamDelay = -1

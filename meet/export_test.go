@@ -384,3 +384,15 @@ func (m *Meeting) RecordsHeld(ctx context.Context) ([][]byte, error) {
 		return all, nil
 	})
 }
+
+// GreetWithoutMedia does what a new connection does before media can go over it, and then what media does.
+func (m *Meeting) GreetWithoutMedia(ctx context.Context, to crypto.MeetingKey) error {
+	return command(ctx, m, func() error {
+		p := m.peers[to]
+		p.mediaUp = false
+		m.greet(p)
+		p.mediaUp = true
+		m.sendStreams(p, false)
+		return nil
+	})
+}

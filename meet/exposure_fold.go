@@ -90,7 +90,12 @@ func (f *exposureFacts) anyPacket() bool {
 			return true
 		}
 	}
-	return f.lan || len(f.dht) > 0 || len(f.relays) > 0 || len(f.router) > 0
+	for _, r := range f.relays {
+		if len(outside(r.contacts)) > 0 {
+			return true
+		}
+	}
+	return f.lan || f.dht != nil || f.router != nil
 }
 
 // outside are the addresses whose packets leave the machine.

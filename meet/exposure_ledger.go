@@ -3,11 +3,13 @@ package meet
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/roster"
 	"github.com/huisclos/huisclos/transport"
+	"github.com/huisclos/huisclos/transport/relayauth"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -20,6 +22,9 @@ type ledger struct {
 	order   []crypto.IdentityKey                     // as they came
 	keys    map[crypto.MeetingKey]crypto.IdentityKey // whose each incarnation was
 
+	relays            map[crypto.MeetingKey]bool // that packets went to
+	sought, announced bool                       // by a rendezvous
+
 	record                                         bool // ours had an address in it
 	invited, inviteIP                              bool // an invite was made, with an address in it
 	said, saidPrivately, offered, published, spoke bool
@@ -29,7 +34,7 @@ type ledger struct {
 const maxLedger = 4096
 
 func newLedger(now time.Time) ledger {
-	return ledger{since: now, members: map[crypto.IdentityKey]*memberFacts{}, keys: map[crypto.MeetingKey]crypto.IdentityKey{}}
+	return ledger{since: now, members: map[crypto.IdentityKey]*memberFacts{}, keys: map[crypto.MeetingKey]crypto.IdentityKey{}, relays: map[crypto.MeetingKey]bool{}}
 }
 
 // of returns what is noted of a member.
@@ -57,7 +62,26 @@ func (l *ledger) came(r *roster.Member) {
 // invite notes an invite that was made.
 func (l *ledger) invite(i Invite) {
 	l.invited = true
-	l.inviteIP = l.inviteIP || len(i.Addresses()) > 0
+	for _, d := range i.link.Doors {
+		l.inviteIP = l.inviteIP || namesAddress(d.Addresses)
+	}
+}
+
+// relay notes a relay that packets went to, or were to.
+func (l *ledger) relay(key crypto.MeetingKey) {
+	if len(l.relays) < maxLedger {
+		l.relays[key] = true
+	}
+}
+
+// through notes who was in the middle of a path.
+func (l *ledger) through(by *roster.Member, path transport.Path) {
+	switch {
+	case path.Kind == transport.PathRelay:
+		l.relay(crypto.MeetingKey(path.Via))
+	case path.Kind == transport.PathMember && by != nil:
+		l.of(by).bridge = true
+	}
 }
 
 // messageTo notes a message that was sealed for a member, or for all who are in.
@@ -122,11 +146,30 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		invited: l.invited, inviteIP: l.inviteIP,
 	}
 	contacts := map[crypto.IdentityKey][]netip.Addr{}
+	relayed := map[transport.PeerKey][]netip.Addr{}
 	for _, c := range m.host.Contacts() {
-		if id, ok := keys[c.Peer]; ok {
-			if !slices.Contains(contacts[id], c.Address) {
-				contacts[id] = append(contacts[id], c.Address)
-			}
+		id, member := keys[c.Peer]
+		switch {
+		case member && !slices.Contains(contacts[id], c.Address):
+			contacts[id] = append(contacts[id], c.Address)
+		case !member && l.relays[crypto.MeetingKey(c.Peer)]:
+			relayed[c.Peer] = append(relayed[c.Peer], c.Address)
+		}
+	}
+	for key := range l.relays {
+		f.relays = append(f.relays, relayFacts{name: relayauth.Key(key).Fingerprint(), contacts: relayed[peerKey(key)]})
+	}
+	slices.SortFunc(f.relays, func(a, b relayFacts) int { return strings.Compare(a.name, b.name) })
+	if m.host.RouterAsked() {
+		f.router = []netip.Addr{}
+	}
+	for _, r := range m.config.Rendezvous {
+		if _, local := r.(LocalRendezvous); !l.sought && len(m.topics) == 0 && !l.announced {
+			continue
+		} else if local {
+			f.lan = true
+		} else {
+			f.dht = []netip.Addr{}
 		}
 	}
 	for _, id := range l.order {

@@ -29,7 +29,7 @@ const (
 	maxTries    = 3                // of one list
 	maxTrying   = 4                // at a time
 	retryFound  = 3 * time.Second  // before a list is tried again
-	foundDoor   = 5 * time.Second  // to connect, and again to prove the door key
+	foundDoor   = 5 * time.Second  // to connect
 	maxDoorsFor = 4                // of the link's doors that are tried at addresses that don't say whose they are
 )
 
@@ -40,6 +40,7 @@ type finding struct {
 	over  context.CancelFunc
 
 	mu     sync.Mutex
+	asked  bool // a rendezvous was
 	winner *guest
 	err    error
 }
@@ -66,7 +67,7 @@ func (g *guest) find(ctx context.Context) error {
 	case f.winner != nil:
 		config := g.config
 		*g = *f.winner
-		g.config = config
+		g.config, g.sought = config, f.asked
 		return f.err
 	case over(ctx) != nil:
 		return over(ctx)
@@ -133,6 +134,9 @@ func (f *finding) search(ctx context.Context, failed <-chan struct{}) {
 		return
 	}
 	f.give()
+	f.mu.Lock()
+	f.asked = true
+	f.mu.Unlock()
 	looking, cancel := context.WithTimeout(ctx, findFor)
 	defer cancel()
 	topic := f.guest.link.Secret.Topic(f.guest.slot(time.Now()))

@@ -20,26 +20,43 @@ func awaitRelay(ctx context.Context, config Config, host *transport.Host) error 
 	if !config.RelayOnly {
 		return nil
 	}
-	waiting, cancel := context.WithTimeout(ctx, relayWait)
+	reserved := func(s transport.RelayState) bool { return s.Reserved }
+	states := awaitRelays(ctx, host, relayWait, func(all []transport.RelayState) bool { return slices.ContainsFunc(all, reserved) })
+	if slices.ContainsFunc(states, reserved) {
+		return nil
+	}
+	if over(ctx) != nil {
+		return over(ctx)
+	}
+	for _, s := range states {
+		if s.Err != nil {
+			return fmt.Errorf("%w (%w)", ErrRelayAway, s.Err)
+		}
+	}
+	return ErrRelayAway
+}
+
+// settleRelays waits a little until it is known of each relay whether this member can be reached through it: a link
+// names those alone.
+func settleRelays(ctx context.Context, host *transport.Host) {
+	awaitRelays(ctx, host, routerWait, func(all []transport.RelayState) bool {
+		return !slices.ContainsFunc(all, func(s transport.RelayState) bool { return !s.Reserved && s.Err == nil })
+	})
+}
+
+// awaitRelays waits until enough is true of the relays, for at most limit, and returns how things stand then.
+func awaitRelays(ctx context.Context, host *transport.Host, limit time.Duration, enough func([]transport.RelayState) bool) []transport.RelayState {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		states := host.RelayStates()
-		if slices.ContainsFunc(states, func(s transport.RelayState) bool { return s.Reserved }) {
-			return nil
+		if enough(states) {
+			return states
 		}
 		select {
 		case <-time.After(relayPoll):
-			continue
-		case <-waiting.Done():
+		case <-ctx.Done():
+			return states
 		}
-		if over(ctx) != nil {
-			return over(ctx)
-		}
-		for _, s := range states {
-			if s.Err != nil {
-				return fmt.Errorf("%w (%w)", ErrRelayAway, s.Err)
-			}
-		}
-		return ErrRelayAway
 	}
 }

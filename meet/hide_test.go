@@ -66,24 +66,38 @@ func hidden(t *testing.T, hide bool) {
 			received = append(received, data...)
 		}}))
 	defer b.Close()
-	member := &meettest.Member{Meeting: a, Host: "a"}
-	tone := must[*meettest.Tone](t)(member.PublishTone(ctx, 80))
-	defer tone.Stop()
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
+		reached := false
 		for e := range b.Events() {
-			if e, ok := e.(meet.TrackAdded); ok {
-				for range 20 {
-					if _, err := e.Track.ReadRTPContext(ctx); err != nil {
-						t.Error(err)
-						return
-					}
+			var tracks []*meet.RemoteTrack
+			switch e := e.(type) {
+			case meet.Snapshot: // it may have begun before
+				tracks = e.Tracks
+			case meet.TrackAdded:
+				tracks = []*meet.RemoteTrack{e.Track}
+			case meet.MemberChanged:
+				if reached && !e.Member.Self && e.Member.Path.Kind == meet.PathNone {
+					t.Error("the connection broke and came back") // as when the relay is given up for a moment
 				}
-				return
+				reached = reached || !e.Member.Self && e.Member.Path.Kind != meet.PathNone
 			}
+			if len(tracks) == 0 {
+				continue
+			}
+			for range 20 {
+				if _, err := tracks[0].ReadRTPContext(ctx); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			return
 		}
 	}()
+	member := &meettest.Member{Meeting: a, Host: "a"}
+	tone := must[*meettest.Tone](t)(member.PublishTone(ctx, 80))
+	defer tone.Stop()
 	tellEachOther(t, ctx, a, b)
 	select {
 	case <-heard:

@@ -51,7 +51,7 @@ func (i Invite) Meeting() crypto.MeetingID { return i.link.Meeting }
 func (i Invite) Expiry() time.Time { return i.link.Expiry }
 
 // Invite makes a link. It needs the right to admit; a roster.VoidError says if it is missing. With Config.AskRouter the
-// first call waits up to 2 s for the router, or until ctx is done. The link leads to this member; and to other hosts who
+// first call waits up to 2 s for the router, or until ctx is done; so it does for relays. The link leads to this member; and to other hosts who
 // can be reached from everywhere, if this one can't: Reaches tells. ErrNoLAN: only the local network is allowed, and there
 // is none.
 func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
@@ -59,6 +59,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		m.host.MapPorts()
 	}
 	asked := mapped(ctx, m.host)
+	settleRelays(ctx, m.host)
 	return call(ctx, m, func() (Invite, error) {
 		secret := crypto.NewInvite()
 		body := roster.Invite{Key: secret.Secret.Key()}
@@ -88,8 +89,8 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		}
 		link := crypto.Link{Meeting: m.id, Secret: secret.Secret, DoorKey: secret.Door.Public(), Expiry: o.Expiry}
 		link.Doors = m.doors()
-		for i := range link.Doors {
-			if o.NoAddresses {
+		if o.NoAddresses {
+			for i := range link.Doors {
 				link.Doors[i].Addresses = nil
 			}
 		}
@@ -99,7 +100,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		m.ledger.invite(Invite{link: link})
 		// A copy, since the end of the meeting overwrites its own secrets, and the link is the caller's.
 		own, err := crypto.ParseLink(link.String(), time.Time{})
-		return Invite{own, Router(asked.Outcome), routed(asked), m.config.LANOnly}, err
+		return Invite{link: own, router: Router(asked.Outcome), routed: routed(asked), lan: m.config.LANOnly}, err
 	})
 }
 

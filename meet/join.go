@@ -17,7 +17,7 @@ import (
 // reached it may wait to be dialled: see Config.OnReply.
 //
 // The errors are *DeniedError, *RemovedError, *UnreachableError, *ImpostorError, *InviteExpiredError, those of the
-// configuration, ErrOutsideLAN, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous or ErrNotFound.
+// configuration, ErrOutsideLAN, ErrNoCommonRelay, ErrRelayAway, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous or ErrNotFound.
 func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -58,7 +58,7 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 		self.Wipe()
 		return nil, err
 	}
-	m.link = &g.link
+	m.link, m.ledger.sought = &g.link, g.sought
 	m.start(g.addresses)
 	return m, nil
 }
@@ -75,6 +75,7 @@ type guest struct {
 	member    bool              // asks as a member that nobody answers: it speaks for nobody anew
 	denied    crypto.MeetingKey // who denied
 	proof     []byte            // what a denial came with
+	sought    bool              // by a rendezvous
 	turn      chan struct{}     // of attempts beside each other, which has proved its door; nil: there is one
 }
 

@@ -105,6 +105,7 @@ func newMeeting(config Config, self *crypto.Incarnation, set *roster.Set, host *
 		m.plane.newChooser = config.NewLayerChooser
 	}
 	in.open(m.plane)
+	m.relays = in.relays // before a member names others: else ours would be dropped
 	moved := func() { m.post(m.tellRecord) }
 	in.moved.Store(&moved)
 	return m, nil
@@ -361,7 +362,21 @@ func (m *Meeting) transported(e transport.Event) {
 			m.pathChanged(p, time.Now())
 		}
 	case transport.RelayChanged:
+		m.ledger.relay(crypto.MeetingKey(e.State.Relay))
 		m.tellRecord()
+	case transport.NetworkChanged:
+		m.moved(time.Now())
+	}
+}
+
+// moved: this member is on another network, or was asleep. The transport has closed what ran over the old one.
+func (m *Meeting) moved(now time.Time) {
+	m.tellRecord()
+	for _, p := range m.peers {
+		if !p.connected {
+			p.dialAt, p.dialWait = now, 0
+			m.dial(p, now)
+		}
 	}
 }
 

@@ -119,6 +119,7 @@ func (m *Meeting) startAnnouncing(key topicKey, topic [32]byte, raw [][]byte) {
 			addrs = append(addrs, whole)
 		}
 	}
+	m.ledger.announced = true
 	ctx, cancel := context.WithCancel(m.ctx)
 	m.topics[key] = &announcement{cancel: cancel, addrs: raw}
 	for _, r := range m.config.Rendezvous {

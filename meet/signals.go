@@ -124,6 +124,9 @@ func (m *Meeting) sendStreams(p *peer, again bool) {
 		return
 	}
 	if len(a.Streams) > 0 && !p.mediaUp && time.Since(p.addedAt) < streamsWait {
+		if again {
+			p.told = 0 // what it was told may be lost
+		}
 		return
 	}
 	p.told = a.Number

@@ -150,3 +150,29 @@ func TestAlteredState(t *testing.T) {
 		})
 	})
 }
+
+// TestStateAfterReconnection: who has just come and whose connection was replaced, so that what it was told may be lost,
+// is told again as soon as media can reach it.
+func TestStateAfterReconnection(t *testing.T) {
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+		must[*meettest.Tone](t)(host.PublishTone(ctx, 80))
+		var told counter
+		guest := must[*meettest.Member](t)(w.Join(ctx, "guest", host, meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
+			if msg.State != nil {
+				told.add("state")
+			}
+		})))
+		connected(t, ctx, host, guest)
+		w.Advance(time.Second)
+		before := told.of("state")
+		if before == 0 {
+			t.Fatal("not told at all")
+		}
+		ok(t, host.GreetWithoutMedia(ctx, guest.Incarnation().Key()))
+		w.Advance(time.Second)
+		if told.of("state") == before {
+			t.Error("not told again")
+		}
+	})
+}

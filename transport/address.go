@@ -55,7 +55,7 @@ func (f *addressFilter) refresh() bool {
 	defer f.mu.Unlock()
 	before := f.own
 	f.refreshLocked(time.Now())
-	return !slices.Equal(before, f.own)
+	return before != nil && !slices.Equal(before, f.own)
 }
 
 func (f *addressFilter) refreshLocked(now time.Time) {

@@ -83,8 +83,10 @@ func TestChokeForgets(t *testing.T) {
 	if c.permits(before) || !c.permits(after) {
 		t.Error("on the second network")
 	}
-	if c.filter.refresh() {
-		t.Error("a change where there is none")
+	*n = subnets{"172.16.0.1/24"}
+	c.filter.refresh()
+	if c.permits(after) {
+		t.Error("on the third network")
 	}
 }
 

@@ -136,7 +136,7 @@ func (h *Host) retireLocked(p *peerState) {
 }
 
 func (h *Host) retire(p *peerState) {
-	for waited := time.Duration(0); waited < circuitGrace; waited += circuitPoll {
+	for waited, quiet := time.Duration(0), 0; waited < circuitGrace; waited += circuitPoll {
 		select {
 		case <-time.After(circuitPoll):
 		case <-h.ctx.Done():
@@ -145,8 +145,11 @@ func (h *Host) retire(p *peerState) {
 		h.mu.Lock()
 		busy := p.pair != nil && p.pair.circuits.Load() > 0 || p.inbound != nil && p.inbound.circuit
 		h.mu.Unlock()
-		// The other end's last word, that it has read all of ours, is on its way for as long as a poll or two.
-		if !busy && waited >= 3*circuitPoll {
+		// The last word of the one that has read all, is on its way to the other for as long as a few polls.
+		if quiet++; busy {
+			quiet = 0
+		}
+		if quiet > 3 {
 			break
 		}
 	}

@@ -369,12 +369,12 @@ func TestRankDials(t *testing.T) {
 		addrs []string
 		want  []int // ms
 	}{
-		{[]string{quic, quic, tcp}, []int{0, 0, 300}},
+		{[]string{quic, quic, tcp}, []int{0, 0, 200}},
 		{[]string{tcp, tcp}, []int{0, 0}},
 		{[]string{ws}, []int{0}},
-		{[]string{quic, tcp, ws, p2p}, []int{0, 300, 600, 700}},
-		{[]string{tcp, p2p, p2p}, []int{300, 700, 950}},
-		{[]string{p2p, p2p, p2p}, []int{0, 250, 500}},
+		{[]string{quic, tcp, ws, p2p}, []int{0, 200, 400, 350}},
+		{[]string{tcp, p2p, p2p}, []int{200, 350, 500}},
+		{[]string{p2p, p2p, p2p}, []int{0, 150, 300}},
 		{nil, nil},
 	} {
 		var addrs []ma.Multiaddr

@@ -15,10 +15,10 @@ import (
 // Head starts of a dial: QUIC at once, then TCP, which serves where UDP is blocked, then WebSocket, where only HTTPS
 // passes. Circuits last, one bridge after the other: they cost others' bandwidth.
 const (
-	tcpDelay       = 300 * time.Millisecond
-	webSocketDelay = 600 * time.Millisecond
-	circuitDelay   = 700 * time.Millisecond
-	bridgeDelay    = 250 * time.Millisecond
+	tcpDelay       = 200 * time.Millisecond
+	webSocketDelay = 400 * time.Millisecond
+	circuitDelay   = 350 * time.Millisecond
+	bridgeDelay    = 150 * time.Millisecond
 )
 
 // rankDials says when each address is tried. Where none of a sooner kind is left, nobody waits for it.

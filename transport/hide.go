@@ -31,6 +31,7 @@ func (f *addressFilter) setRelayed(at map[netip.Addr]bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.relayed = at
+	f.generation.Add(1)
 }
 
 // relay tells whether an address is one of our relays'.

@@ -19,6 +19,13 @@ type Router struct {
 	Err error
 }
 
+// RouterAsked tells whether the user's router was asked, whatever it answered.
+func (h *Host) RouterAsked() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mapper != nil
+}
+
 // MapPorts has the user's own router let this host's port in, and keeps it so until Close, as Config.MapPorts does from
 // the start. It asks the default gateway and nobody else, and returns at once; Mapped waits. It does nothing the second
 // time, nor where the network has no router to ask (simulated ones without).

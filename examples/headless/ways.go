@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
 	"flag"
+	"net/http"
+	"net/url"
 	"os"
+	"strings"
 
 	"github.com/huisclos/huisclos/meet"
 	"github.com/huisclos/huisclos/meet/rendezvous/dht"
@@ -14,13 +18,16 @@ type ways struct {
 	lanOnly     bool
 	mdns        bool
 	hide        bool
-	relays      []string // files
+	relays      []string // files or texts
+	proxy       *url.URL
 	nodes       []string // of a DHT
 	prefix      string
 	noAddresses bool
 }
 
-const waysUsage = `  --relay FILE       a file with a relay's text (huisclos-relay:…), as its operator hands it out; repeat for more
+const waysUsage = `  --relay FILE       a relay that you may use: a file with its text, as its operator hands it out, or that text
+                     (huisclos-relay:…), which ps shows to others on this machine; repeat for more
+  --proxy URL        the proxy through which relays are reached, such as http://192.0.2.1:3128
   --lan-only         no packet leaves the local network
   --hide-address     members don't learn your address: everything goes through your relays
   --mdns             be found, and look for the meeting, on the local network, blinded
@@ -32,6 +39,12 @@ const waysUsage = `  --relay FILE       a file with a relay's text (huisclos-rel
 
 func (w *ways) define(set *flag.FlagSet, create bool) {
 	set.Func("relay", "", func(s string) error { w.relays = append(w.relays, s); return nil })
+	set.Func("proxy", "", func(s string) (err error) {
+		if w.proxy, err = url.Parse(s); err == nil && w.proxy.Host == "" {
+			err = errors.New("a proxy is like http://192.0.2.1:3128")
+		}
+		return err
+	})
 	set.BoolVar(&w.lanOnly, "lan-only", false, "")
 	set.BoolVar(&w.hide, "hide-address", false, "")
 	set.BoolVar(&w.mdns, "mdns", false, "")
@@ -50,12 +63,18 @@ func (w *ways) any() bool {
 // apply puts it into a configuration. The errors are *inputError.
 func (w *ways) apply(c *meet.Config) error {
 	c.LANOnly, c.RelayOnly = w.lanOnly, w.hide
-	for _, file := range w.relays {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return badInput("--relay: %w", err)
+	if w.proxy != nil {
+		c.Proxy = http.ProxyURL(w.proxy)
+	}
+	for _, text := range w.relays {
+		if !strings.HasPrefix(text, "huisclos-relay:") {
+			raw, err := os.ReadFile(text)
+			if err != nil {
+				return badInput("--relay: %w", err)
+			}
+			text = string(raw)
 		}
-		r, err := meet.ParseRelay(string(text))
+		r, err := meet.ParseRelay(text)
 		if err != nil {
 			return badInput("--relay: %w", err)
 		}

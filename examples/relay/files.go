@@ -79,7 +79,7 @@ func loadTokens(path string, makeOne bool) (relayauth.Tokens, error) {
 	if err != nil {
 		return relayauth.Tokens{}, &problem{"can't read the tokens in " + path + ": " + reason(err), err}
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := private(path); err != nil {
 		return relayauth.Tokens{}, err
 	}

@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, reload <-chan os.Signal, out, logs 
 	}
 	s.port = r.Addresses()[0].Port()
 	if s.quiet {
-		fmt.Fprintf(out, "fingerprint  %s\n%d tokens; huisclos-relay -show prints what to hand out\n", r.Key().Fingerprint(), tokens.Len())
+		_, _ = fmt.Fprintf(out, "fingerprint  %s\n%d tokens; huisclos-relay -show prints what to hand out\n", r.Key().Fingerprint(), tokens.Len())
 	} else if err := show(s, r.Key(), tokens, tokens.All(), out); err != nil {
 		return err
 	}
@@ -109,9 +109,9 @@ func show(s *settings, key relayauth.Key, tokens relayauth.Tokens, some []relaya
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "fingerprint  %s\n", key.Fingerprint())
+	_, _ = fmt.Fprintf(out, "fingerprint  %s\n", key.Fingerprint())
 	for _, a := range addresses {
-		fmt.Fprintf(out, "reached at   %s\n", a)
+		_, _ = fmt.Fprintf(out, "reached at   %s\n", a)
 	}
 	for _, t := range some {
 		uri := relayauth.URI{Relay: key, Addresses: addresses, Token: t}
@@ -122,10 +122,10 @@ func show(s *settings, key relayauth.Key, tokens relayauth.Tokens, some []relaya
 		if note == "" {
 			note = t.String()
 		}
-		fmt.Fprintf(out, "\nHand this to those who may use the relay (%s):\n%s\n", note, uri)
+		_, _ = fmt.Fprintf(out, "\nHand this to those who may use the relay (%s):\n%s\n", note, uri)
 	}
 	if tokens.Len() == 0 {
-		fmt.Fprintln(out, "\nThere are no tokens, so nobody may use the relay; -new-token NAME makes one.")
+		_, _ = fmt.Fprintln(out, "\nThere are no tokens, so nobody may use the relay; -new-token NAME makes one.")
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func addToken(s *settings, out io.Writer) error {
 	if err := show(s, publicKey(key), all, []relayauth.Token{t}, out); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "\nA relay that runs takes it after SIGHUP (systemctl reload huisclos-relay).")
+	_, _ = fmt.Fprintln(out, "\nA relay that runs takes it after SIGHUP (systemctl reload huisclos-relay).")
 	return nil
 }
 

@@ -61,7 +61,7 @@ const (
 func punchable(a, b kind) bool {
 	hard := func(k kind) bool { return k == kindSymmetric }
 	// A mapping that changes with the destination meets its peer only where that one filters nothing.
-	filters := func(k kind) bool { return k == kindRestricted || k == kindDouble || k == kindSymmetric }
+	filters := func(k kind) bool { return k != kindPublic && k != kindFullCone }
 	return !(hard(a) && filters(b) || hard(b) && filters(a))
 }
 
@@ -72,8 +72,9 @@ func (k kind) v6() bool { return k == kindIPv6 || k == kindPublic }
 // udp tells whether UDP gets out.
 func (k kind) udp() bool { return k != kindNoUDP && k != kindOnly443 && k != kindProxy }
 
-// accepts tells whether TCP connections get in.
-func (k kind) accepts() bool { return k == kindPublic || k == kindMapped }
+// accepts tells whether TCP connections get in. Who joins asks the router only if nobody can be reached, so there a router
+// that can be asked lets in no more than another.
+func (k kind) accepts() bool { return k == kindPublic }
 
 // needsRelay tells whether nobody but a relay on port 443 can be reached.
 func (k kind) needsRelay() bool { return k == kindOnly443 || k == kindProxy }

@@ -30,6 +30,8 @@ type event struct {
 	Reason  string    `json:"reason"`
 	Error   string    `json:"error"`
 	Code    string    `json:"code"`
+	Reach   string    `json:"reach"`
+	Router  string    `json:"router"`
 	After   float64   `json:"after_ms"`
 
 	Connected bool           `json:"connected"`

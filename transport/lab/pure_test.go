@@ -316,7 +316,7 @@ func TestExpected(t *testing.T) {
 		{kindPublic, kindIPv6}:           pathUDP,
 		{kindRestricted, kindIPv6}:       pathBridge,
 		{kindPublic, kindNoUDP}:          pathTCP,
-		{kindNoUDP, kindMapped}:          pathTCP,
+		{kindNoUDP, kindMapped}:          pathBridge,
 		{kindRestricted, kindNoUDP}:      pathBridge,
 		{kindNoUDP, kindNoUDP}:           pathBridge,
 		{kindNoUDP, kindIPv6}:            pathBridge,

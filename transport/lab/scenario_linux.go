@@ -264,6 +264,9 @@ func (l *lab) reachable(k kind) func(context.Context, *result) error {
 		if err != nil {
 			return err
 		}
+		if e, ok := home.find(isEvent("reach")); ok {
+			r.note("the link works from %s, the router: %s", e.Reach, e.Router)
+		}
 		began := time.Now()
 		guest, err := c.join(ctx, sites[1].hosts[0], "Guest", c.play(1)...)
 		if err != nil {

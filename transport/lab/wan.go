@@ -135,8 +135,9 @@ func (w *wan) forward(from *port, packet []byte, now time.Time) {
 	to := w.portOf(f.dst.Addr())
 	switch {
 	case to == nil:
-		// The operating system's own multicast is no business of a router, nor is what a closing world still says.
-		if len(w.ports) > 0 && !(f.class == classKernel && (f.dst.Addr().IsMulticast() || f.dst.Addr().IsLinkLocalUnicast())) && len(w.strays) < maxStrays {
+		// What is meant for the neighbours isn't routed; if a member says it, its own capture shows it. Nor does it count
+		// what a closing world still says.
+		if a := f.dst.Addr(); len(w.ports) > 0 && !a.IsMulticast() && !a.IsLinkLocalUnicast() && len(w.strays) < maxStrays {
 			w.strays = append(w.strays, stray{from, f})
 		}
 		return

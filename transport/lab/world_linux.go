@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -270,7 +271,7 @@ func (w *world) miniupnpd(s *site, outer netip.Addr) error {
 	config := `ext_ifname=wan
 ext_ifname6=wan
 listening_ip=lan
-enable_pcp_pmp=yes
+enable_natpmp=yes
 enable_upnp=yes
 secure_mode=yes
 system_uptime=yes
@@ -304,7 +305,16 @@ deny 0-65535 0.0.0.0/0 0-65535
 		_ = cmd.Wait()
 		_ = output.Close()
 	})
-	return nil
+	// It says so when it is ready, and ends if it can't do what it is told.
+	for range 100 {
+		said, err := os.ReadFile(output.Name())
+		if err != nil || bytes.Contains(said, []byte("Listening for NAT-PMP/PCP")) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	said, _ := os.ReadFile(output.Name())
+	return fmt.Errorf("miniupnpd isn't ready: %s", said)
 }
 
 // proxy lets the hosts of a site out through an HTTP proxy on its router, and nowhere else.
