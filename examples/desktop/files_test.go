@@ -85,7 +85,10 @@ func TestFiles(t *testing.T) {
 	id := get[[]file](guest, "files")[1].ID
 	guest.must("file-refuse", map[string]any{"file": id})
 	untilFile(guest, id, "refused")
-	host.until("refusal", func() bool { return files(host)[1].Copies[0] == fileCopy{otherNow(host).ID, "refused", 0} })
+	host.until("refusal", func() bool {
+		copies := files(host)[1].Copies // none before the first news of one
+		return len(copies) == 1 && copies[0] == fileCopy{otherNow(host).ID, "refused", 0}
+	})
 	guest.must("file-accept", map[string]any{"file": id}) // it can be had as long as it is offered
 	untilFile(guest, id, "complete")
 	host.must("file-withdraw", map[string]any{"file": second})
