@@ -280,8 +280,8 @@ func (m *Meeting) bridgeAddresses() (all []ma.Multiaddr) {
 // tellRecord tells everybody where this member can be reached now.
 func (m *Meeting) tellRecord() {
 	m.bridges.changed = false
-	before := m.own
-	if r := m.ownRecord(); r != before {
+	if r := m.ownRecord(); r != m.told { // whoever greets somebody meanwhile signs it anew, and tells that one alone
+		m.told = r
 		m.sendAll(pairMessage{Addresses: [][]byte{encode(r)}})
 	}
 }

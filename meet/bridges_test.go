@@ -3,6 +3,8 @@ package meet_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/huisclos/huisclos/meet/meettest"
 	"github.com/huisclos/huisclos/transport"
 	"github.com/huisclos/huisclos/transport/transporttest"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // pathTo is the way from one member to another now.
@@ -334,6 +337,68 @@ func TestBridgeFlood(t *testing.T) {
 				}
 				if n := passed - before; (n <= 9) != protected || n < 4 {
 					t.Errorf("%d records passed on in 20 s, protected: %v", n, protected)
+				}
+			})
+		})
+	}
+}
+
+// TestGreetingSwallowsNothing: what a member tells one who has just come about where it can be reached, it tells the
+// others, too.
+//
+// Checks: ADR-1.
+func TestGreetingSwallowsNothing(t *testing.T) {
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		creator := must[*meettest.Member](t)(w.Create(ctx, "creator", open()))
+		a := must[*meettest.Member](t)(w.Join(ctx, "a", creator, meet.Config{}))
+		b := must[*meettest.Member](t)(w.Join(ctx, "b", creator, meet.Config{}))
+		connected(t, ctx, creator, a, b)
+		w.Advance(3 * time.Second)
+		bridge := self(t, ctx, creator).Key
+		ok(t, a.GreetAndTell(ctx, bridge))
+		w.Advance(200 * time.Millisecond)
+		if !slices.ContainsFunc(must[[][]byte](t)(b.RecordsHeld(ctx)), func(raw []byte) bool { return meet.RecordNames(raw, bridge) }) {
+			t.Error("the others weren't told")
+		}
+	})
+}
+
+// TestAnnouncedMembers: what is announced of somebody for whom members bridge names none of them. The twin does.
+//
+// Checks: RDV-5.
+func TestAnnouncedMembers(t *testing.T) {
+	for name, hooks := range map[string][]string{"protected": nil, "twin": {"announceAll"}} {
+		t.Run(name, func(t *testing.T) {
+			alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+				b := newBoard()
+				for _, name := range []string{"a", "b"} {
+					w.Place(name, transporttest.HostOptions{NAT: transporttest.Symmetric})
+				}
+				creator := must[*meettest.Member](t)(w.Create(ctx, "creator", open()))
+				must[*meettest.Member](t)(w.Join(ctx, "a", creator, meet.Config{}))
+				who := must[*meettest.Member](t)(w.Join(ctx, "b", creator, meet.With(found(b), hooks...)))
+				ok(t, creator.SetRole(ctx, self(t, ctx, who).Identity, meet.Host))
+				w.Advance(5 * time.Second)
+				must[meet.Invite](t)(who.Invite(ctx, meet.InviteOptions{}))
+				w.Advance(2 * time.Second)
+				announced, named := 0, 0
+				key := transport.PeerKey(self(t, ctx, creator).Key)
+				circuit := must[ma.Multiaddr](t)(transport.CircuitAddress(key))
+				for _, topic := range b.topics() {
+					for _, addrs := range b.now[topic] {
+						for _, a := range addrs {
+							announced++
+							if strings.Contains(a.String(), circuit.String()) {
+								named++
+							}
+						}
+					}
+				}
+				if announced == 0 {
+					t.Error("nothing is announced")
+				}
+				if named > 0 != (name == "twin") {
+					t.Errorf("%d of %d addresses name a member", named, announced)
 				}
 			})
 		})

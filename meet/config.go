@@ -118,6 +118,7 @@ type hooks struct {
 	anyRelay        bool // RLY-11: takes whatever relays a member names
 	oneTopic        bool // RDV-1: the same topic for ever
 	keepTopics      bool // RDV-2: dead links too
+	announceAll     bool // RDV-5: circuits through members too
 	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
 	byName          bool // CON-1, CON-2: a name says who somebody is
 	anyReply        bool // RPL-1: follows codes for dead links

@@ -51,7 +51,7 @@ func With(c Config, names ...string) Config {
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
 		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
 		"noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
-		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound,
+		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "announceAll": &h.announceAll,
 	}
 	for _, n := range names {
 		*all[n] = true
@@ -395,4 +395,20 @@ func (m *Meeting) GreetWithoutMedia(ctx context.Context, to crypto.MeetingKey) e
 		m.sendStreams(p, false)
 		return nil
 	})
+}
+
+// GreetAndTell has a member find, as it greets somebody, that another bridges for it, and then tell all where it is.
+func (m *Meeting) GreetAndTell(ctx context.Context, bridge crypto.MeetingKey) error {
+	return command(ctx, m, func() error {
+		m.bridges.held[bridge] = &reservation{until: time.Now().Add(time.Hour)}
+		m.knownRecords(crypto.MeetingKey{})
+		m.tellRecord()
+		return nil
+	})
+}
+
+// RecordNames says whether a record names a circuit through a member.
+func RecordNames(raw []byte, bridge crypto.MeetingKey) bool {
+	r, err := readRecord(raw)
+	return err == nil && r.names(bridge)
 }

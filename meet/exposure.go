@@ -88,7 +88,7 @@ const (
 	PartyRouter   PartyKind = "router"   // the user's own router, if it was asked for a port
 	PartyNetwork  PartyKind = "network"  // whoever can read on the local network: everything passes there
 	PartyObserver PartyKind = "observer" // whoever can read on the way to an address: providers, the other end's network
-	PartyCarrier  PartyKind = "carrier"  // whoever carries or finds an invite this member made: mail, messenger
+	PartyCarrier  PartyKind = "carrier"  // whoever carries or finds an invite, or a reply code with its invite, this member made: mail, messenger
 )
 
 // Datum is a kind of datum, this member's own or one it shares with the others.
@@ -152,7 +152,7 @@ const (
 	CauseReservation  SeenCause = "reservation"   // it stands in what a relay is asked for
 	CauseRequest      SeenCause = "request"       // it stands in what a router or a DHT node is asked for
 	CauseAnnouncement SeenCause = "announcement"  // it is announced on the local network
-	CauseInvite       SeenCause = "invite"        // it stands in the invite
+	CauseInvite       SeenCause = "invite"        // it stands in the invite, or in the reply code
 	CauseSizes        SeenCause = "sizes"         // sizes and times of packets give hints
 	CauseNothing      SeenCause = "nothing"       // there was nothing of it
 	CauseSealed       SeenCause = "sealed"        // it travels sealed end to end, and no key was given to this party

@@ -19,7 +19,9 @@ type exposureFacts struct {
 	lan      bool         // announced or asked for on the local network
 	invited  bool         // an invite was made
 	inviteIP bool         // with an address of this member in it
-	inviteRO bool         // with a relay in it
+	replied  bool         // a reply code was handed out
+	replyIP  bool         // with an address of this member in it
+	others   []netip.Addr // that packets went to or came from, of who is neither a member nor a relay: at doors, ours and theirs
 
 	said, saidPrivately, published, spoke, offered bool // anything at all
 }
@@ -78,7 +80,10 @@ func exposureOf(f exposureFacts) Exposure {
 			add(Party{Kind: PartyObserver, Name: r.name, Addresses: way}, f.onTheWay())
 		}
 	}
-	if f.invited {
+	if way := outside(f.others); len(way) > 0 {
+		add(Party{Kind: PartyObserver, Addresses: way}, f.onTheWay())
+	}
+	if f.invited || f.replied {
 		add(Party{Kind: PartyCarrier}, f.byCarrier())
 	}
 	return e
@@ -95,7 +100,7 @@ func (f *exposureFacts) anyPacket() bool {
 			return true
 		}
 	}
-	return f.lan || f.dht != nil || f.router != nil
+	return f.lan || f.dht != nil || f.router != nil || len(outside(f.others)) > 0
 }
 
 // outside are the addresses whose packets leave the machine.
@@ -211,12 +216,15 @@ func (f *exposureFacts) byNetwork() observations { return f.packets(f.outsider(C
 
 func (f *exposureFacts) onTheWay() observations { return f.packets(f.outsider(CauseEncrypted)) }
 
-// byCarrier: whoever has the invite knows what stands in it, and could knock.
+// byCarrier: whoever has the invite knows what stands in it, and could knock. With it a reply code can be read.
 func (f *exposureFacts) byCarrier() observations {
 	o := f.outsider(CauseNotSent)
-	o[DatumInvite], o[DatumMeeting], o[DatumMeetingKey], o[DatumSoftware] = yes(CauseInvite), yes(CauseInvite), yes(CauseInvite), yes(CauseInvite)
+	o[DatumMeeting], o[DatumMeetingKey], o[DatumSoftware] = yes(CauseInvite), yes(CauseInvite), yes(CauseInvite)
+	if f.invited {
+		o[DatumInvite] = yes(CauseInvite)
+	}
 	o[DatumAddress] = no(CauseNotSent)
-	if f.inviteIP {
+	if f.inviteIP || f.replyIP {
 		o[DatumAddress] = yes(CauseInvite)
 	}
 	o[DatumTimes], o[DatumVolume], o[DatumCounterpart] = observation{SeenPart, CauseInvite}, no(CauseNotSent), no(CauseNotSent)

@@ -27,6 +27,7 @@ type ledger struct {
 
 	record                                         bool // ours had an address in it
 	invited, inviteIP                              bool // an invite was made, with an address in it
+	replied, replyIP                               bool // a reply code was, with one in it
 	said, saidPrivately, offered, published, spoke bool
 }
 
@@ -65,6 +66,11 @@ func (l *ledger) invite(i Invite) {
 	for _, d := range i.link.Doors {
 		l.inviteIP = l.inviteIP || namesAddress(d.Addresses)
 	}
+}
+
+// reply notes the addresses in a reply code that was handed out, if one was.
+func (l *ledger) reply(raws [][]byte) {
+	l.replied, l.replyIP = len(raws) > 0, namesAddress(raws)
 }
 
 // relay notes a relay that packets went to, or were to.
@@ -143,7 +149,14 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 	f := exposureFacts{
 		hidden: m.config.RelayOnly,
 		now:    now, since: l.since, said: l.said, saidPrivately: l.saidPrivately, offered: l.offered, published: l.published, spoke: l.spoke,
-		invited: l.invited, inviteIP: l.inviteIP,
+		invited: l.invited, inviteIP: l.inviteIP, replied: l.replied, replyIP: l.replyIP,
+	}
+	for _, via := range m.host.Circuits() { // also those that came to nothing, and were over before anybody looked (EXP-4)
+		if id, member := keys[via]; !member {
+			l.relay(crypto.MeetingKey(via))
+		} else if by := l.members[id]; by != nil {
+			by.bridge = true
+		}
 	}
 	contacts := map[crypto.IdentityKey][]netip.Addr{}
 	relayed := map[transport.PeerKey][]netip.Addr{}
@@ -154,6 +167,8 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 			contacts[id] = append(contacts[id], c.Address)
 		case !member && l.relays[crypto.MeetingKey(c.Peer)]:
 			relayed[c.Peer] = append(relayed[c.Peer], c.Address)
+		case !member && !slices.Contains(f.others, c.Address):
+			f.others = append(f.others, c.Address)
 		}
 	}
 	for key := range l.relays {

@@ -40,7 +40,6 @@ type finding struct {
 	over  context.CancelFunc
 
 	mu     sync.Mutex
-	asked  bool // a rendezvous was
 	winner *guest
 	err    error
 }
@@ -67,7 +66,7 @@ func (g *guest) find(ctx context.Context) error {
 	case f.winner != nil:
 		config := g.config
 		*g = *f.winner
-		g.config, g.sought = config, f.asked
+		g.config = config
 		return f.err
 	case over(ctx) != nil:
 		return over(ctx)
@@ -134,9 +133,9 @@ func (f *finding) search(ctx context.Context, failed <-chan struct{}) {
 		return
 	}
 	f.give()
-	f.mu.Lock()
-	f.asked = true
-	f.mu.Unlock()
+	if asking := f.guest.asking; asking != nil {
+		asking()
+	}
 	looking, cancel := context.WithTimeout(ctx, findFor)
 	defer cancel()
 	topic := f.guest.link.Secret.Topic(f.guest.slot(time.Now()))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
@@ -35,7 +36,8 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{config: config, self: self, link: invite.link, host: host}
+	var sought atomic.Bool
+	g := &guest{config: config, self: self, link: invite.link, host: host, asking: func() { sought.Store(true) }}
 	err = g.enter(ctx)
 	lost := new(UnreachableError)
 	switch {
@@ -58,7 +60,8 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 		self.Wipe()
 		return nil, err
 	}
-	m.link, m.ledger.sought = &g.link, g.sought
+	m.link, m.ledger.sought = &g.link, sought.Load()
+	m.ledger.reply(g.reply)
 	m.start(g.addresses)
 	return m, nil
 }
@@ -75,7 +78,8 @@ type guest struct {
 	member    bool              // asks as a member that nobody answers: it speaks for nobody anew
 	denied    crypto.MeetingKey // who denied
 	proof     []byte            // what a denial came with
-	sought    bool              // by a rendezvous
+	asking    func()            // called, if set, when each rendezvous is about to be asked, whatever comes of it (EXP-4)
+	reply     [][]byte          // the addresses in the reply code that was handed out
 	turn      chan struct{}     // of attempts beside each other, which has proved its door; nil: there is one
 }
 
@@ -418,6 +422,7 @@ func (m *Meeting) ask(links []crypto.Link) {
 	defer m.post(func() { m.watch.asking = false })
 	for i, link := range slices.Concat(links, links[:min(len(links), 1)]) {
 		g := &guest{config: m.config, self: m.self, link: link, host: m.host, member: true}
+		g.asking = func() { m.post(func() { m.ledger.sought = true }) }
 		g.config.OnWaiting = nil
 		if i < len(links) { // where all have moved, they may be found
 			g.config.Rendezvous = nil

@@ -53,7 +53,7 @@ type Meeting struct {
 	state      memberState                      // this member's, but for its streams
 	shown      map[crypto.MeetingKey]shownState // of everybody, as reported
 	recordings map[crypto.MeetingKey]Recording  // as reported
-	own        *addressRecord                   // this member's, signed anew when its addresses change
+	own, told  *addressRecord                   // this member's, signed anew when its addresses change; what all were told last
 	records    map[crypto.MeetingKey]*knownRecord
 	history    []formerRoster // for ghosts
 	watch      watch

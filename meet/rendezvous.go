@@ -64,7 +64,10 @@ func (m *Meeting) announce(now time.Time) {
 	if len(m.config.Rendezvous) == 0 {
 		return
 	}
-	addrs := m.ownRecord().Addresses
+	addrs := doorOf(m.self.Key(), m.host.Addresses()).Addresses // RDV-5: as in a link
+	if m.config.hooks.announceAll {
+		addrs = m.ownRecord().Addresses
+	}
 	wanted := map[topicKey]crypto.InviteSecret{}
 	if !m.ending && !m.roster.Ended && len(addrs) > 0 {
 		for _, i := range m.announced(now) {

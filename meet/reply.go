@@ -142,6 +142,7 @@ func (g *guest) awaitDial(ctx context.Context, lost *UnreachableError) error {
 		return lost
 	}
 	strangers := g.host.Strangers()
+	g.reply = own.Addresses
 	g.config.OnReply(code.String())
 	for {
 		select {

@@ -74,6 +74,9 @@ func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.I
 	if err != nil {
 		return nil, err
 	}
+	if relay { // members know of each other anyhow
+		l.host.contacts.noteMiddle(id)
+	}
 	return &hopStream{s, time.Now().Add(hopTimeout)}, nil
 }
 
@@ -114,6 +117,9 @@ func (h *Host) holdHop(id peer.ID, n int) {
 // viaLocked counts the circuits of ours that go through a peer. Host.mu is held.
 func (h *Host) viaLocked(c network.Conn, n int) {
 	if via, _, ok := circuitOf(c.RemoteMultiaddr()); ok {
+		if n > 0 {
+			h.contacts.noteMiddle(via)
+		}
 		p := h.peerLocked(via)
 		p.hops += n
 		h.expireLocked(p)

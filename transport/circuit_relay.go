@@ -163,6 +163,7 @@ func (h *Host) addRelayLocked(c *relayClient) {
 	}
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
 	h.relays[c.id] = c
+	h.contacts.know(c.key)
 	h.peerLocked(c.id).relay = c
 	h.streams.Add(1)
 	go func() {

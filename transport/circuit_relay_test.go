@@ -87,6 +87,11 @@ func relayed(t *testing.T, o transporttest.HostOptions, kind transport.PathKind)
 		t.Fatal(err)
 	}
 	t.Logf("connected after %v", time.Since(start))
+	for _, n := range []*node{a, b} {
+		if !slices.Equal(n.Circuits(), []transport.PeerKey{relay.Key()}) { // EXP-4
+			t.Errorf("%s: circuits by %v", n.name, n.Circuits())
+		}
+	}
 	a.waitUp(b)
 	b.waitUp(a)
 	if p := b.Path(a.Key()); p != (transport.Path{Kind: transport.PathRelay, Via: relay.Key()}) {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -18,13 +19,38 @@ type Contact struct {
 	Address netip.Addr
 }
 
-// maxContacts bounds what Contacts remembers: eight addresses of each of 1,024 peers.
-const maxContacts = 1024 * MaxAddresses
+// What Contacts and Circuits remember. Whoever connects takes up room, and keys are free: so strangers can't crowd out
+// members and relays, nor one peer another (EXP-4).
+const (
+	maxContactStrangers  = 1024
+	maxContactKnown      = 4096
+	maxContactsOfPeer    = 64
+	maxRememberedMiddles = 4096
+)
 
 // contacts remembers, until the host is closed, to whom packets went, so that its owner can tell the user.
 type contacts struct {
-	mu  sync.Mutex
-	all map[Contact]struct{}
+	mu        sync.Mutex
+	all       map[PeerKey]map[netip.Addr]struct{}
+	known     map[PeerKey]bool // members and relays, also those of before
+	strangers int              // of all, those that aren't known
+	middles   map[PeerKey]struct{}
+}
+
+// know makes room for a member or relay.
+func (c *contacts) know(key PeerKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known[key] || len(c.known) == maxContactKnown {
+		return
+	}
+	if c.known == nil {
+		c.known = make(map[PeerKey]bool)
+	}
+	c.known[key] = true
+	if c.all[key] != nil {
+		c.strangers--
+	}
 }
 
 func (c *contacts) note(key PeerKey, addr netip.Addr) {
@@ -34,10 +60,34 @@ func (c *contacts) note(key PeerKey, addr netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
-		c.all = make(map[Contact]struct{})
+		c.all = make(map[PeerKey]map[netip.Addr]struct{})
 	}
-	if len(c.all) < maxContacts {
-		c.all[Contact{key, addr.Unmap()}] = struct{}{}
+	of := c.all[key]
+	if of == nil {
+		if !c.known[key] {
+			if c.strangers == maxContactStrangers {
+				return
+			}
+			c.strangers++
+		}
+		of = make(map[netip.Addr]struct{})
+		c.all[key] = of
+	}
+	if len(of) < maxContactsOfPeer {
+		of[addr.Unmap()] = struct{}{}
+	}
+}
+
+// noteMiddle notes a peer that was asked for a circuit, or that one went through.
+func (c *contacts) noteMiddle(id peer.ID) {
+	key, _ := keyOfID(id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.middles == nil {
+		c.middles = make(map[PeerKey]struct{})
+	}
+	if len(c.middles) < maxRememberedMiddles {
+		c.middles[key] = struct{}{}
 	}
 }
 
@@ -61,11 +111,23 @@ func (h *Host) Contacts() []Contact {
 	h.contacts.mu.Lock()
 	defer h.contacts.mu.Unlock()
 	all := make([]Contact, 0, len(h.contacts.all))
-	for c := range h.contacts.all {
-		all = append(all, c)
+	for key, of := range h.contacts.all {
+		for addr := range of {
+			all = append(all, Contact{key, addr})
+		}
 	}
 	slices.SortFunc(all, func(a, b Contact) int {
 		return cmp.Or(slices.Compare(a.Peer[:], b.Peer[:]), a.Address.Compare(b.Address))
 	})
+	return all
+}
+
+// Circuits returns every peer that a circuit of this host's went through, and every relay that was asked for one or for
+// a reservation, from the beginning on, whatever came of it; sorted.
+func (h *Host) Circuits() []PeerKey {
+	h.contacts.mu.Lock()
+	defer h.contacts.mu.Unlock()
+	all := slices.Collect(maps.Keys(h.contacts.middles))
+	slices.SortFunc(all, func(a, b PeerKey) int { return slices.Compare(a[:], b[:]) })
 	return all
 }

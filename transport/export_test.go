@@ -156,3 +156,6 @@ func Candidates(offer []byte) (all []netip.AddrPort) {
 	}
 	return all
 }
+
+// NoteContact notes a contact, as a connection does.
+func (h *Host) NoteContact(key PeerKey, addr netip.Addr) { h.contacts.note(key, addr) }

@@ -26,6 +26,10 @@ func (h *Host) Allow(key PeerKey) {
 		return
 	}
 	p.allowed = true
+	h.contacts.know(key)
+	for _, c := range h.libp2p.swarm.ConnsToPeer(id) { // there was perhaps no room for a stranger's
+		h.contacts.noteDial(id, c.RemoteMultiaddr())
+	}
 	if p.expiry != nil {
 		p.expiry.Stop()
 		p.expiry = nil
