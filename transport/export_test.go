@@ -156,3 +156,6 @@ func Candidates(offer []byte) (all []netip.AddrPort) {
 	}
 	return all
 }
+
+// HideWebSocket and ShowWebSocket are what the swarm is told of addresses, and back.
+var HideWebSocket, ShowWebSocket = hideWebSocket, showWebSocket
