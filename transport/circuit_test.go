@@ -389,6 +389,23 @@ func TestRankDials(t *testing.T) {
 	}
 }
 
+// TestHideWebSocket: of a relay with TCP and WebSocket on one port both are dialled: the swarm drops a WebSocket address
+// beside TCP's, and knows no other.
+func TestHideWebSocket(t *testing.T) {
+	for _, text := range []string{"/ip4/5.0.0.1/tcp/443/ws", "/ip6/2a05::1/tcp/443/tls/ws", "/ip4/5.0.0.1/tcp/443", "/ip4/5.0.0.1/udp/443/quic-v1"} {
+		a := ma.StringCast(text)
+		hidden := transport.HideWebSocket(a)
+		if !transport.ShowWebSocket(hidden).Equal(a) {
+			t.Errorf("%v: %v becomes %v", a, hidden, transport.ShowWebSocket(hidden))
+		}
+		for _, c := range hidden {
+			if c.Code() == ma.P_WS || c.Code() == ma.P_WSS {
+				t.Errorf("%v is told as %v", a, hidden)
+			}
+		}
+	}
+}
+
 // TestOneAddress: forty behind one address connect at once to one host, as an office does.
 //
 // Checks: TRA-5.

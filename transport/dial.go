@@ -52,7 +52,7 @@ func dialDelay(a ma.Multiaddr) time.Duration {
 		switch c.Code() {
 		case ma.P_TCP:
 			delay = max(delay, tcpDelay)
-		case ma.P_WS, ma.P_WSS:
+		case ma.P_WS, ma.P_HTTP, ma.P_HTTPS:
 			delay = max(delay, webSocketDelay)
 		case ma.P_CIRCUIT:
 			delay = circuitDelay
@@ -201,6 +201,10 @@ func (l *libp2pHost) addAddrs(id peer.ID, addrs []ma.Multiaddr) (done func()) {
 		l.book.ClearAddrs(id)
 	}
 	l.dials[id]++
+	addrs = slices.Clone(addrs)
+	for i, a := range addrs {
+		addrs[i] = hideWebSocket(a)
+	}
 	l.book.AddAddrs(id, addrs, peerstore.TempAddrTTL)
 	return func() {
 		l.dialMu.Lock()

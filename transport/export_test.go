@@ -159,3 +159,6 @@ func Candidates(offer []byte) (all []netip.AddrPort) {
 
 // NoteContact notes a contact, as a connection does.
 func (h *Host) NoteContact(key PeerKey, addr netip.Addr) { h.contacts.note(key, addr) }
+
+// HideWebSocket and ShowWebSocket are what the swarm is told of addresses, and back.
+var HideWebSocket, ShowWebSocket = hideWebSocket, showWebSocket

@@ -24,6 +24,7 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 // InterceptAddrDial is the address filter once more, in case an address came in by a
 // way other than Connect.
 func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
+	addr = showWebSocket(addr)
 	if !g.host.mayDial(id, addr) { // MOD-3
 		return false
 	}

@@ -56,8 +56,39 @@ func newWebSocket(up libp2ptransport.Upgrader, resources network.ResourceManager
 	}}
 }
 
-// CanDial takes an IP address with tcp/ws or tcp/tls/ws.
-func (t *webSocketTransport) CanDial(a ma.Multiaddr) bool { return isWebSocket(a) }
+// Where an address of a relay has TCP and WebSocket on one port, libp2p's swarm leaves WebSocket out, though nothing else
+// may pass. So it is told of HTTP instead.
+var (
+	forHTTP  = ma.StringCast("/http")
+	forHTTPS = ma.StringCast("/https")
+)
+
+// hideWebSocket is what the swarm is told of an address, showWebSocket the address.
+func hideWebSocket(a ma.Multiaddr) ma.Multiaddr {
+	switch relayauth.Kind(a) {
+	case relayauth.KindWebSocket:
+		return firstTwo(a).Encapsulate(forHTTP)
+	case relayauth.KindWebSocketTLS:
+		return firstTwo(a).Encapsulate(forHTTPS)
+	}
+	return a
+}
+
+func showWebSocket(a ma.Multiaddr) ma.Multiaddr {
+	if len(a) != 3 || a[1].Code() != ma.P_TCP {
+		return a
+	}
+	switch a[2].Code() {
+	case ma.P_HTTP:
+		return firstTwo(a).Encapsulate(ma.StringCast("/ws"))
+	case ma.P_HTTPS:
+		return firstTwo(a).Encapsulate(ma.StringCast("/tls/ws"))
+	}
+	return a
+}
+
+// CanDial takes an IP address with tcp/ws or tcp/tls/ws, as the swarm is told of them.
+func (t *webSocketTransport) CanDial(a ma.Multiaddr) bool { return isWebSocket(showWebSocket(a)) }
 
 func isWebSocket(a ma.Multiaddr) bool {
 	k := relayauth.Kind(a)
@@ -65,7 +96,7 @@ func isWebSocket(a ma.Multiaddr) bool {
 }
 
 // Protocols are those whose addresses come here.
-func (t *webSocketTransport) Protocols() []int { return []int{ma.P_WS} }
+func (t *webSocketTransport) Protocols() []int { return []int{ma.P_WS, ma.P_HTTP, ma.P_HTTPS} }
 
 // Proxy tells that this is no circuit.
 func (t *webSocketTransport) Proxy() bool { return false }
@@ -77,6 +108,7 @@ func (t *webSocketTransport) Listen(ma.Multiaddr) (libp2ptransport.Listener, err
 
 // Dial connects and has Noise prove that the peer is there.
 func (t *webSocketTransport) Dial(ctx context.Context, a ma.Multiaddr, id peer.ID) (libp2ptransport.CapableConn, error) {
+	a = showWebSocket(a)
 	scope, err := t.resources.OpenConnection(network.DirOutbound, true, a)
 	if err != nil {
 		return nil, err

@@ -193,7 +193,7 @@ func (m *meeting) paths(before [2]map[flowAt]counts, during time.Duration) [2]pa
 		other := []*member{m.alice, m.bob}[i]
 		var relay []netip.Addr
 		if m.relay != nil {
-			relay = m.relay.host.own
+			relay = append(m.routers, m.relay.host.own...) // or by the proxy, which runs on the router
 		}
 		out[i] = pathOf(hearer.host.capture.since(before[i]), during, other.host.addresses(), m.carol.host.addresses(), relay)
 	}
