@@ -22,12 +22,17 @@ const (
 	// each that failed within failedWithin. After proven without a fall it is the first again.
 	firstRise    = 3 * time.Second
 	longestRise  = 2 * time.Minute
-	failedWithin = 10 * time.Second
+	failedWithin = 15 * time.Second
 	proven       = time.Minute
 	// probeAfter is how much later one is tried that doesn't fit, if the link has more than is used: an estimate doesn't
 	// rise far above what is sent. It may be as many times what the link is estimated to have as probeMost.
 	probeAfter = 7 * time.Second
 	probeMost  = 3
+	// probeTime is how long one that is tried so is kept though it doesn't fit, while the estimate doesn't fall below
+	// probeHeld percent of what it was: it grows by 8 % a second, to half as much again as is sent, and falls at once
+	// where that is too much.
+	probeTime = 12 * time.Second
+	probeHeld = 90
 )
 
 // steadyChooser gives the highest layer that fits. It is quick to go down and slow to go up, the slower the more often
@@ -38,6 +43,7 @@ type steadyChooser struct {
 	rose  time.Time     // last
 	rise  time.Time     // not before
 	wait  time.Duration // after a fall
+	tried int           // the budget when a layer was tried that doesn't fit; 0: it fitted
 }
 
 func newSteadyChooser() LayerChooser { return &steadyChooser{layer: -1, wait: firstRise} }
@@ -64,6 +70,7 @@ func (c *steadyChooser) Choose(now time.Time, rates []int, budget int) int {
 		c.layer = highest
 	case c.layer < 0 || rates[c.layer] == 0:
 		c.layer, c.tight, c.rise = fits, time.Time{}, now
+	case rates[c.layer] > budget && c.trying(now, budget):
 	case rates[c.layer] > budget && c.layer > lowest:
 		c.tooMuch(now, fits, rates[c.layer] > 2*budget)
 	default:
@@ -71,6 +78,11 @@ func (c *steadyChooser) Choose(now time.Time, rates []int, budget int) int {
 		c.enough(now, rates, budget)
 	}
 	return c.layer
+}
+
+// trying tells whether a layer that doesn't fit is still tried.
+func (c *steadyChooser) trying(now time.Time, budget int) bool {
+	return c.tried > 0 && now.Sub(c.rose) < probeTime && 100*budget >= probeHeld*c.tried
 }
 
 // tooMuch goes down to a layer that fits, if it is time to.
@@ -82,7 +94,7 @@ func (c *steadyChooser) tooMuch(now time.Time, fits int, far bool) {
 		return
 	}
 	switch held := now.Sub(c.rose); {
-	case held < failedWithin:
+	case held < failedWithin, c.tried > 0 && held < probeTime+failedWithin:
 		c.wait = min(2*c.wait, longestRise)
 	case held > proven:
 		c.wait = firstRise
@@ -112,7 +124,8 @@ func (c *steadyChooser) enough(now time.Time, rates []int, budget int) {
 		if !spare || now.Sub(c.rise) < probeAfter {
 			return
 		}
-		to = next
+		c.layer, c.rose, c.rise, c.tried = next, now, now.Add(firstRise), budget
+		return
 	}
-	c.layer, c.rose, c.rise = to, now, now.Add(firstRise)
+	c.layer, c.rose, c.rise, c.tried = to, now, now.Add(firstRise), 0
 }

@@ -51,13 +51,14 @@ func TestLayerChoice(t *testing.T) {
 		"nothing fits":           {steady, budgets{{0, 1}}, []string{"0:0"}},
 		"one sends":              {[]int{0, 500_000, 0}, budgets{{0, 1}}, []string{"0:1"}},
 		"nothing is sent":        {[]int{0, 0, 0}, budgets{{0, 1}}, nil},
-		"falls":                  {steady, budgets{{0, 4_000_000}, {time.Second, 1_000_000}}, []string{"0:2", "1.5:1", "11.5:2", "12.25:1", "25.25:2", "26:1"}},
+		"falls":                  {steady, budgets{{0, 4_000_000}, {time.Second, 1_000_000}}, []string{"0:2", "1.5:1", "11.5:2", "24:1", "37:2"}},
 		"falls far at once":      {steady, budgets{{0, 4_000_000}, {time.Second, 180_000}}, []string{"0:2", "1:0"}},
 		"a dip is no fall":       {steady, budgets{{0, 4_000_000}, {time.Second, 1_000_000}, {1250 * time.Millisecond, 4_000_000}}, []string{"0:2"}},
 		"rises after a while":    {steady, budgets{{0, 4_000_000}, {20 * time.Second, 200_000}, {21 * time.Second, 4_000_000}}, []string{"0:2", "20:0", "23:2"}},
 		"a little more isn't":    {steady, budgets{{0, 550_000}, {5 * time.Second, 510_000}}, []string{"0:1"}},
 		"rises with a margin":    {steady, budgets{{0, 180_000}, {5 * time.Second, 624_000}, {6 * time.Second, 625_000}, {7 * time.Second, 510_000}}, []string{"0:0", "6:1"}},
-		"tries the next":         {[]int{150_000, 400_000}, budgets{{0, 200_000}}, []string{"0:0", "7:1", "7.75:0", "20.75:1", "21.5:0", "40.5:1", "41.25:0"}},
+		"tries the next":         {[]int{150_000, 400_000}, budgets{{0, 200_000}}, []string{"0:0", "7:1", "19.5:0", "32.5:1"}},
+		"it doesn't help":        {[]int{150_000, 400_000}, budgets{{0, 200_000}, {8 * time.Second, 179_000}, {9 * time.Second, 200_000}}, []string{"0:0", "7:1", "8:0", "21:1", "33.5:0"}},
 		"but nothing far":        {[]int{150_000, 800_000}, budgets{{0, 200_000}}, []string{"0:0"}},
 		"nor on a tight link":    {[]int{150_000, 400_000}, budgets{{0, 160_000}}, []string{"0:0"}},
 		"waits longer each time": {steady, budgets{{0, 510_000}, {2 * time.Second, 2_000_000}, {4 * time.Second, 510_000}, {5 * time.Second, 2_000_000}}, []string{"0:1", "2:2", "4:1", "10:2"}},
@@ -91,7 +92,8 @@ func TestLayerChoiceHostile(t *testing.T) {
 	for name, report := range map[string]func(at time.Duration, layer int) int{
 		"each time the other":        func(at time.Duration, _ int) int { return []int{200_000, 4_000_000}[int(at/layersEvery)%2] },
 		"too little for what it has": func(_ time.Duration, layer int) int { return []int{4_000_000, 200_000, 200_000}[max(0, layer)] },
-		"just after it was believed": func(at time.Duration, _ int) int { return []int{4_000_000, 200_000}[int(at/(12*time.Second))%2] },
+		"before it is believed":      func(at time.Duration, _ int) int { return []int{4_000_000, 200_000}[int(at/(12*time.Second))%2] },
+		"just after it was believed": func(at time.Duration, _ int) int { return []int{4_000_000, 200_000}[int(at/(17*time.Second))%2] },
 	} {
 		minutes := 20
 		of := func(c LayerChooser) int {
@@ -100,7 +102,7 @@ func TestLayerChoiceHostile(t *testing.T) {
 		if n := of(newSteadyChooser()); n > 6*minutes {
 			t.Errorf("%s: %d changes in %d minutes", name, n, minutes)
 		}
-		if n := of(hasty{}); n < 4*minutes {
+		if n := of(hasty{}); n < 3*minutes {
 			t.Errorf("%s: the twin changes %d times", name, n)
 		}
 	}
