@@ -138,6 +138,7 @@ type unsafeSwitches struct {
 	keepStreams    bool // and so do media streams
 	anyDelay       bool // media streams queue without limits
 	showAddress    bool // RelayOnly hides nothing
+	eagerRelays    bool // relays that are never there are tried as often as those that just went
 	noChoke        bool // datagrams go and come whatever the address filter says
 }
 
