@@ -55,7 +55,7 @@ type Config struct {
 	// exists. The others in the meeting get tickets for them. Nil is none.
 	Relays []Relay
 	// Proxy is the HTTP or SOCKS5 proxy by which relays are reached over WebSocket, and nothing else. Nil is none: the
-	// environment's isn't asked. http.ProxyFromEnvironment asks it, http.ProxyURL names one.
+	// environment's isn't asked. http.ProxyFromEnvironment asks it, http.ProxyURL names one. With LANOnly there is none.
 	Proxy transport.ProxyFunc
 	// Tap, if not nil, is shown every byte that reaches this member after the network's own decryption. It is for
 	// tests that prove what others can see.

@@ -20,8 +20,13 @@ const (
 	relayTimeout  = 3 * time.Second // of a dial, so that a relay that is back is found soon
 	relayPauseMin = 500 * time.Millisecond
 	relayPauseMax = 2500 * time.Millisecond
-	// relayRefused is how long a relay that refused is left alone.
-	relayRefused = 30 * time.Second
+	// relayRefused is how long a relay that refused is left alone, and one that wasn't there for relayPatience: a member
+	// may have named it.
+	relayRefused  = 30 * time.Second
+	relayPatience = time.Minute
+	// A relay says how long it reserves; it is asked again no sooner and no later than this.
+	renewSoonest = 10 * time.Second
+	renewLatest  = 24 * time.Hour
 )
 
 // Errors of relays.
@@ -208,7 +213,7 @@ func (h *Host) isRelay(id peer.ID) bool {
 
 // run keeps the reservation until the relay is dropped (TRA-19).
 func (c *relayClient) run() {
-	pause := relayPauseMin
+	pause, lost := relayPauseMin, time.Now()
 	for c.ctx.Err() == nil {
 		reserved, err := c.session()
 		if c.ctx.Err() != nil {
@@ -216,10 +221,13 @@ func (c *relayClient) run() {
 		}
 		c.report(false, err)
 		if reserved {
-			pause = relayPauseMin
+			pause, lost = relayPauseMin, time.Now()
 		}
 		wait := pause + rand.N(pause/4)
 		pause = min(2*pause, relayPauseMax)
+		if time.Since(lost) > relayPatience && !c.host.config.unsafe.eagerRelays {
+			wait = relayRefused
+		}
 		if errors.Is(err, ErrRelayRefused) || errors.Is(err, ErrRelayLimited) {
 			wait = relayRefused
 		}
@@ -265,7 +273,7 @@ func (c *relayClient) session() (reserved bool, err error) {
 		}
 		reserved = true
 		c.report(true, nil)
-		timer := time.NewTimer(time.Until(until) * 3 / 4)
+		timer := time.NewTimer(renewAfter(time.Until(until)))
 		for waiting := true; waiting; {
 			select {
 			case <-timer.C:
@@ -282,6 +290,21 @@ func (c *relayClient) session() (reserved bool, err error) {
 			}
 		}
 		timer.Stop()
+	}
+}
+
+// renewAfter is when a reservation is prolonged that lasts so long, as the relay says.
+func renewAfter(lasts time.Duration) time.Duration {
+	return min(max(lasts/4*3, renewSoonest), renewLatest)
+}
+
+// retryRelaysNow has relays that aren't there be looked for at once, since the network is another one.
+func (h *Host) retryRelaysNow() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.relays {
+		c.changed = true
+		c.signal()
 	}
 }
 

@@ -2,9 +2,11 @@ package transport_test
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,4 +220,58 @@ func FuzzRelayAnswer(f *testing.F) {
 			t.Error("refused and taken")
 		}
 	})
+}
+
+// TestRenewal: whatever a relay says of how long it reserves, it isn't asked all the time.
+//
+// Checks: TRA-19.
+func TestRenewal(t *testing.T) {
+	for lasts, want := range map[time.Duration]time.Duration{
+		-time.Second: 10 * time.Second, 0: 10 * time.Second, time.Millisecond: 10 * time.Second, time.Hour: 45 * time.Minute,
+		150 * 365 * 24 * time.Hour: 24 * time.Hour, math.MaxInt64: 24 * time.Hour, math.MinInt64: 10 * time.Second,
+	} {
+		if got := transport.RenewAfter(lasts); got != want {
+			t.Errorf("%v: after %v, want %v", lasts, got, want)
+		}
+	}
+}
+
+// TestRelaysThatAreNone: relays that a member names at a victim's addresses are tried a minute, and then seldom; on
+// another network at once.
+//
+// Checks: TRA-19.
+func TestRelaysThatAreNone(t *testing.T) {
+	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {EagerRelays: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+				victim, err := w.Host("victim", public)
+				if err != nil {
+					t.Fatal(err)
+				}
+				relay := relayNode(t, victim, 77)
+				address := relay.RelayAddress()
+				w.Crash("victim")
+				host, err := w.Host("n", strict)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n := newNode(t, "n", transport.Without(transport.Config{Key: testKey(1), Network: host, Relays: []transport.Relay{{Address: address}}}, u))
+				time.Sleep(5 * time.Minute)
+				var sent atomic.Int64
+				host.SetTap(func(transporttest.Datagram) { sent.Add(1) })
+				time.Sleep(10 * time.Minute)
+				t.Logf("%d datagrams in 10 minutes", sent.Load())
+				if protected := name == "protected"; sent.Load() < 300 != protected {
+					t.Errorf("%d datagrams in 10 minutes", sent.Load())
+				}
+				sent.Store(0)
+				n.FollowRoutes(true)
+				time.Sleep(time.Second)
+				if sent.Load() == 0 {
+					t.Error("not tried on another network")
+				}
+			})
+		})
+	}
 }

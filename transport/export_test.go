@@ -12,12 +12,14 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays bool
 }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
-	c.unsafe = unsafeSwitches{u.OpenGate, u.AnyAddress, u.ClaimOnCheck, u.ResendPlain, u.AnyFingerprint, u.ReplayOffers, u.KeepFiles, u.AnyBridge, u.KeepStreams, u.AnyDelay, u.ShowAddress, u.NoChoke}
+	c.unsafe = unsafeSwitches{openGate: u.OpenGate, anyAddress: u.AnyAddress, claimOnCheck: u.ClaimOnCheck, resendPlain: u.ResendPlain,
+		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
+		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays}
 	return c
 }
 
@@ -162,3 +164,6 @@ func (h *Host) NoteContact(key PeerKey, addr netip.Addr) { h.contacts.note(key, 
 
 // HideWebSocket and ShowWebSocket are what the swarm is told of addresses, and back.
 var HideWebSocket, ShowWebSocket = hideWebSocket, showWebSocket
+
+// RenewAfter is when a reservation is prolonged.
+func RenewAfter(lasts time.Duration) time.Duration { return renewAfter(lasts) }

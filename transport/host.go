@@ -116,6 +116,7 @@ type Config struct {
 	Relays []Relay
 	// Proxy is the HTTP or SOCKS5 proxy by which relays are dialled over WebSocket, and nothing else. Nil is none: the
 	// environment's (HTTPS_PROXY) isn't asked, since it names a third party; http.ProxyFromEnvironment asks it.
+	// With LANOnly there is none.
 	Proxy ProxyFunc
 	// HeartbeatInterval is GossipSub's. 0: 250 ms.
 	HeartbeatInterval time.Duration
@@ -137,6 +138,7 @@ type unsafeSwitches struct {
 	keepStreams    bool // and so do media streams
 	anyDelay       bool // media streams queue without limits
 	showAddress    bool // RelayOnly hides nothing
+	eagerRelays    bool // relays that are never there are tried as often as those that just went
 	noChoke        bool // datagrams go and come whatever the address filter says
 }
 
@@ -172,6 +174,9 @@ func (c Config) withDefaults() Config {
 	wait(&c.DoorTimeout, 30*time.Minute)
 	wait(&c.HeartbeatInterval, 250*time.Millisecond)
 	wait(&c.StreamDelay, 700*time.Millisecond)
+	if c.LANOnly { // MOD-2: where it passes on to isn't ours to see, and its name may be a question to a DNS server
+		c.Proxy = nil
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -148,6 +148,7 @@ func (h *Host) followRoutes(slept bool) {
 		_ = h.libp2p.swarm.ClosePeer(id)
 	}
 	if changed {
+		h.retryRelaysNow()
 		h.events.post(NetworkChanged{})
 	}
 }

@@ -148,6 +148,23 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// TestLANOnlyUsesNoProxy: a proxy is elsewhere, or passes on to elsewhere. Where the local network isn't all there is, it
+// is used.
+//
+// Checks: MOD-2.
+func TestLANOnlyUsesNoProxy(t *testing.T) {
+	for _, lan := range []bool{true, false} {
+		proxy := newProxy(t)
+		token := relayauth.NewToken()
+		r := startRelay(t, Config{Key: newKey(t), Tokens: relayauth.NewTokens(token)})
+		m := newMember(t, transport.Config{LANOnly: lan, Proxy: http.ProxyURL(proxy.url), Relays: relays(r, relayauth.KindWebSocketTLS, token)})
+		eventually(t, "reserved", m.reserved)
+		if n := proxy.connects.Load(); n > 0 == lan {
+			t.Errorf("LAN only %v: %d connections by the proxy", lan, n)
+		}
+	}
+}
+
 // proxy is an HTTP proxy that lets CONNECT through and nothing else.
 type proxy struct {
 	url      *url.URL
