@@ -15,6 +15,24 @@ import (
 type roamer struct {
 	*transporttest.Host
 	source atomic.Pointer[netip.Addr]
+	own    atomic.Pointer[[]netip.Prefix]
+}
+
+// Addresses are those that the test says, or the simulated ones.
+func (r *roamer) Addresses() ([]netip.Prefix, error) {
+	if own := r.own.Load(); own != nil {
+		return *own, nil
+	}
+	return r.Host.Addresses()
+}
+
+// have gives it these addresses alone.
+func (r *roamer) have(own ...string) {
+	var all []netip.Prefix
+	for _, p := range own {
+		all = append(all, netip.MustParsePrefix(p))
+	}
+	r.own.Store(&all)
 }
 
 func (r *roamer) Source(netip.Addr) netip.Addr {
@@ -40,8 +58,16 @@ func TestRoute(t *testing.T) {
 	}{
 		"another route": {func(_ *node, r *roamer) { r.move("5.0.0.2") }, true},
 		"no route":      {func(_ *node, r *roamer) { r.move("") }, false},
-		"the same":      {func(_ *node, r *roamer) { r.move("5.0.0.1") }, false},
-		"asleep":        {func(n *node, _ *roamer) { n.FollowRoutes(true) }, true},
+		"no route, the address is gone": {func(_ *node, r *roamer) { // as of IPv6, where the new network has none
+			r.have("127.0.0.1/8", "192.168.1.50/24")
+			r.move("")
+		}, true},
+		"no route, the address is still there": {func(_ *node, r *roamer) {
+			r.have("127.0.0.1/8", "5.0.0.1/24", "192.168.1.50/24")
+			r.move("")
+		}, false},
+		"the same": {func(_ *node, r *roamer) { r.move("5.0.0.1") }, false},
+		"asleep":   {func(n *node, _ *roamer) { n.FollowRoutes(true) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -71,7 +97,7 @@ func TestRoute(t *testing.T) {
 				if got := !a.linked(b); got != tt.ends {
 					t.Errorf("the link has ended: %v", got)
 				}
-				if got := a.networkChanges() > 0; got != tt.ends {
+				if got := a.networkChanges() > 0; got != (tt.ends || r.own.Load() != nil) {
 					t.Errorf("told: %v", got)
 				}
 			})

@@ -13,6 +13,7 @@ import (
 func (l *lab) scenarios() []experiment {
 	return []experiment{
 		{name: "wire audit: what the path sees", short: true, limit: time.Minute, run: l.wireAudit},
+		{name: "wire audit: what Exposure says", needs: []string{"--relay", "--exposure"}, limit: time.Minute, run: l.exposed},
 		{name: "courtroom: a LAN without any route", short: true, limit: time.Minute, run: l.courtroom},
 		{name: "LAN only, beside the Internet", needs: []string{"--lan-only"}, limit: time.Minute, run: l.lanOnly},
 		{name: "hidden addresses", needs: []string{"--hide-address", "--relay"}, limit: time.Minute, run: l.hidden},
