@@ -104,3 +104,39 @@ func TestRoute(t *testing.T) {
 		})
 	}
 }
+
+// TestSuperseded: a member who comes from another network, and whose farewell on the old one was lost, is not sent to there
+// any more.
+//
+// Checks: TRA-22.
+func TestSuperseded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		keys := sortedKeys(2)
+		inner, err := w.Host("a", transporttest.HostOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &roamer{Host: inner}
+		r.move("5.0.0.1")
+		a := newNode(t, "a", transport.Config{Key: keys[0], Network: r})
+		b := simNodeConfig(t, w, "b", transport.Config{Key: keys[1]}, transporttest.HostOptions{})
+		befriend(a, b)
+		a.connect(b)
+		a.waitUp(b)
+		b.waitUp(a)
+		time.Sleep(3 * time.Second)
+		w.Partition([]string{"a"}, []string{"b"})
+		r.move("5.0.0.2")
+		time.Sleep(time.Second)
+		w.Heal()
+		if b.ConnsTo(a.Key()) != 1 {
+			t.Fatal("the farewell wasn't lost")
+		}
+		a.connect(b)
+		time.Sleep(500 * time.Millisecond)
+		if n := b.ConnsTo(a.Key()); n != 1 {
+			t.Errorf("%d connections, the old one among them", n)
+		}
+	})
+}
