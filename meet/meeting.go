@@ -374,8 +374,8 @@ func (m *Meeting) moved(now time.Time) {
 	m.tellRecord()
 	for _, p := range m.peers {
 		if !p.connected {
-			p.dialAt, p.dialWait = now, 0
-			m.dial(p, now)
+			p.dialWait = 0
+			m.dialAnew(p, now)
 		}
 	}
 }

@@ -132,8 +132,13 @@ func (l *libp2pHost) dial(ctx context.Context, id peer.ID, addrs []ma.Multiaddr)
 		return ErrNoAddress
 	}
 	defer l.publish(id, r)()
+	ctx, cancel := l.underway(ctx, id)
+	defer cancel()
 	conn, err := l.swarm.DialPeer(ctx, id)
-	if err != nil {
+	switch {
+	case err != nil && l.direct(id):
+		return nil // the peer was faster
+	case err != nil:
 		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
 	}
 	if isCircuit(conn) && len(r.direct) > 0 {
@@ -163,10 +168,47 @@ func (l *libp2pHost) connect(ctx context.Context, id peer.ID, addrs []ma.Multiad
 // dialDirect connects beside a circuit.
 func (l *libp2pHost) dialDirect(ctx context.Context, id peer.ID, direct []ma.Multiaddr) error {
 	defer l.publish(id, routes{direct: direct})()
-	if _, err := l.swarm.DialPeer(network.WithForceDirectDial(ctx, "beside a circuit"), id); err != nil {
+	ctx, cancel := l.underway(ctx, id)
+	defer cancel()
+	if _, err := l.swarm.DialPeer(network.WithForceDirectDial(ctx, "beside a circuit"), id); err != nil && !l.direct(id) {
 		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
 	}
 	return nil
+}
+
+// underway lets a dial be ended: when this host is on another network, since it would go on there from an address that is
+// gone, to one that may be another's; and when there is a direct connection, so that a second one means something.
+func (l *libp2pHost) underway(ctx context.Context, id peer.ID) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	l.dialMu.Lock()
+	defer l.dialMu.Unlock()
+	l.lastDial++
+	n := l.lastDial
+	if l.cancels[id] == nil {
+		l.cancels[id] = map[int]context.CancelFunc{}
+	}
+	l.cancels[id][n] = cancel
+	return ctx, func() {
+		cancel()
+		l.dialMu.Lock()
+		defer l.dialMu.Unlock()
+		if delete(l.cancels[id], n); len(l.cancels[id]) == 0 {
+			delete(l.cancels, id)
+		}
+	}
+}
+
+// abandonDials ends the dials to a peer, or to all.
+func (l *libp2pHost) abandonDials(only peer.ID) {
+	l.dialMu.Lock()
+	defer l.dialMu.Unlock()
+	for id, all := range l.cancels {
+		for _, cancel := range all {
+			if only == "" || only == id {
+				cancel()
+			}
+		}
+	}
 }
 
 // publish puts addresses into the peerstore, which is only how the swarm is told where to dial: the last of the dials

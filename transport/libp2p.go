@@ -64,8 +64,10 @@ type libp2pHost struct {
 	notifiee  *network.NotifyBundle
 	bridge    *relay.Relay
 
-	dialMu sync.Mutex
-	dials  map[peer.ID]int // dials under way
+	dialMu   sync.Mutex
+	dials    map[peer.ID]int                        // dials under way
+	cancels  map[peer.ID]map[int]context.CancelFunc // of those
+	lastDial int
 }
 
 var _ host.Host = (*libp2pHost)(nil)
@@ -107,6 +109,7 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 		strangers: mss.NewMultistreamMuxer[protocol.ID](),
 		relays:    mss.NewMultistreamMuxer[protocol.ID](),
 		dials:     make(map[peer.ID]int),
+		cancels:   make(map[peer.ID]map[int]context.CancelFunc),
 	}
 	defer func() {
 		if err != nil {

@@ -149,6 +149,10 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 		h.viaLocked(c, 1)
 	} else {
 		p.direct++
+		h.libp2p.abandonDials(p.id)
+	}
+	if p.allowed && c.Stat().Direction == network.DirInbound {
+		h.supersedeLocked(p, c)
 	}
 	switch {
 	case h.config.unsafe.openGate && !p.allowed:

@@ -84,15 +84,25 @@ func (r *routeWatch) disconnected(c network.Conn) {
 	delete(r.used, c)
 }
 
-// moved tells whether packets to an address leave by another way than those before. No way at all is no other one: it may
-// come back.
-func (r *routeWatch) moved(before netip.Addr, to netip.Addr) bool {
+// moved tells whether packets to an address leave by another way than those before. No way at all is no other one, since
+// it may come back, unless the address that they left from is gone and there are others: the network is another one.
+func (r *routeWatch) moved(before netip.Addr, to netip.Addr, own []netip.Prefix) bool {
 	now := r.source(to)
-	return before.IsValid() && now.IsValid() && before != now
+	if !before.IsValid() || now.IsValid() {
+		return before.IsValid() && before != now
+	}
+	others := false
+	for _, p := range own {
+		if p.Addr() == before {
+			return false
+		}
+		others = others || !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast()
+	}
+	return others
 }
 
 // stale returns the peers with a connection whose way is another one now; all of them if the machine slept.
-func (r *routeWatch) stale(slept bool) (peers []peer.ID) {
+func (r *routeWatch) stale(slept bool, own []netip.Prefix) (peers []peer.ID) {
 	r.mu.Lock()
 	used := make(map[network.Conn]netip.Addr, len(r.used))
 	for c, source := range r.used {
@@ -101,7 +111,7 @@ func (r *routeWatch) stale(slept bool) (peers []peer.ID) {
 	r.mu.Unlock()
 	for c, before := range used {
 		remote, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
-		if ok && (slept || r.moved(before, remote.Addr())) && !slices.Contains(peers, c.RemotePeer()) {
+		if ok && (slept || r.moved(before, remote.Addr(), own)) && !slices.Contains(peers, c.RemotePeer()) {
 			peers = append(peers, c.RemotePeer())
 		}
 	}
@@ -133,17 +143,21 @@ func (h *Host) watchRoutes() {
 // followRoutes closes what runs over a route that is no more.
 func (h *Host) followRoutes(slept bool) {
 	changed := h.filter.refresh() || slept
+	own := h.filter.ownPrefixes()
+	if changed { // what is being dialled from an address that is gone, would go on over another network
+		h.libp2p.abandonDials("")
+	}
 	for _, l := range h.media.all() {
 		s := l.active.Load()
 		if s == nil {
 			continue
 		}
-		if remote, ok := s.remoteAddress(); ok && (slept || h.routes.moved(s.source, remote.Addr())) {
+		if remote, ok := s.remoteAddress(); ok && (slept || h.routes.moved(s.source, remote.Addr(), own)) {
 			changed = true
 			s.stop(errRouteChanged)
 		}
 	}
-	for _, id := range h.routes.stale(slept) {
+	for _, id := range h.routes.stale(slept, own) {
 		changed = true
 		_ = h.libp2p.swarm.ClosePeer(id)
 	}
@@ -151,4 +165,29 @@ func (h *Host) followRoutes(slept bool) {
 		h.retryRelaysNow()
 		h.events.post(NetworkChanged{})
 	}
+}
+
+// A member dials only while it has no direct connection: one that it opens takes the place of those it had sooner than two
+// ends can have dialled each other at once.
+const supersedes = 2 * time.Second
+
+// supersede closes what ran over a member's old network, when that has come from another one: else we would go on
+// sending there until the old connection is found dead (TRA-22). Host.mu is held.
+func (h *Host) supersedeLocked(p *peerState, by network.Conn) {
+	h.streams.Add(1)
+	go func() {
+		defer h.streams.Done()
+		old := false
+		for _, c := range h.libp2p.swarm.ConnsToPeer(p.id) {
+			if !isCircuit(c) && by.Stat().Opened.Sub(c.Stat().Opened) > supersedes {
+				old = true
+				_ = c.Close()
+			}
+		}
+		if l := h.media.get(p.key); old && l != nil {
+			if s := l.active.Load(); s != nil {
+				s.stop(errRouteChanged)
+			}
+		}
+	}()
 }

@@ -15,6 +15,24 @@ import (
 type roamer struct {
 	*transporttest.Host
 	source atomic.Pointer[netip.Addr]
+	own    atomic.Pointer[[]netip.Prefix]
+}
+
+// Addresses are those that the test says, or the simulated ones.
+func (r *roamer) Addresses() ([]netip.Prefix, error) {
+	if own := r.own.Load(); own != nil {
+		return *own, nil
+	}
+	return r.Host.Addresses()
+}
+
+// have gives it these addresses alone.
+func (r *roamer) have(own ...string) {
+	var all []netip.Prefix
+	for _, p := range own {
+		all = append(all, netip.MustParsePrefix(p))
+	}
+	r.own.Store(&all)
 }
 
 func (r *roamer) Source(netip.Addr) netip.Addr {
@@ -40,8 +58,16 @@ func TestRoute(t *testing.T) {
 	}{
 		"another route": {func(_ *node, r *roamer) { r.move("5.0.0.2") }, true},
 		"no route":      {func(_ *node, r *roamer) { r.move("") }, false},
-		"the same":      {func(_ *node, r *roamer) { r.move("5.0.0.1") }, false},
-		"asleep":        {func(n *node, _ *roamer) { n.FollowRoutes(true) }, true},
+		"no route, the address is gone": {func(_ *node, r *roamer) { // as of IPv6, where the new network has none
+			r.have("127.0.0.1/8", "192.168.1.50/24")
+			r.move("")
+		}, true},
+		"no route, the address is still there": {func(_ *node, r *roamer) {
+			r.have("127.0.0.1/8", "5.0.0.1/24", "192.168.1.50/24")
+			r.move("")
+		}, false},
+		"the same": {func(_ *node, r *roamer) { r.move("5.0.0.1") }, false},
+		"asleep":   {func(n *node, _ *roamer) { n.FollowRoutes(true) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -71,10 +97,46 @@ func TestRoute(t *testing.T) {
 				if got := !a.linked(b); got != tt.ends {
 					t.Errorf("the link has ended: %v", got)
 				}
-				if got := a.networkChanges() > 0; got != tt.ends {
+				if got := a.networkChanges() > 0; got != (tt.ends || r.own.Load() != nil) {
 					t.Errorf("told: %v", got)
 				}
 			})
 		})
 	}
+}
+
+// TestSuperseded: a member who comes from another network, and whose farewell on the old one was lost, is not sent to there
+// any more.
+//
+// Checks: TRA-22.
+func TestSuperseded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		keys := sortedKeys(2)
+		inner, err := w.Host("a", transporttest.HostOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &roamer{Host: inner}
+		r.move("5.0.0.1")
+		a := newNode(t, "a", transport.Config{Key: keys[0], Network: r})
+		b := simNodeConfig(t, w, "b", transport.Config{Key: keys[1]}, transporttest.HostOptions{})
+		befriend(a, b)
+		a.connect(b)
+		a.waitUp(b)
+		b.waitUp(a)
+		time.Sleep(3 * time.Second)
+		w.Partition([]string{"a"}, []string{"b"})
+		r.move("5.0.0.2")
+		time.Sleep(time.Second)
+		w.Heal()
+		if b.ConnsTo(a.Key()) != 1 {
+			t.Fatal("the farewell wasn't lost")
+		}
+		a.connect(b)
+		time.Sleep(500 * time.Millisecond)
+		if n := b.ConnsTo(a.Key()); n != 1 {
+			t.Errorf("%d connections, the old one among them", n)
+		}
+	})
 }

@@ -74,22 +74,32 @@ func entropy(b []byte) bool {
 	return len(seen) >= len(b)*2/3
 }
 
-// linkSecrets are what an invite link holds that no carrier of packets may see: meeting ID, secret, door key.
-func linkSecrets(link string) ([]needle, error) {
+// linkBody is what the laboratory reads of an invite link (SPEC §3).
+type linkBody struct {
+	Meeting []byte `cbor:"1,keyasint"`
+	Secret  []byte `cbor:"2,keyasint"`
+	DoorKey []byte `cbor:"3,keyasint"`
+	Doors   []struct {
+		Key []byte `cbor:"1,keyasint"`
+	} `cbor:"4,keyasint"`
+}
+
+// readLink decodes an invite link, and returns its bytes too.
+func readLink(link string) (body linkBody, raw []byte, err error) {
 	text, ok := strings.CutPrefix(link, "huisclos:1-")
 	if !ok {
-		return nil, fmt.Errorf("not an invite link")
+		return body, nil, fmt.Errorf("not an invite link")
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(raw) < 4 {
-		return nil, fmt.Errorf("not an invite link: %w", err)
+	if raw, err = base64.RawURLEncoding.DecodeString(text); err != nil || len(raw) < 4 {
+		return body, nil, fmt.Errorf("not an invite link: %w", err)
 	}
-	var body struct {
-		Meeting []byte `cbor:"1,keyasint"`
-		Secret  []byte `cbor:"2,keyasint"`
-		DoorKey []byte `cbor:"3,keyasint"`
-	}
-	if err := cbor.Unmarshal(raw[:len(raw)-4], &body); err != nil {
+	return body, raw, cbor.Unmarshal(raw[:len(raw)-4], &body)
+}
+
+// linkSecrets are what an invite link holds that no carrier of packets may see: meeting ID, secret, door key.
+func linkSecrets(link string) ([]needle, error) {
+	body, _, err := readLink(link)
+	if err != nil {
 		return nil, err
 	}
 	return slices.Concat(forms("meeting ID", body.Meeting), forms("invite secret", body.Secret), forms("door key", body.DoorKey)), nil

@@ -227,8 +227,12 @@ func (l *lab) partition(ctx context.Context, r *result) error {
 	return nil
 }
 
-// relayRestart: two who reach each other by the relay alone, which is restarted.
-func (l *lab) relayRestart(ctx context.Context, r *result) error {
+// relayRestart: two who reach each other by the relay alone, which is restarted, or crashes and is started again.
+func (l *lab) relayRestart(again func(*relay, context.Context) error) func(context.Context, *result) error {
+	return func(ctx context.Context, r *result) error { return l.relayAgain(ctx, r, again) }
+}
+
+func (l *lab) relayAgain(ctx context.Context, r *result, again func(*relay, context.Context) error) error {
 	c, err := l.newCall(false)
 	if err != nil {
 		return err
@@ -245,7 +249,7 @@ func (l *lab) relayRestart(ctx context.Context, r *result) error {
 	}
 	pause(ctx, 2*time.Second)
 	restarted := time.Now()
-	if err := relay.restart(ctx); err != nil {
+	if err := again(relay, ctx); err != nil {
 		return err
 	}
 	t.back(ctx, r, "the restart of the relay", restarted, relayWithin)

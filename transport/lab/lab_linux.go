@@ -136,14 +136,19 @@ func (l *lab) experiments() []experiment {
 // samples are needles of what the members play.
 func (l *lab) samples() ([]needle, error) {
 	var out []needle
-	for _, name := range l.speech {
-		file, err := os.ReadFile(name)
+	for i := range l.speech {
+		more, err := l.samplesOf(i)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, mediaNeedles(file)...)
+		out = append(out, more...)
 	}
 	return out, nil
+}
+
+func (l *lab) samplesOf(n int) ([]needle, error) {
+	file, err := os.ReadFile(l.speech[n])
+	return mediaNeedles(file), err
 }
 
 // wanted are those that the options ask for.

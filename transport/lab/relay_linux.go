@@ -94,6 +94,14 @@ func (r *relay) end() {
 	r.cmd = nil
 }
 
+// crash ends the relay without a word and starts it again.
+func (r *relay) crash(ctx context.Context) error {
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+	r.cmd = nil
+	return r.begin(ctx)
+}
+
 // restart ends the relay and starts it again, with its key and tokens.
 func (r *relay) restart(ctx context.Context) error {
 	r.end()
