@@ -1,0 +1,53 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestContradictions: where what is said and what was captured differ, the audit says so, whoever lies; where they agree
+// it says nothing.
+func TestContradictions(t *testing.T) {
+	s := subject{name: "Ada", addresses: []netip.Addr{netip.MustParseAddr("5.1.0.1")}, needles: map[string][]needle{"chat": forms("chat", []byte(auditChat))}}
+	sealed := kept{data: ip4("5.1.0.1:1", "5.2.0.1:2", protoUDP, []byte{128, 1, 2, 3})}
+	clear := kept{data: ip4("5.1.0.1:1", "5.2.0.1:2", protoUDP, append([]byte{128}, auditChat...))}
+	other := kept{data: ip4("5.3.0.1:1", "5.2.0.1:2", protoUDP, []byte{128, 1, 2, 3})}
+	for name, tt := range map[string]struct {
+		packets       []kept
+		address, chat string
+		want          []string
+	}{
+		"honest":                     {[]kept{sealed}, "yes", "no", nil},
+		"hidden, and is":             {[]kept{other}, "no", "no", nil},
+		"the wire shows the chat":    {[]kept{clear}, "yes", "no", []string{"chat"}},
+		"the address is denied":      {[]kept{sealed}, "no", "no", []string{"address"}},
+		"the address isn't there":    {[]kept{other}, "yes", "no", []string{"address"}},
+		"both":                       {[]kept{clear}, "no", "no", []string{"address", "chat"}},
+		"what is guessed at is free": {[]kept{sealed}, "pattern", "no", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := exposedTo{Observations: []observed{{"address", tt.address, "packet"}, {"chat", tt.chat, "sealed"}}}
+			said := p.contradictions(s.name, s.found(tt.packets))
+			if len(said) != len(tt.want) {
+				t.Fatalf("%q", said)
+			}
+			for i, datum := range tt.want {
+				if !strings.Contains(said[i], "its "+datum+" ") {
+					t.Errorf("%q, want %s", said[i], datum)
+				}
+			}
+		})
+	}
+	honest := exposedTo{Observations: []observed{{"address", "yes", "packet"}, {"chat", "no", "sealed"}}}
+	if n := len(honest.liars(s.found([]kept{sealed}))); n != 1 {
+		t.Errorf("%d statements can be turned round, want 1", n)
+	}
+	if leaky := s.planted([]kept{sealed})["chat"]; !s.found(leaky)["chat"] {
+		t.Error("what is planted isn't found")
+	}
+	if !slices.Contains(onPackets, "address") {
+		t.Error("addresses aren't looked for")
+	}
+}
