@@ -173,8 +173,8 @@ func (h *Host) retire(p *peerState) {
 			_ = c.Close()
 		}
 	}
-	if cut && h.allowed(p.id) {
-		h.events.post(PeerConnected{p.key}) // file streams are to be opened anew
+	if cut {
+		h.tellAgain(p) // file streams are to be opened anew
 	}
 }
 
@@ -196,7 +196,7 @@ func (s *pairSender) leaveCircuit(stream network.Stream, over *streamEnd) {
 		_ = stream.Reset()
 		<-over.done
 		if s.ctx.Err() == nil && !errors.Is(over.err, io.EOF) {
-			s.host.events.post(PeerConnected{s.peer.key}) // messages may be lost
+			s.host.tellAgain(s.peer) // messages may be lost
 		}
 	}()
 }

@@ -459,3 +459,28 @@ func TestMuteBridge(t *testing.T) {
 		}
 	})
 }
+
+// TestGoneIsGone: what is found out late of a connection doesn't hide that there is none any more, nor that the peer was
+// revoked.
+func TestGoneIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		keys := sortedKeys(2)
+		a, b := simNode(t, w, "a", keys[0], public), simNode(t, w, "b", keys[1], public)
+		befriend(a, b)
+		a.connect(b)
+		again := a.TellAgain(b.Key())
+		before := 0
+		a.has(func() bool { before = a.connects; return true })
+		again()
+		a.wait("again", time.Second, func() bool { return a.connects > before })
+		for i, end := range []func(){func() { a.Disconnect(b.Key()) }, func() { a.Revoke(b.Key()) }} {
+			end()
+			again()
+			time.Sleep(50 * time.Millisecond)
+			if a.has(func() bool { return a.up[b.Key()] == 1 }) {
+				t.Errorf("%d: still said to be connected", i)
+			}
+		}
+	})
+}

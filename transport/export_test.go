@@ -167,3 +167,12 @@ var HideWebSocket, ShowWebSocket = hideWebSocket, showWebSocket
 
 // RenewAfter is when a reservation is prolonged.
 func RenewAfter(lasts time.Duration) time.Duration { return renewAfter(lasts) }
+
+// TellAgain reports of a peer that something may be lost, as who finds that out does, and maybe late.
+func (h *Host) TellAgain(key PeerKey) (again func()) {
+	id, _ := idOfKey(key)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.peers[id]
+	return func() { h.tellAgain(p) }
+}

@@ -178,6 +178,16 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 	h.retireLocked(p)
 }
 
+// tellAgain reports that something under way to a connected member may be lost. In its place it must not hide that the
+// connection itself is gone meanwhile: the owner would wait for it for ever.
+func (h *Host) tellAgain(p *peerState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p.conns > 0 && !h.closed && (p.allowed || h.config.unsafe.openGate) {
+		h.events.post(PeerConnected{p.key})
+	}
+}
+
 func (h *Host) disconnected(_ network.Network, c network.Conn) {
 	h.routes.disconnected(c)
 	h.mu.Lock()

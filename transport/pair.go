@@ -174,7 +174,7 @@ func (s *pairSender) run() {
 		wait := pairRetry
 		if welcomed { // it broke although the connection lasts: messages may be lost
 			wait = pairReopen
-			s.host.events.post(PeerConnected{s.peer.key})
+			s.host.tellAgain(s.peer)
 		}
 		select {
 		case <-s.nudge:
