@@ -73,7 +73,8 @@ func TestNatures(t *testing.T) {
 	}
 }
 
-// TestMatrix runs all cells and scenarios, and fails for each that falls short.
+// TestMatrix runs all cells and scenarios, three beside each other, and those that fall short once more, alone: on two
+// cores the others' work can make one late. It fails for each that falls short then.
 func TestMatrix(t *testing.T) {
 	needRoot(t)
 	l, err := newLab(t.Context(), false)
@@ -82,10 +83,19 @@ func TestMatrix(t *testing.T) {
 	}
 	defer func() { _ = l.close() }()
 	all := options{short: testing.Short()}.wanted(l.experiments())
+	fellShort := map[string]bool{}
 	l.runAll(t.Context(), all, 3, func(r result) {
 		t.Log(r.line())
-		if len(r.Failures) > 0 || r.Pending != "" {
-			t.Errorf("%s: %q %s", r.Name, r.Failures, r.Pending)
+		if r.Pending != "" {
+			t.Errorf("%s: %s", r.Name, r.Pending)
+		}
+		fellShort[r.Name] = len(r.Failures) > 0
+	})
+	again := slices.DeleteFunc(all, func(e experiment) bool { return !fellShort[e.name] })
+	l.runAll(t.Context(), again, 1, func(r result) {
+		t.Log(r.line())
+		if len(r.Failures) > 0 {
+			t.Errorf("%s: %q", r.Name, r.Failures)
 		}
 	})
 }
