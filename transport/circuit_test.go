@@ -476,6 +476,7 @@ func TestGoneIsGone(t *testing.T) {
 		a.wait("again", time.Second, func() bool { return a.connects > before })
 		for i, end := range []func(){func() { a.Disconnect(b.Key()) }, func() { a.Revoke(b.Key()) }} {
 			end()
+			time.Sleep(50 * time.Millisecond)
 			again()
 			time.Sleep(50 * time.Millisecond)
 			if a.has(func() bool { return a.up[b.Key()] == 1 }) {
