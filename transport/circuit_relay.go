@@ -19,7 +19,7 @@ const MaxRelays = 4
 const (
 	relayTimeout  = 3 * time.Second // of a dial, so that a relay that is back is found soon
 	relayPauseMin = 500 * time.Millisecond
-	relayPauseMax = 2500 * time.Millisecond
+	relayPauseMax = 1500 * time.Millisecond
 	// relayRefused is how long a relay that refused is left alone, and one that wasn't there for relayPatience: a member
 	// may have named it.
 	relayRefused  = 30 * time.Second
