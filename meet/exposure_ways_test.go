@@ -40,7 +40,7 @@ func TestExposureOfSearch(t *testing.T) {
 		<-j.done
 		ok(t, j.err)
 		defer func() { _ = j.m.Close() }()
-		if len(b.asked) == 0 {
+		if b.questions() == 0 {
 			t.Fatal("the rendezvous wasn't asked")
 		}
 		e := must[meet.Exposure](t)(j.m.Exposure(ctx))
@@ -68,7 +68,7 @@ func TestExposureOfAsking(t *testing.T) {
 		}
 		ok(t, creator.Close())
 		w.Advance(45 * time.Second)
-		if len(b.asked) == 0 {
+		if b.questions() == 0 {
 			t.Fatal("the rendezvous wasn't asked")
 		}
 		if len(parties(must[meet.Exposure](t)(m.Exposure(ctx)), meet.PartyDHT)) == 0 {

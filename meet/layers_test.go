@@ -522,7 +522,7 @@ func TestLayersNoAllocations(t *testing.T) {
 				t.Fatal(i, err)
 			}
 		}
-	}); allocs != 0 {
+	}); allocs != 0 && !raceEnabled { // which has pools forget
 		t.Errorf("%v allocations per frame", allocs)
 	}
 }

@@ -33,6 +33,13 @@ func newBoard() *board {
 
 func (b *board) LocalNetwork() {}
 
+// questions is how many topics were asked for.
+func (b *board) questions() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.asked)
+}
+
 func (b *board) Announce(ctx context.Context, topic [32]byte, addrs []ma.Multiaddr) error {
 	b.mu.Lock()
 	b.next++

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,10 +150,10 @@ func TestReplyRefused(t *testing.T) {
 				at = p.Addr()
 			}
 		}
-		hits := 0
+		var hits atomic.Int64
 		w.Network.SetTap(func(d transporttest.Datagram) {
 			if d.To.Addr() == at {
-				hits++
+				hits.Add(1)
 			}
 		})
 		code := func(i meet.Invite) string {
@@ -175,12 +176,12 @@ func TestReplyRefused(t *testing.T) {
 		dead := code(invite)
 		ok(t, inviter.Remove(ctx, self(t, ctx, guest).Identity, false))
 		refuse("dead", dead, meet.ReplyExpired)
-		if hits > 0 {
-			t.Errorf("%d datagrams went where a refused code says", hits)
+		if n := hits.Load(); n > 0 {
+			t.Errorf("%d datagrams went where a refused code says", n)
 		}
 		living := code(must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{})))
 		refuse("nobody there", living, meet.ReplyUnreachable)
-		if hits == 0 {
+		if hits.Load() == 0 {
 			t.Error("a genuine code wasn't followed: the test sees nothing")
 		}
 		// Too many.

@@ -295,7 +295,7 @@ func TestStreamAllocatesNothing(t *testing.T) {
 		if err := m.flow.acknowledged(time.Now(), binary.BigEndian.Uint64(ack[:])); err != nil {
 			t.Fatal(err)
 		}
-	}); n >= 1 {
+	}); n >= 1 && !raceDetector { // which has pools forget
 		t.Errorf("%v allocations", n)
 	}
 	if st := l.stats.packetsSent.Load(); st < 4000 {
