@@ -164,7 +164,7 @@ func TestRendezvousUnused(t *testing.T) {
 		if <-k.done; k.err != nil {
 			t.Fatal(k.err)
 		}
-		if len(b.asked) > 0 {
+		if b.questions() > 0 {
 			t.Error("the rendezvous was asked")
 		}
 	})
