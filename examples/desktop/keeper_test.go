@@ -85,6 +85,7 @@ func TestRemembered(t *testing.T) {
 	}
 	p.must("leave", nil)
 	p.untilPhase("ended")
+	p.until("history of both", func() bool { return len(part[store](p, "store").Kept) == 2 })
 	var chat []message
 	if err := json.Unmarshal(p.must("history-show", map[string]any{"meeting": s.Kept[0].ID})["chat"], &chat); err != nil || len(chat) != 1 || chat[0].Text != "privileged" {
 		t.Error(chat, err)
