@@ -364,19 +364,12 @@ func (m *Meeting) transported(e transport.Event) {
 	case transport.RelayChanged:
 		m.ledger.relay(crypto.MeetingKey(e.State.Relay))
 		m.tellRecord()
-	case transport.NetworkChanged:
-		m.moved(time.Now())
-	}
-}
-
-// moved: this member is on another network, or was asleep. The transport has closed what ran over the old one.
-func (m *Meeting) moved(now time.Time) {
-	m.tellRecord()
-	for _, p := range m.peers {
-		if !p.connected {
-			p.dialWait = 0
-			m.dialAnew(p, now)
+		if e.State.Reserved {
+			m.dialApart(time.Now())
 		}
+	case transport.NetworkChanged: // the transport has closed what ran over the old one
+		m.tellRecord()
+		m.dialApart(time.Now())
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 )
 
 const (
+	// A dial has firstDial at first and dialTimeout at most: some addresses may hang while another, that failed, would
+	// do now.
+	firstDial    = 2 * time.Second
 	dialTimeout  = 10 * time.Second
 	maxDialPause = 5 * time.Second
 	// redialPause is how long somebody who lost a connection waits at least before the next, and half of it more by
@@ -224,14 +227,25 @@ func (m *Meeting) dialAnew(p *peer, now time.Time) {
 	}
 }
 
+// dialApart dials all who aren't connected, since there is a new way.
+func (m *Meeting) dialApart(now time.Time) {
+	for _, p := range m.peers {
+		if !p.connected {
+			p.dialWait = 0
+			m.dialAnew(p, now)
+		}
+	}
+}
+
 func (m *Meeting) connect(p *peer, record *knownRecord) {
 	addrs := multiaddrs(record.Addresses)
 	if len(addrs) == 0 {
 		return
 	}
 	p.dialling++
+	timeout := min(max(firstDial, 4*p.dialWait), dialTimeout)
 	m.spawn(func() {
-		ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
+		ctx, cancel := context.WithTimeout(m.ctx, timeout)
 		defer cancel()
 		err := m.host.Connect(ctx, peerKey(p.key), addrs)
 		m.post(func() {

@@ -17,7 +17,11 @@ import (
 const MaxRelays = 4
 
 const (
-	relayTimeout  = 3 * time.Second // of a dial, so that a relay that is back is found soon
+	// A dial to a relay has so long: little at first, since over one address it may hang that failed at once over another,
+	// and is tried again there only by the next.
+	relayTimeoutMin = time.Second
+	relayTimeoutMax = 3 * time.Second
+	// Dials begin so far apart.
 	relayPauseMin = 500 * time.Millisecond
 	relayPauseMax = 1500 * time.Millisecond
 	// relayRefused is how long a relay that refused is left alone, and one that wasn't there for relayPatience: a member
@@ -213,17 +217,19 @@ func (h *Host) isRelay(id peer.ID) bool {
 
 // run keeps the reservation until the relay is dropped (TRA-19).
 func (c *relayClient) run() {
-	pause, lost := relayPauseMin, time.Now()
+	pause, timeout, lost := relayPauseMin, relayTimeoutMin, time.Now()
 	for c.ctx.Err() == nil {
-		reserved, err := c.session()
+		begun := time.Now()
+		reserved, err := c.session(timeout)
 		if c.ctx.Err() != nil {
 			return
 		}
 		c.report(false, err)
+		timeout = min(2*timeout, relayTimeoutMax)
 		if reserved {
-			pause, lost = relayPauseMin, time.Now()
+			pause, timeout, begun, lost = relayPauseMin, relayTimeoutMin, time.Now(), time.Now()
 		}
-		wait := pause + rand.N(pause/4)
+		wait := pause + rand.N(pause/4) - time.Since(begun)
 		pause = min(2*pause, relayPauseMax)
 		if time.Since(lost) > relayPatience && !c.host.config.unsafe.eagerRelays {
 			wait = relayRefused
@@ -262,8 +268,8 @@ func (c *relayClient) takeChanged() bool {
 }
 
 // session connects, reserves, and keeps the reservation as long as the connection lasts.
-func (c *relayClient) session() (reserved bool, err error) {
-	if err := c.connect(); err != nil {
+func (c *relayClient) session(timeout time.Duration) (reserved bool, err error) {
+	if err := c.connect(timeout); err != nil {
 		return false, err
 	}
 	for {
@@ -308,7 +314,7 @@ func (h *Host) retryRelaysNow() {
 	}
 }
 
-func (c *relayClient) connect() error {
+func (c *relayClient) connect(timeout time.Duration) error {
 	c.takeChanged()
 	c.host.mu.Lock()
 	addrs := slices.DeleteFunc(slices.Clone(c.addrs), func(a ma.Multiaddr) bool { return !c.host.filter.dialableRelay(a) })
@@ -319,7 +325,7 @@ func (c *relayClient) connect() error {
 	if len(addrs) == 0 {
 		return ErrNoAddress
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, relayTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, timeout)
 	defer cancel()
 	return c.host.libp2p.dialDirect(ctx, c.id, addrs)
 }

@@ -110,6 +110,48 @@ func TestCircuit(t *testing.T) {
 	})
 }
 
+// TestDialledAnew: a dial that hangs on some addresses keeps no later one from those that it failed on, and the two end as
+// one.
+//
+// Checks: TRA-10.
+func TestDialledAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		keys := sortedKeys(3)
+		a, b := simNode(t, w, "a", keys[0], strict), simNode(t, w, "b", keys[1], strict)
+		bridge := simNodeConfig(t, w, "bridge", transport.Config{Key: keys[2]}, public)
+		befriend(a, b, bridge)
+		for _, n := range []*node{a, b} {
+			n.connect(bridge)
+			n.waitUp(bridge)
+			bridge.waitUp(n)
+		}
+		nobody := ma.StringCast("/ip4/203.0.113.200/udp/4000/quic-v1")
+		dial := func() error { return a.Connect(t.Context(), b.Key(), []ma.Multiaddr{nobody, via(t, bridge)}) }
+		first := make(chan error, 1)
+		go func() { first <- dial() }() // b has not reserved
+		time.Sleep(time.Second)
+		select {
+		case err := <-first:
+			t.Fatalf("it hangs on nothing: %v", err)
+		default:
+		}
+		if _, err := b.Reserve(t.Context(), bridge.Key()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := dial(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 700*time.Millisecond {
+			t.Errorf("the second took %v", took)
+		}
+		if err := <-first; err != nil || time.Since(start) > 700*time.Millisecond {
+			t.Errorf("the first ends after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
 // TestPunched: two behind port-restricted NATs begin through a member and go on directly, and lose no message by that.
 //
 // Checks: TRA-20.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -131,13 +130,10 @@ func (l *libp2pHost) dial(ctx context.Context, id peer.ID, addrs []ma.Multiaddr)
 	if r.empty() {
 		return ErrNoAddress
 	}
-	defer l.publish(id, r)()
-	ctx, cancel := l.underway(ctx, id)
-	defer cancel()
-	conn, err := l.swarm.DialPeer(ctx, id)
+	conn, err := l.dialPeer(ctx, id, r)
 	switch {
-	case err != nil && l.direct(id):
-		return nil // the peer was faster
+	case err != nil && l.swarm.Connectedness(id) == network.Connected:
+		return nil // the peer was faster, or a later dial
 	case err != nil:
 		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
 	}
@@ -167,93 +163,9 @@ func (l *libp2pHost) connect(ctx context.Context, id peer.ID, addrs []ma.Multiad
 
 // dialDirect connects beside a circuit.
 func (l *libp2pHost) dialDirect(ctx context.Context, id peer.ID, direct []ma.Multiaddr) error {
-	defer l.publish(id, routes{direct: direct})()
-	ctx, cancel := l.underway(ctx, id)
-	defer cancel()
-	if _, err := l.swarm.DialPeer(network.WithForceDirectDial(ctx, "beside a circuit"), id); err != nil && !l.direct(id) {
+	ctx = network.WithForceDirectDial(ctx, "beside a circuit")
+	if _, err := l.dialPeer(ctx, id, routes{direct: direct}); err != nil && !l.direct(id) {
 		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
 	}
 	return nil
-}
-
-// underway lets a dial be ended: when this host is on another network, since it would go on there from an address that is
-// gone, to one that may be another's; and when there is a direct connection, so that a second one means something.
-func (l *libp2pHost) underway(ctx context.Context, id peer.ID) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	l.dialMu.Lock()
-	defer l.dialMu.Unlock()
-	l.lastDial++
-	n := l.lastDial
-	if l.cancels[id] == nil {
-		l.cancels[id] = map[int]context.CancelFunc{}
-	}
-	l.cancels[id][n] = cancel
-	return ctx, func() {
-		cancel()
-		l.dialMu.Lock()
-		defer l.dialMu.Unlock()
-		if delete(l.cancels[id], n); len(l.cancels[id]) == 0 {
-			delete(l.cancels, id)
-		}
-	}
-}
-
-// abandonDials ends the dials to a peer, or to all.
-func (l *libp2pHost) abandonDials(only peer.ID) {
-	l.dialMu.Lock()
-	defer l.dialMu.Unlock()
-	for id, all := range l.cancels {
-		for _, cancel := range all {
-			if only == "" || only == id {
-				cancel()
-			}
-		}
-	}
-}
-
-// publish puts addresses into the peerstore, which is only how the swarm is told where to dial: the last of the dials
-// under way takes them out. Relays on the way may be dialled as long.
-func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
-	l.swarm.Backoff().Clear(id)
-	l.host.contacts.noteDial(id, r.direct...)
-	addrs := slices.Clone(r.direct)
-	for _, h := range r.hops {
-		addrs = append(addrs, circuitAddress(h.id))
-	}
-	withdraw := []func(){l.addAddrs(id, addrs)}
-	for _, h := range r.hops {
-		if len(h.addrs) > 0 {
-			l.host.holdHop(h.id, 1)
-			l.host.contacts.noteDial(h.id, h.addrs...)
-			l.swarm.Backoff().Clear(h.id)
-			withdraw = append(withdraw, l.addAddrs(h.id, h.addrs), func() { l.host.holdHop(h.id, -1) })
-		}
-	}
-	return func() {
-		for _, f := range withdraw {
-			f()
-		}
-	}
-}
-
-func (l *libp2pHost) addAddrs(id peer.ID, addrs []ma.Multiaddr) (done func()) {
-	l.dialMu.Lock()
-	defer l.dialMu.Unlock()
-	if l.dials[id] == 0 {
-		l.book.ClearAddrs(id)
-	}
-	l.dials[id]++
-	addrs = slices.Clone(addrs)
-	for i, a := range addrs {
-		addrs[i] = hideWebSocket(a)
-	}
-	l.book.AddAddrs(id, addrs, peerstore.TempAddrTTL)
-	return func() {
-		l.dialMu.Lock()
-		defer l.dialMu.Unlock()
-		if l.dials[id]--; l.dials[id] == 0 {
-			delete(l.dials, id)
-			l.book.ClearAddrs(id)
-		}
-	}
 }

@@ -65,9 +65,8 @@ type libp2pHost struct {
 	bridge    *relay.Relay
 
 	dialMu   sync.Mutex
-	dials    map[peer.ID]int                        // dials under way
-	cancels  map[peer.ID]map[int]context.CancelFunc // of those
-	lastDial int
+	underway map[peer.ID][]*underway       // dials under way
+	dials    map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
 }
 
 var _ host.Host = (*libp2pHost)(nil)
@@ -108,8 +107,8 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 		members:   mss.NewMultistreamMuxer[protocol.ID](),
 		strangers: mss.NewMultistreamMuxer[protocol.ID](),
 		relays:    mss.NewMultistreamMuxer[protocol.ID](),
-		dials:     make(map[peer.ID]int),
-		cancels:   make(map[peer.ID]map[int]context.CancelFunc),
+		dials:     make(map[peer.ID][]*[]ma.Multiaddr),
+		underway:  make(map[peer.ID][]*underway),
 	}
 	defer func() {
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 
 const (
 	// routePoll is how often routes are looked at. It costs a system call for each connection, and no packet.
-	routePoll = 500 * time.Millisecond
+	routePoll = 200 * time.Millisecond
 	// sleptAfter: when so much time passed between two looks, the machine or the program stood still, and the others have
 	// given up the connections.
 	sleptAfter = 8 * time.Second

@@ -73,13 +73,8 @@ func TestNatures(t *testing.T) {
 	}
 }
 
-// unsettled are the scenarios that sometimes take 5 to 6 s instead of 1.5: two who find each other again through a relay
-// that was gone, or over another network. They are measured and shown, and don't fail the run until the cause is found.
-var unsettled = []string{"relay restarted", "relay killed and started again", "address change"}
-
 // TestMatrix runs all cells and scenarios, three beside each other, and those that fall short again, alone, twice at
-// most: on two cores the others' work can make one late. It fails for each that falls short each time, but for those that
-// are unsettled.
+// most: on two cores the others' work can make one late. It fails for each that falls short each time.
 func TestMatrix(t *testing.T) {
 	needRoot(t)
 	l, err := newLab(t.Context(), false)
@@ -101,7 +96,7 @@ func TestMatrix(t *testing.T) {
 		l.runAll(t.Context(), all, 1, func(r result) {
 			t.Log(r.line())
 			fellShort[r.Name] = len(r.Failures) > 0
-			if fellShort[r.Name] && try == 1 && !slices.Contains(unsettled, r.Name) {
+			if fellShort[r.Name] && try == 1 {
 				t.Errorf("%s: %q", r.Name, r.Failures)
 			}
 		})
