@@ -226,7 +226,7 @@ func strangersToEachOther(t *testing.T, ctx context.Context, w *meettest.World) 
 //
 // Checks: BRI-1.
 func TestBridgeGone(t *testing.T) {
-	for name, limit := range map[string]time.Duration{"leaves": time.Second, "crashes": 18 * time.Second, "is removed": time.Second} {
+	for name, limit := range map[string]time.Duration{"leaves": time.Second, "crashes": 10 * time.Second, "is removed": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			alarmed(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
 				creator, second, a, b := strangersToEachOther(t, ctx, w)

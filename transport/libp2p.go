@@ -41,9 +41,11 @@ import (
 const (
 	dialTimeout        = 10 * time.Second
 	negotiationTimeout = 10 * time.Second
-	idleTimeout        = 15 * time.Second // without a packet, a connection is gone
-	// muxKeepalive finds out who is gone on TCP and circuits, together with the time for an answer, which is as long.
-	muxKeepalive = idleTimeout / 2
+	idleTimeout        = 8 * time.Second // without a packet, a QUIC connection is gone
+	// On TCP and circuits so often an answer is asked for, and so long waited for, or for room to send: what is sent in
+	// bulk may be in its way.
+	muxKeepalive = 3 * time.Second
+	muxPatience  = 6 * time.Second
 )
 
 // libp2pHost is libp2p's swarm with protocol tables in front: one for members and
@@ -191,7 +193,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 		return err
 	}
 	mux := *yamux.DefaultTransport
-	mux.KeepAliveInterval, mux.ConnectionWriteTimeout = muxKeepalive, muxKeepalive
+	mux.KeepAliveInterval, mux.ConnectionWriteTimeout = muxKeepalive, muxPatience
 	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: &mux}}
 	security, err := noise.New(noise.ID, private, muxers)
 	if err != nil {

@@ -46,7 +46,7 @@ import (
 
 const (
 	negotiationTimeout = 10 * time.Second
-	idleTimeout        = 15 * time.Second // as the members' (the shorter of both holds)
+	idleTimeout        = 8 * time.Second // as the members' (the shorter of both holds)
 	// portTries is how often a port is sought that is free for both UDP and TCP.
 	portTries = 16
 	// socketBuffer is what the relay asks of the operating system for each UDP socket.
