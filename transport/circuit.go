@@ -59,6 +59,15 @@ func isCircuit(c network.ConnMultiaddrs) bool {
 
 // newHop opens a stream to a bridge or relay: to a relay that a dial under way needs, by a connection of its own.
 func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.ID) (network.Stream, error) {
+	s, err := l.openHop(ctx, id, protocol)
+	if err != nil {
+		l.hopFailed(id)
+		return nil, err
+	}
+	return &hopStream{s, time.Now().Add(hopTimeout), func() { l.hopFailed(id) }}, nil
+}
+
+func (l *libp2pHost) openHop(ctx context.Context, id peer.ID, protocol protocol.ID) (network.Stream, error) {
 	member, relay := l.host.mayHop(id)
 	switch {
 	case !member && !relay:
@@ -77,13 +86,22 @@ func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.I
 	if relay { // members know of each other anyhow
 		l.host.contacts.noteMiddle(id)
 	}
-	return &hopStream{s, time.Now().Add(hopTimeout)}, nil
+	return s, nil
 }
 
-// hopStream has a deadline sooner than the client's minute, so that one who says nothing doesn't hold up the next.
+// hopStream has a deadline sooner than the client's minute, so that one who says nothing doesn't hold up the next, and
+// tells when the client gives up.
 type hopStream struct {
 	network.Stream
 	latest time.Time
+	failed func()
+}
+
+func (s *hopStream) Reset() error {
+	if time.Now().Before(s.latest) { // later, a circuit that was open ends
+		s.failed()
+	}
+	return s.Stream.Reset()
 }
 
 func (s *hopStream) SetDeadline(t time.Time) error {

@@ -66,9 +66,10 @@ type libp2pHost struct {
 	notifiee  *network.NotifyBundle
 	bridge    *relay.Relay
 
-	dialMu   sync.Mutex
-	underway map[peer.ID][]*underway       // dials under way
-	dials    map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
+	dialMu     sync.Mutex
+	underway   map[peer.ID][]*underway       // dials under way
+	dials      map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
+	failedHops map[peer.ID]time.Time         // when a circuit could not be opened there
 }
 
 var _ host.Host = (*libp2pHost)(nil)
@@ -104,13 +105,14 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 		return nil, err
 	}
 	l = &libp2pHost{
-		host:      h,
-		bus:       eventbus.NewBus(),
-		members:   mss.NewMultistreamMuxer[protocol.ID](),
-		strangers: mss.NewMultistreamMuxer[protocol.ID](),
-		relays:    mss.NewMultistreamMuxer[protocol.ID](),
-		dials:     make(map[peer.ID][]*[]ma.Multiaddr),
-		underway:  make(map[peer.ID][]*underway),
+		host:       h,
+		bus:        eventbus.NewBus(),
+		members:    mss.NewMultistreamMuxer[protocol.ID](),
+		strangers:  mss.NewMultistreamMuxer[protocol.ID](),
+		relays:     mss.NewMultistreamMuxer[protocol.ID](),
+		dials:      make(map[peer.ID][]*[]ma.Multiaddr),
+		underway:   make(map[peer.ID][]*underway),
+		failedHops: make(map[peer.ID]time.Time),
 	}
 	defer func() {
 		if err != nil {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,11 +21,13 @@ type underway struct {
 	takenBy *underway     // the later one that took its place
 }
 
-// settle is how long a dial has before a later one takes its place: a handshake, most of the time.
-const settle = 400 * time.Millisecond
+// settle is how long a dial has before a later one takes its place: a circuit's head start and handshake, most of the
+// time.
+const settle = 1200 * time.Millisecond
 
-// dialPeer has the swarm dial. An earlier dial to the same peer is joined until it had its time; then this one takes its
-// place, and whoever waits for that one waits for this. The error may come though there is a connection now.
+// dialPeer has the swarm dial. An earlier dial to the same peer is joined until it had its time, or failed at a hop that
+// is there again now; then this one takes its place, and whoever waits for that one waits for this. The error may come
+// though there is a connection now.
 func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, r routes) (network.Conn, error) {
 	waits := ctx
 	ctx, cancel := context.WithCancel(ctx)
@@ -32,7 +35,7 @@ func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, r routes) (networ
 	d := &underway{cancel: cancel, over: make(chan struct{})}
 	withdraw := l.publish(id, r)
 	earlier := l.enter(id, d)
-	conn, err := l.dialAfter(ctx, id, d, earlier)
+	conn, err := l.dialAfter(ctx, id, r, d, earlier)
 	withdraw()
 	next := l.leave(id, d)
 	for err != nil && next != nil {
@@ -46,9 +49,9 @@ func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, r routes) (networ
 	return conn, err
 }
 
-func (l *libp2pHost) dialAfter(ctx context.Context, id peer.ID, d *underway, earlier []*underway) (network.Conn, error) {
+func (l *libp2pHost) dialAfter(ctx context.Context, id peer.ID, r routes, d *underway, earlier []*underway) (network.Conn, error) {
 	if len(earlier) > 0 {
-		if wait := time.Until(d.begun.Add(settle)); wait > 0 {
+		if wait := time.Until(d.begun.Add(settle)); wait > 0 && !l.failedSince(r.hops, d.begun) {
 			joined, cancel := context.WithTimeout(ctx, wait)
 			conn, err := l.swarm.DialPeer(joined, id)
 			cancel()
@@ -106,6 +109,21 @@ func (l *libp2pHost) successor(d *underway) *underway {
 	l.dialMu.Lock()
 	defer l.dialMu.Unlock()
 	return d.takenBy
+}
+
+// hopFailed notes that a circuit could not be opened through somebody.
+func (l *libp2pHost) hopFailed(via peer.ID) {
+	l.dialMu.Lock()
+	defer l.dialMu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(l.failedHops, func(_ peer.ID, at time.Time) bool { return now.Sub(at) > settle })
+	l.failedHops[via] = now
+}
+
+func (l *libp2pHost) failedSince(hops []hop, begun time.Time) bool {
+	l.dialMu.Lock()
+	defer l.dialMu.Unlock()
+	return slices.ContainsFunc(hops, func(h hop) bool { return l.failedHops[h.id].After(begun) })
 }
 
 // abandonDials ends the dials to a peer, or to all: when this host is on another network, since they would go on there
