@@ -210,6 +210,9 @@ func (h *Host) disconnected(_ network.Network, c network.Conn) {
 		p.sees = netip.AddrPort{}
 	}
 	if p.conns == 0 {
+		if p.link != nil {
+			p.link.doubt() // it may be on another network when it is back
+		}
 		h.stopPairLocked(p)
 		h.stopFilesLocked(p) // dead with the connection: no reset
 		if p.allowed && !h.closed {

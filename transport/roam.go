@@ -148,11 +148,7 @@ func (h *Host) followRoutes(slept bool) {
 		h.libp2p.abandonDials("")
 	}
 	for _, l := range h.media.all() {
-		s := l.active.Load()
-		if s == nil {
-			continue
-		}
-		if remote, ok := s.remoteAddress(); ok && (slept || h.routes.moved(s.source, remote.Addr(), own)) {
+		if s := l.active.Load(); s != nil && (slept || s.left(own)) {
 			changed = true
 			s.stop(errRouteChanged)
 		}

@@ -140,3 +140,25 @@ func TestSuperseded(t *testing.T) {
 		}
 	})
 }
+
+// TestDoubted: a member who took leave and is back, may be so from another network: media goes by the connection until ICE's
+// path is heard of again.
+//
+// Checks: MST-4, TRA-22.
+func TestDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		a, b := pairOf(t, w, transporttest.HostOptions{}, transporttest.HostOptions{})
+		mediaFlows(t, b, a, "before", 100*time.Millisecond)
+		w.SetFilter(func(d transporttest.Datagram) bool { return d.Data[0]&0x40 != 0 }) // QUIC alone
+		a.Disconnect(b.Key())
+		b.wait("disconnection", time.Second, func() bool { return b.up[a.Key()] == 0 })
+		a.connect(b)
+		t.Logf("media after %v", mediaFlows(t, b, a, "after", 700*time.Millisecond))
+		w.SetFilter(nil)
+		time.Sleep(3 * time.Second)
+		if s := b.Media(a.Key()).Stats(); s.Stream || !s.Up {
+			t.Errorf("ICE's path is there again, and isn't used: %+v", s)
+		}
+	})
+}
