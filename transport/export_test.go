@@ -176,3 +176,16 @@ func (h *Host) TellAgain(key PeerKey) (again func()) {
 	p := h.peers[id]
 	return func() { h.tellAgain(p) }
 }
+
+// RoutesKept counts the connections whose routes are remembered after these have begun, though some ended before.
+func RoutesKept(n Network, conns ...network.Conn) int {
+	r := &routeWatch{}
+	r.of, _ = n.(router)
+	for _, c := range conns {
+		if c.IsClosed() {
+			r.disconnected(c)
+		}
+		r.connected(c)
+	}
+	return len(r.used)
+}

@@ -75,7 +75,9 @@ func (r *routeWatch) connected(c network.Conn) {
 	if r.used == nil {
 		r.used = make(map[network.Conn]netip.Addr)
 	}
-	r.used[c] = source
+	if !c.IsClosed() { // else disconnected may have been here
+		r.used[c] = source
+	}
 }
 
 func (r *routeWatch) disconnected(c network.Conn) {

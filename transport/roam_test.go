@@ -7,6 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/huisclos/huisclos/transport"
 	"github.com/huisclos/huisclos/transport/transporttest"
 )
@@ -139,4 +142,24 @@ func TestSuperseded(t *testing.T) {
 			t.Errorf("%d connections, the old one among them", n)
 		}
 	})
+}
+
+// stub is a connection that began, and has ended or not.
+type stub struct {
+	network.Conn
+	closed bool
+}
+
+func (stub) RemoteMultiaddr() ma.Multiaddr { return ma.StringCast("/ip4/127.0.0.1/udp/9/quic-v1") }
+func (s stub) IsClosed() bool              { return s.closed }
+
+// TestRouteKept: nothing is remembered of a connection whose end was told before its beginning.
+func TestRouteKept(t *testing.T) {
+	n, err := transport.OSNetwork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept := transport.RoutesKept(n, &stub{closed: true}, &stub{}); kept != 1 {
+		t.Errorf("%d connections are remembered, want 1", kept)
+	}
 }
