@@ -189,3 +189,16 @@ func RoutesKept(n Network, conns ...network.Conn) int {
 	}
 	return len(r.used)
 }
+
+// DialDirect dials these addresses, as beside a circuit.
+func (h *Host) DialDirect(ctx context.Context, key PeerKey, addrs ...ma.Multiaddr) error {
+	id, _ := idOfKey(key)
+	return h.libp2p.dialDirect(ctx, id, addrs)
+}
+
+// Dials counts what is kept of dials under way.
+func (h *Host) Dials() int {
+	h.libp2p.dialMu.Lock()
+	defer h.libp2p.dialMu.Unlock()
+	return len(h.libp2p.rounds) + len(h.libp2p.dials)
+}

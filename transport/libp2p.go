@@ -64,9 +64,9 @@ type libp2pHost struct {
 	notifiee  *network.NotifyBundle
 	bridge    *relay.Relay
 
-	dialMu   sync.Mutex
-	underway map[peer.ID][]*underway       // dials under way
-	dials    map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
+	dialMu sync.Mutex
+	rounds map[peer.ID]*round            // of dials
+	dials  map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
 }
 
 var _ host.Host = (*libp2pHost)(nil)
@@ -108,7 +108,7 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 		strangers: mss.NewMultistreamMuxer[protocol.ID](),
 		relays:    mss.NewMultistreamMuxer[protocol.ID](),
 		dials:     make(map[peer.ID][]*[]ma.Multiaddr),
-		underway:  make(map[peer.ID][]*underway),
+		rounds:    make(map[peer.ID]*round),
 	}
 	defer func() {
 		if err != nil {
