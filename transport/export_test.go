@@ -66,7 +66,7 @@ func ReplaceCandidates(answer []byte, addrs []ma.Multiaddr) ([]byte, error) {
 	}
 	s.Candidates = nil
 	for _, a := range addrs {
-		if ap, ok := addrPortOf(firstTwo(a)); ok {
+		if ap, ok := addrPortOf(a); ok {
 			s.add(candidateHost, ap)
 		}
 	}
@@ -128,7 +128,7 @@ func ServeRelay(ctx context.Context, c Config, refuse func(ticket []byte) string
 		}
 		answer := append([]byte{1}, refuse(ticket)...)
 		if len(answer) == 1 {
-			seen, _ := addrPortOf(firstTwo(s.Conn().RemoteMultiaddr()))
+			seen, _ := addrPortOf(s.Conn().RemoteMultiaddr())
 			answer = append([]byte{0}, addrPortBytes(seen)...)
 		}
 		_ = writeFrame(s, answer)

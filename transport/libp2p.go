@@ -266,7 +266,7 @@ func (l *libp2pHost) addresses() []ma.Multiaddr {
 		tcp = append(tcp, tcpMultiaddr(a))
 	}
 	for _, a := range l.swarm.ListenAddresses() {
-		bound, ok := addrPortOf(firstTwo(a))
+		bound, ok := addrPortOf(a)
 		if !ok {
 			continue // that of circuits
 		}
@@ -281,14 +281,6 @@ func (l *libp2pHost) addresses() []ma.Multiaddr {
 		}
 	}
 	return append(udp, tcp...)
-}
-
-// firstTwo is the IP and port of a multiaddr.
-func firstTwo(a ma.Multiaddr) ma.Multiaddr {
-	if len(a) < 2 {
-		return nil
-	}
-	return a[:2]
 }
 
 func (l *libp2pHost) shortID(id peer.ID) string {
