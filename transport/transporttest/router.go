@@ -1,6 +1,7 @@
 package transporttest
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -68,11 +69,11 @@ func (h *Host) askRouter(b []byte, gateway netip.AddrPort, answer fakesocket.Ans
 		outside := h.outside.As4()
 		answer(gateway, append(head, outside[:]...))
 	case b[1] == 1 && len(b) == 12:
-		internal := binary.BigEndian.Uint16(b[4:])
+		internal, lease := binary.BigEndian.Uint16(b[4:]), bytes.Clone(b[8:12])
 		if !h.open(internal, func(external uint16) {
 			head = binary.BigEndian.AppendUint16(head, internal)
 			head = binary.BigEndian.AppendUint16(head, external)
-			answer(gateway, append(head, b[8:12]...))
+			answer(gateway, append(head, lease...))
 		}) {
 			head[3] = resultNoSocket
 			answer(gateway, append(head, b[4:12]...))
