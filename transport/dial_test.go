@@ -139,15 +139,7 @@ func TestDialClosed(t *testing.T) {
 func TestDialBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-		keys := sortedKeys(3)
-		a, b := simNode(t, w, "a", keys[0], strict), simNode(t, w, "b", keys[1], strict)
-		bridge := simNodeConfig(t, w, "bridge", transport.Config{Key: keys[2]}, public)
-		befriend(a, b, bridge)
-		for _, n := range []*node{a, b} {
-			n.connect(bridge)
-			n.waitUp(bridge)
-			bridge.waitUp(n)
-		}
+		a, b, bridge := bridged(t, w, strict, strict, transport.Unsafe{})
 		first := a.dialling(t.Context(), b, hole, via(t, bridge)) // the circuit fails after 390 ms: b has not reserved
 		time.Sleep(200 * time.Millisecond)
 		second := a.dialling(t.Context(), b, hole, via(t, bridge))
