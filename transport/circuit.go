@@ -66,7 +66,7 @@ func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.I
 	case !l.direct(id) && !relay:
 		return nil, ErrNotConnected // a circuit inside a circuit
 	case !l.direct(id):
-		if _, err := l.swarm.DialPeer(network.WithForceDirectDial(ctx, "a relay"), id); err != nil {
+		if err := l.dialDirect(ctx, id, nil); err != nil { // at the addresses of the dial under way
 			return nil, err
 		}
 	}

@@ -138,7 +138,6 @@ func (l *libp2pHost) abandonDials(only peer.ID) {
 // publish puts addresses into the peerstore, which is only how the swarm is told where to dial: they are there as long as
 // the dial is under way. Relays on the way may be dialled as long.
 func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
-	l.swarm.Backoff().Clear(id)
 	l.host.contacts.noteDial(id, r.direct...)
 	addrs := slices.Clone(r.direct)
 	for _, h := range r.hops {
@@ -149,7 +148,6 @@ func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
 		if len(h.addrs) > 0 {
 			l.host.holdHop(h.id, 1)
 			l.host.contacts.noteDial(h.id, h.addrs...)
-			l.swarm.Backoff().Clear(h.id)
 			withdraw = append(withdraw, l.addAddrs(h.id, h.addrs), func() { l.host.holdHop(h.id, -1) })
 		}
 	}
