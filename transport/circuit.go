@@ -59,15 +59,6 @@ func isCircuit(c network.ConnMultiaddrs) bool {
 
 // newHop opens a stream to a bridge or relay: to a relay that a dial under way needs, by a connection of its own.
 func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.ID) (network.Stream, error) {
-	s, err := l.openHop(ctx, id, protocol)
-	if err != nil {
-		l.hopFailed(id)
-		return nil, err
-	}
-	return &hopStream{s, time.Now().Add(hopTimeout), func() { l.hopFailed(id) }}, nil
-}
-
-func (l *libp2pHost) openHop(ctx context.Context, id peer.ID, protocol protocol.ID) (network.Stream, error) {
 	member, relay := l.host.mayHop(id)
 	switch {
 	case !member && !relay:
@@ -75,7 +66,7 @@ func (l *libp2pHost) openHop(ctx context.Context, id peer.ID, protocol protocol.
 	case !l.direct(id) && !relay:
 		return nil, ErrNotConnected // a circuit inside a circuit
 	case !l.direct(id):
-		if _, err := l.swarm.DialPeer(network.WithForceDirectDial(ctx, "a relay"), id); err != nil {
+		if err := l.dialDirect(ctx, id, nil); err != nil { // at the addresses of the dial under way
 			return nil, err
 		}
 	}
@@ -86,26 +77,22 @@ func (l *libp2pHost) openHop(ctx context.Context, id peer.ID, protocol protocol.
 	if relay { // members know of each other anyhow
 		l.host.contacts.noteMiddle(id)
 	}
-	return s, nil
+	return &hopStream{s, time.Now().Add(hopTimeout), context.AfterFunc(ctx, func() { _ = s.Reset() })}, nil
 }
 
-// hopStream has a deadline sooner than the client's minute, so that one who says nothing doesn't hold up the next, and
-// tells when the client gives up.
+// hopStream has a deadline sooner than the client's minute, so that one who says nothing doesn't hold up the next; and it
+// ends with the dial, for which the client would have the next dial wait and fail, whatever the answer is.
 type hopStream struct {
 	network.Stream
 	latest time.Time
-	failed func()
-}
-
-func (s *hopStream) Reset() error {
-	if time.Now().Before(s.latest) { // later, a circuit that was open ends
-		s.failed()
-	}
-	return s.Stream.Reset()
+	keep   func() bool
 }
 
 func (s *hopStream) SetDeadline(t time.Time) error {
-	if !t.IsZero() && t.After(s.latest) {
+	switch {
+	case t.IsZero(): // the answer is there
+		s.keep()
+	case t.After(s.latest):
 		t = s.latest
 	}
 	return s.Stream.SetDeadline(t)

@@ -99,7 +99,7 @@ func (c *contacts) noteDial(id peer.ID, addrs ...ma.Multiaddr) {
 		if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err == nil {
 			continue
 		}
-		if ap, ok := addrPortOf(firstTwo(a)); ok {
+		if ap, ok := addrPortOf(a); ok {
 			c.note(key, ap.Addr())
 		}
 	}

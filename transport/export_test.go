@@ -66,7 +66,7 @@ func ReplaceCandidates(answer []byte, addrs []ma.Multiaddr) ([]byte, error) {
 	}
 	s.Candidates = nil
 	for _, a := range addrs {
-		if ap, ok := addrPortOf(firstTwo(a)); ok {
+		if ap, ok := addrPortOf(a); ok {
 			s.add(candidateHost, ap)
 		}
 	}
@@ -128,7 +128,7 @@ func ServeRelay(ctx context.Context, c Config, refuse func(ticket []byte) string
 		}
 		answer := append([]byte{1}, refuse(ticket)...)
 		if len(answer) == 1 {
-			seen, _ := addrPortOf(firstTwo(s.Conn().RemoteMultiaddr()))
+			seen, _ := addrPortOf(s.Conn().RemoteMultiaddr())
 			answer = append([]byte{0}, addrPortBytes(seen)...)
 		}
 		_ = writeFrame(s, answer)
@@ -175,4 +175,30 @@ func (h *Host) TellAgain(key PeerKey) (again func()) {
 	defer h.mu.Unlock()
 	p := h.peers[id]
 	return func() { h.tellAgain(p) }
+}
+
+// RoutesKept counts the connections whose routes are remembered after these have begun, though some ended before.
+func RoutesKept(n Network, conns ...network.Conn) int {
+	r := &routeWatch{}
+	r.of, _ = n.(router)
+	for _, c := range conns {
+		if c.IsClosed() {
+			r.disconnected(c)
+		}
+		r.connected(c)
+	}
+	return len(r.used)
+}
+
+// DialDirect dials these addresses, as beside a circuit.
+func (h *Host) DialDirect(ctx context.Context, key PeerKey, addrs ...ma.Multiaddr) error {
+	id, _ := idOfKey(key)
+	return h.libp2p.dialDirect(ctx, id, addrs)
+}
+
+// Dials counts what is kept of dials under way.
+func (h *Host) Dials() int {
+	h.libp2p.dialMu.Lock()
+	defer h.libp2p.dialMu.Unlock()
+	return len(h.libp2p.rounds) + len(h.libp2p.dials)
 }

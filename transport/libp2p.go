@@ -65,11 +65,11 @@ type libp2pHost struct {
 	greet     event.Emitter
 	notifiee  *network.NotifyBundle
 	bridge    *relay.Relay
+	circuits  *circuitTransport
 
-	dialMu     sync.Mutex
-	underway   map[peer.ID][]*underway       // dials under way
-	dials      map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
-	failedHops map[peer.ID]time.Time         // when a circuit could not be opened there
+	dialMu sync.Mutex
+	rounds map[peer.ID]*round            // of dials
+	dials  map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
 }
 
 var _ host.Host = (*libp2pHost)(nil)
@@ -105,14 +105,13 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 		return nil, err
 	}
 	l = &libp2pHost{
-		host:       h,
-		bus:        eventbus.NewBus(),
-		members:    mss.NewMultistreamMuxer[protocol.ID](),
-		strangers:  mss.NewMultistreamMuxer[protocol.ID](),
-		relays:     mss.NewMultistreamMuxer[protocol.ID](),
-		dials:      make(map[peer.ID][]*[]ma.Multiaddr),
-		underway:   make(map[peer.ID][]*underway),
-		failedHops: make(map[peer.ID]time.Time),
+		host:      h,
+		bus:       eventbus.NewBus(),
+		members:   mss.NewMultistreamMuxer[protocol.ID](),
+		strangers: mss.NewMultistreamMuxer[protocol.ID](),
+		relays:    mss.NewMultistreamMuxer[protocol.ID](),
+		dials:     make(map[peer.ID][]*[]ma.Multiaddr),
+		rounds:    make(map[peer.ID]*round),
 	}
 	defer func() {
 		if err != nil {
@@ -205,9 +204,18 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	if err := client.AddTransport(l, up); err != nil {
+	c, err := client.New(l, up)
+	if err != nil {
 		return err
 	}
+	l.circuits = &circuitTransport{Client: c, failed: make(map[circuitWay]uint16)}
+	if err := l.swarm.AddTransport(l.circuits); err != nil {
+		return err
+	}
+	if err := l.swarm.Listen(ma.StringCast("/p2p-circuit")); err != nil {
+		return err
+	}
+	c.Start()
 	if !l.host.config.Network.TCP() {
 		return nil
 	}
@@ -270,7 +278,7 @@ func (l *libp2pHost) addresses() []ma.Multiaddr {
 		tcp = append(tcp, tcpMultiaddr(a))
 	}
 	for _, a := range l.swarm.ListenAddresses() {
-		bound, ok := addrPortOf(firstTwo(a))
+		bound, ok := addrPortOf(a)
 		if !ok {
 			continue // that of circuits
 		}
@@ -285,14 +293,6 @@ func (l *libp2pHost) addresses() []ma.Multiaddr {
 		}
 	}
 	return append(udp, tcp...)
-}
-
-// firstTwo is the IP and port of a multiaddr.
-func firstTwo(a ma.Multiaddr) ma.Multiaddr {
-	if len(a) < 2 {
-		return nil
-	}
-	return a[:2]
 }
 
 func (l *libp2pHost) shortID(id peer.ID) string {

@@ -127,7 +127,7 @@ func (t *webSocketTransport) Dial(ctx context.Context, a ma.Multiaddr, id peer.I
 }
 
 func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error) {
-	at, ok := addrPortOf(firstTwo(a))
+	at, ok := addrPortOf(a)
 	if !ok || !isWebSocket(a) {
 		return nil, ErrNoAddress
 	}
