@@ -81,6 +81,7 @@ type hooks struct {
 	ignoreEnding bool                                    // goes on when it is put out
 	noGossip     bool                                    // GOS-2: forwards nothing
 	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
+	fileKey      func() crypto.FileKey                   // FIL-4: the key of each request
 
 	// Twins: without the protection.
 	keepKeys        bool // KEY-6: no fresh key when readers go
@@ -107,6 +108,9 @@ type hooks struct {
 	anyRecording    bool // REC-6: answers whatever recording there is
 	trustRecorder   bool // REC-3: believes whoever records
 	anyRecipient    bool // MSG-5: shows what is for somebody else
+	anyAnnouncement bool // FIL-1: takes announcements whatever is in them
+	anyFileAuthor   bool // FIL-1: a file's ID doesn't bind its author
+	anyRequest      bool // FIL-4: takes requests that aren't sealed
 	anyFileReader   bool // FIL-2: takes announcements for others
 	anyReader       bool // FIL-3: sends a file to whoever asks
 	anyRefusal      bool // FIL-11: reports whoever refuses whatever
