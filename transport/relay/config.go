@@ -54,7 +54,7 @@ type Config struct {
 	// MaxConnections bounds the connections in all. 0: 2,048.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those from one IPv4 address or IPv6 /64, which a whole
-	// office may share. 0: 128.
+	// office may share; 16 at least, or an eighth, may wait at once to prove who they are. 0: 128.
 	MaxConnectionsPerAddress int
 	// MaxReservations bounds the peers who can be reached through this relay. 0: 1,024.
 	MaxReservations int
@@ -85,10 +85,11 @@ type Config struct {
 // unsafeSwitches turn protections off. Only this package's tests can set them, to show
 // that the attacks work without the protection.
 type unsafeSwitches struct {
-	noTickets  bool // RLY-2: everybody may reserve
-	anyExpiry  bool // RLY-3: expired tickets are good
-	noThrottle bool // RLY-6: everybody sends as fast as they can
-	keepAll    bool // RLY-4: removed tokens stay good, whoever is idle stays
+	noTickets   bool // RLY-2: everybody may reserve
+	anyExpiry   bool // RLY-3: expired tickets are good
+	noThrottle  bool // RLY-6: everybody sends as fast as they can
+	anyHalfOpen bool // RLY-5: one address may have all handshakes that are under way
+	keepAll     bool // RLY-4: removed tokens stay good, whoever is idle stays
 }
 
 func (c Config) withDefaults() (Config, error) {

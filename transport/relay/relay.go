@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/huisclos/huisclos/transport/internal/halfopen"
 	"github.com/huisclos/huisclos/transport/relayauth"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -40,6 +41,7 @@ type Relay struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	host     *relayHost
+	gate     gate
 	service  *circuit.Relay
 	listen   []netip.AddrPort
 	counters counters
@@ -81,6 +83,9 @@ func Listen(config Config) (*Relay, error) {
 		peers:    make(map[peer.ID]*peerState),
 		perToken: make(map[relayauth.TokenID]int),
 		perNonce: make(map[relayauth.Nonce]int),
+	}
+	if !config.unsafe.anyHalfOpen {
+		r.gate.waiting = halfopen.New(config.halfOpen())
 	}
 	copy(r.key[:], config.Key[32:])
 	r.ctx, r.cancel = context.WithCancel(context.Background())
