@@ -355,13 +355,20 @@ func (a acl) AllowReserve(id peer.ID, _ ma.Multiaddr) bool {
 	return r.config.unsafe.noTickets || !r.draining && r.holdsLocked(r.peers[id], time.Now())
 }
 
-// AllowConnect lets everybody connect to a peer that holds a ticket: the service itself asks for
-// a reservation. What comes through must still prove itself to that peer.
-func (a acl) AllowConnect(_ peer.ID, _ ma.Multiaddr, to peer.ID) bool {
+// AllowConnect lets everybody connect to a peer that holds a ticket: the service itself asks for a reservation. What comes
+// through must still prove itself to that peer. A quarter of a peer's circuits is kept for those with a ticket (RLY-5).
+func (a acl) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
 	r := a.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.config.unsafe.noTickets || !r.draining && r.holdsLocked(r.peers[to], time.Now())
+	if r.config.unsafe.noTickets {
+		return true
+	}
+	p, now := r.peers[to], time.Now()
+	if r.draining || !r.holdsLocked(p, now) {
+		return false
+	}
+	return p.streams < r.config.MaxCircuits-r.config.MaxCircuits/4 || r.holdsLocked(r.peers[from], now) || r.config.unsafe.guestsTakeAll
 }
 
 // begin counts a stream of a circuit with peer id; nil if there may be no more. Limits of who
