@@ -174,10 +174,24 @@ func (m *Meeting) learnInvite(s sharedInvite, now time.Time) {
 	open := &openInvite{shared: s, at: now}
 	if op, _ := m.set.Operation(s.Operation); op != nil {
 		open.author = m.roster.Author(op)
+		m.namedBy(op, open.author)
 	}
 	m.door.invites[id] = open
 	if len(m.door.invites) > maxSharedInvite {
 		m.forgetInvite(open)
+	}
+}
+
+// namedBy notes that a link of another's may lead to this member (see doors): who carries it observes that (EXP-3).
+func (m *Meeting) namedBy(op *roster.Operation, author crypto.IdentityKey) {
+	own := doorOf(m.self.Key(), m.host.Addresses())
+	by := m.roster.Member(author)
+	if author == m.self.Identity() || by == nil || !m.roster.MayAdmit(m.self.Identity()) || reachOfDoor(own) < ReachEverywhere ||
+		op.At().Before(m.ledger.since.Add(-topicOverlap)) { // before this member came
+		return
+	}
+	if r := m.records[by.Bundle.MeetingKey]; r == nil || reachOfDoor(doorOf(r.Author, multiaddrs(r.Addresses))) < ReachEverywhere {
+		m.ledger.invited, m.ledger.inviteIP = true, m.ledger.inviteIP || namesAddress(own.Addresses)
 	}
 }
 
@@ -224,6 +238,9 @@ func (m *Meeting) shareInvites(p *peer) {
 			}
 			p.knows[id] = true
 		}
+	}
+	if len(all) > 0 {
+		m.ledger.of(r).invite = true // EXP-3: though the connection, and p.knows with it, may soon be gone
 	}
 	for part := range slices.Chunk(all, 32) {
 		m.send(p, pairMessage{Invites: part})

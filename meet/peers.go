@@ -66,7 +66,8 @@ type peer struct {
 	resentAt   time.Time
 	reactions  reactions
 	relays     []sharedRelay            // that it named
-	relaysAt   time.Time                // when it was told ours
+	relaysAt   time.Time                // when tickets of ours were made for it
+	tickets    []sharedRelay            // those
 	unverified []sharedInvite           // whose Invite isn't known yet
 	knows      map[crypto.InviteID]bool // invites it was told
 	waiting    []*waiting               // at its door, as it says (DOR-11)

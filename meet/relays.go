@@ -189,12 +189,21 @@ func (m *Meeting) usedRelays() (all []usedRelay) {
 			}
 			r := p.relays[i]
 			known := slices.ContainsFunc(all, func(u usedRelay) bool { return u.Key == r.Key })
+			if m.isMember(r.Key) && !m.config.hooks.anyRelay { // RLY-11: dials there would take the place of those to the member
+				continue
+			}
 			if !known && (len(all) < MaxRelays || m.config.hooks.anyRelay) {
 				all = append(all, usedRelay{r, p.key})
 			}
 		}
 	}
 	return all
+}
+
+// isMember says whether what a member calls a relay is this member or another.
+func (m *Meeting) isMember(key relayauth.Key) bool {
+	k := crypto.MeetingKey(key)
+	return k == m.self.Key() || m.peers[k] != nil || m.roster.ByMeetingKey(k) != nil
 }
 
 // useRelays has the host reserve at the relays there are now.
@@ -208,13 +217,21 @@ func (m *Meeting) useRelays() {
 	}
 }
 
-// shareRelays gives a member a ticket of its own for each of the user's relays; viewers, too, have to be reached (RLY-10).
+// shareRelays gives a member a ticket of its own for each of the user's relays, the same until it has to be renewed, for
+// what was said before may be lost; viewers, too, have to be reached (RLY-10).
 func (m *Meeting) shareRelays(p *peer, now time.Time) {
-	if len(m.config.Relays) == 0 || !p.installed || now.Sub(p.relaysAt) < relayRenewal && !p.relaysAt.IsZero() {
+	if len(m.config.Relays) == 0 || !p.installed {
 		return
 	}
-	p.relaysAt = now
-	m.send(p, pairMessage{Relays: ticketsFor(m.config.Relays, now)})
+	if ticketsDue(p.relaysAt, now) {
+		p.relaysAt, p.tickets = now, ticketsFor(m.config.Relays, now)
+	}
+	m.send(p, pairMessage{Relays: p.tickets})
+}
+
+// ticketsDue says whether tickets are to be made anew. A machine that slept may only know by the wall clock.
+func ticketsDue(made, now time.Time) bool {
+	return made.IsZero() || max(now.Sub(made), now.Round(0).Sub(made.Round(0))) >= relayRenewal
 }
 
 // relaysTold takes the relays that a member names, in place of those it named before (RLY-11).
@@ -237,11 +254,13 @@ func (m *Meeting) relaysTick(now time.Time) {
 	if len(m.config.Relays) == 0 {
 		return
 	}
-	if now.Sub(m.relays.made) >= relayRenewal {
+	if ticketsDue(m.relays.made, now) {
 		m.relays = relays{ticketsFor(m.config.Relays, now), now}
 		m.useRelays()
 	}
 	for _, p := range m.peers {
-		m.shareRelays(p, now)
+		if ticketsDue(p.relaysAt, now) {
+			m.shareRelays(p, now)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/huisclos/huisclos/transport/internal/halfopen"
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -13,7 +14,16 @@ import (
 
 // gate decides who may connect. It is libp2p's ConnectionGater; whether a stream may
 // be opened is asked of it by libp2pHost, whether gossip may pass by the room.
-type gate struct{ host *Host }
+type gate struct {
+	host    *Host
+	waiting *halfopen.Counter
+}
+
+// maxHalfOpen is how many connections of one address, circuits of one relay among them, may wait for the other end to
+// prove its key: an eighth of what may in all (see newResources).
+const maxHalfOpen = 64
+
+func newGate(h *Host) *gate { return &gate{h, halfopen.New(maxHalfOpen)} }
 
 // open tells whether every protocol is open to a peer, and not the door alone.
 func (g *gate) open(id peer.ID) bool { return g.host.config.unsafe.openGate || g.host.allowed(id) }
@@ -38,19 +48,31 @@ func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
 	return g.host.filter.dialable(addr)
 }
 
-// InterceptAccept lets handshakes begin with whom we may send to (MOD-1, for TCP); their
-// number is the resource manager's.
+// InterceptAccept lets handshakes begin with whom we may send to (MOD-1, for TCP); their number is the resource manager's,
+// and for each address the counter's (TRA-5).
 func (g *gate) InterceptAccept(c network.ConnMultiaddrs) bool {
 	if g.host.hidden() && !isCircuit(c) { // MOD-3
 		return false
 	}
 	from, ok := addrPortOf(c.RemoteMultiaddr())
-	return !ok || g.host.choke.permits(from.Addr())
+	if !ok {
+		return true
+	}
+	return g.host.choke.permits(from.Addr()) && (g.byMember(c) || g.host.config.unsafe.anyHalfOpen || g.waiting.Accept(from.Addr(), time.Now()))
+}
+
+// byMember tells whether a connection is a circuit through a member: who comes so is a member as well (TRA-18).
+func (g *gate) byMember(c network.ConnMultiaddrs) bool {
+	via, _, ok := circuitOf(c.RemoteMultiaddr())
+	return ok && g.host.allowed(via)
 }
 
 // InterceptSecured bounds the strangers, in all and per address. They are let in even
 // while the door is closed, since a new member may dial before we learn of it.
 func (g *gate) InterceptSecured(dir network.Direction, id peer.ID, c network.ConnMultiaddrs) bool {
+	if from, ok := addrPortOf(c.RemoteMultiaddr()); ok && dir == network.DirInbound && !g.byMember(c) {
+		g.waiting.Secured(from.Addr())
+	}
 	if _, ok := keyOfID(id); !ok {
 		return false // meeting keys are Ed25519
 	}

@@ -140,6 +140,7 @@ type unsafeSwitches struct {
 	anyDelay       bool // media streams queue without limits
 	showAddress    bool // RelayOnly hides nothing
 	eagerRelays    bool // relays that are never there are tried as often as those that just went
+	anyHalfOpen    bool // one address may have all handshakes that are under way
 	noChoke        bool // datagrams go and come whatever the address filter says
 }
 
@@ -282,7 +283,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	h.events = newEvents(h.ctx)
 	h.mux = newMediaMux(h.primaryAddress)
 	h.mux.claimOnCheck = config.unsafe.claimOnCheck
-	h.gate = &gate{host: h}
+	h.gate = newGate(h)
 	if h.media, err = newMediaConfig(); err != nil {
 		h.cancel()
 		return nil, err

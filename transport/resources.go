@@ -18,7 +18,8 @@ func newResources(c Config) (network.ResourceManager, error) {
 	limits := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{Conns: conns, ConnsInbound: conns, ConnsOutbound: conns, FD: conns,
 			Streams: 32768, StreamsInbound: 16384, StreamsOutbound: 16384, Memory: 1 << 30},
-		Transient: rcmgr.ResourceLimits{Conns: 256, ConnsInbound: 128, ConnsOutbound: 256, FD: 256,
+		// Those whose other end has not proved its key yet: of one address far fewer (gate.InterceptAccept).
+		Transient: rcmgr.ResourceLimits{Conns: 768, ConnsInbound: 512, ConnsOutbound: 256, FD: 768,
 			Streams: 1024, StreamsInbound: 512, StreamsOutbound: 1024, Memory: 128 << 20},
 		PeerDefault: rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, ConnsOutbound: 8, Streams: 256, StreamsInbound: 160,
 			StreamsOutbound: 224, FD: 8, Memory: 64 << 20},

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -29,10 +30,15 @@ const (
 	webSocketClose   = 100 * time.Millisecond
 	// webSocketBuffer holds what the muxer writes at once, so that it goes as one message.
 	webSocketBuffer = 16 << 10
+	// webSocketHead is how much a relay and a proxy may answer before there is a WebSocket: TLS's handshake and HTTP's head,
+	// which net/http reads without a limit of its own.
+	webSocketHead = 128 << 10
 )
 
 // ProxyFunc returns the proxy for a request, or nil for none. http.ProxyFromEnvironment is one, http.ProxyURL makes one.
 type ProxyFunc func(*http.Request) (*url.URL, error)
+
+var errLongHead = errors.New("transport: the answer to a WebSocket's handshake has no end")
 
 var errNoListen = errors.New("transport: members don't listen on WebSocket")
 
@@ -42,6 +48,7 @@ type webSocketTransport struct {
 	upgrader  libp2ptransport.Upgrader
 	resources network.ResourceManager
 	dialer    websocket.Dialer
+	anyHead   bool // tests only: an answer may be as long as it likes
 }
 
 var _ libp2ptransport.Transport = (*webSocketTransport)(nil)
@@ -135,7 +142,7 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 	if relayauth.Kind(a) == relayauth.KindWebSocketTLS {
 		u.Scheme = "wss"
 	}
-	conn, response, err := t.dialer.DialContext(ctx, u.String(), nil)
+	conn, response, err := t.handshake(ctx, u.String())
 	if response != nil && response.Body != nil {
 		_ = response.Body.Close()
 	}
@@ -148,6 +155,48 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 		return nil, err
 	}
 	return &webSocketConn{Conn: conn, local: local, remote: a}, nil
+}
+
+// handshake dials, and reads little until there is a WebSocket (RLY-9).
+func (t *webSocketTransport) handshake(ctx context.Context, url string) (*websocket.Conn, *http.Response, error) {
+	var head *headConn
+	dialer := t.dialer
+	dialer.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		head = &headConn{Conn: conn}
+		if head.left.Store(webSocketHead); t.anyHead {
+			head.left.Store(-1)
+		}
+		return head, nil
+	}
+	conn, response, err := dialer.DialContext(ctx, url, nil)
+	if err == nil {
+		head.left.Store(-1)
+	}
+	return conn, response, err
+}
+
+// headConn gives so many bytes, and then errors; or any number.
+type headConn struct {
+	net.Conn
+	left atomic.Int64 // below zero: any number
+}
+
+// Read reads no more than is left.
+func (c *headConn) Read(b []byte) (int, error) {
+	left := c.left.Load()
+	if left < 0 {
+		return c.Conn.Read(b)
+	}
+	if left == 0 {
+		return 0, errLongHead
+	}
+	n, err := c.Conn.Read(b[:min(int64(len(b)), left)])
+	c.left.CompareAndSwap(left, left-int64(n))
+	return n, err
 }
 
 // webSocketConn is a stream of bytes in binary messages, whose bounds mean nothing.

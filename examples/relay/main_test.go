@@ -180,6 +180,9 @@ func TestMisconfigured(t *testing.T) {
 		{"no port", []string{"-listen", "127.0.0.1"}, "want an IP address and a port"},
 		{"listen on a name", []string{"-listen", "relay.example:443"}, "relay.example is no IP address"},
 		{"two of a family", []string{"-listen", "127.0.0.1:0", "-listen", "127.0.0.2:0"}, "one IPv4 address"},
+		{"two ports", []string{"-listen", "127.0.0.1:4433", "-listen", "[::1]:4434"}, "use the same port, 4433"},
+		{"nameless token", []string{"-new-token", ""}, "needs a name"},
+		{"no number", []string{"-rate", "much"}, "-help lists what there is"},
 		{"no public address", []string{"-listen", ":0"}, "say with -public where members reach it"},
 		{"public name", []string{"-public", "relay.example"}, "names aren't looked up"},
 		{"public nowhere", []string{"-public", "0.0.0.0"}, "members can't reach that address"},
@@ -219,6 +222,9 @@ func TestMisconfigured(t *testing.T) {
 			text := sentence(err)
 			if !strings.Contains(text, tt.want) || strings.Contains(text, "\n") {
 				t.Errorf("%q, want %q", text, tt.want)
+			}
+			if strings.Contains(logs.String(), "Usage") {
+				t.Error("the sentence stands behind all there is")
 			}
 		})
 	}

@@ -30,6 +30,8 @@ func sentence(err error) string {
 	switch {
 	case errors.As(err, &p):
 		return p.text
+	case errors.Is(err, relay.ErrListen):
+		return "-listen: want one IPv4 address, one IPv6 address, or one of each, without a zone; :443 alone means both"
 	case !errors.As(err, &l):
 		return err.Error()
 	case errors.Is(err, syscall.EADDRINUSE):

@@ -48,7 +48,7 @@ func parse(args []string, usage io.Writer) (*settings, error) {
 	s := &settings{}
 	var listen, public list
 	f := flag.NewFlagSet("huisclos-relay", flag.ContinueOnError)
-	f.SetOutput(usage)
+	f.SetOutput(io.Discard) // a mistake has one sentence; all there is, who asks for it
 	f.Var(&listen, "listen", "`address` to listen on, TCP and UDP, as :443 or 192.0.2.1:443; once for IPv4 and once for IPv6 (default :443)")
 	f.Var(&public, "public", "IP `address` by which members reach this machine, as 203.0.113.5, 203.0.113.5:443 or a multiaddress; may be repeated")
 	f.StringVar(&s.keyFile, "key", "relay.key", "`file` of the relay's own key, made if it isn't there")
@@ -67,6 +67,8 @@ func parse(args []string, usage io.Writer) (*settings, error) {
 	f.IntVar(&c.BytesPerSecond, "rate", 2_000_000, "bytes a second that one peer may send")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
+			f.SetOutput(usage)
+			f.Usage()
 			return nil, err
 		}
 		return nil, &problem{err.Error() + "; -help lists what there is", err}
@@ -83,6 +85,11 @@ func parse(args []string, usage io.Writer) (*settings, error) {
 	if s.drain < 0 {
 		return nil, &problem{"-drain must not be below zero", nil}
 	}
+	named := true
+	f.Visit(func(g *flag.Flag) { named = named && (g.Name != "new-token" || s.newToken != "") })
+	if !named {
+		return nil, &problem{"-new-token needs a name, which tells you later whose the token is", nil}
+	}
 	if strings.ContainsAny(s.newToken, "\r\n") {
 		return nil, &problem{"the name of a new token must be one line", nil}
 	}
@@ -98,6 +105,9 @@ func (s *settings) setListen(listen []string) error {
 		n, err2 := strconv.ParseUint(port, 10, 16)
 		if err != nil || err2 != nil {
 			return &problem{fmt.Sprintf("-listen %s: want an IP address and a port, as :443 or 192.0.2.1:443", text), errors.Join(err, err2)}
+		}
+		if len(s.config.Listen) > 0 && s.port != uint16(n) {
+			return &problem{fmt.Sprintf("-listen %s: IPv4 and IPv6 use the same port, %d", text, s.port), nil}
 		}
 		s.port = uint16(n)
 		if host == "" {

@@ -54,7 +54,7 @@ type Config struct {
 	// MaxConnections bounds the connections in all. 0: 2,048.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those from one IPv4 address or IPv6 /64, which a whole
-	// office may share. 0: 128.
+	// office may share; 16 at least, or an eighth, may wait at once to prove who they are. 0: 128.
 	MaxConnectionsPerAddress int
 	// MaxReservations bounds the peers who can be reached through this relay. 0: 1,024.
 	MaxReservations int
@@ -63,7 +63,7 @@ type Config struct {
 	MaxPeersPerTicket int
 	// MaxPeersPerToken bounds the peers that use tickets of one token at once. 0: 256.
 	MaxPeersPerToken int
-	// MaxCircuits bounds the circuits that begin or end at one peer. 0: 128.
+	// MaxCircuits bounds the circuits that begin or end at one peer, of which a quarter is for those with a ticket. 0: 128.
 	MaxCircuits int
 	// MaxGuestCircuits bounds the circuits that a peer without a ticket opens: somebody who
 	// knocks. 0: 8.
@@ -85,10 +85,12 @@ type Config struct {
 // unsafeSwitches turn protections off. Only this package's tests can set them, to show
 // that the attacks work without the protection.
 type unsafeSwitches struct {
-	noTickets  bool // RLY-2: everybody may reserve
-	anyExpiry  bool // RLY-3: expired tickets are good
-	noThrottle bool // RLY-6: everybody sends as fast as they can
-	keepAll    bool // RLY-4: removed tokens stay good, whoever is idle stays
+	noTickets     bool // RLY-2: everybody may reserve
+	anyExpiry     bool // RLY-3: expired tickets are good
+	noThrottle    bool // RLY-6: everybody sends as fast as they can
+	anyHalfOpen   bool // RLY-5: one address may have all handshakes that are under way
+	guestsTakeAll bool // RLY-5: no circuits are kept for those with a ticket
+	keepAll       bool // RLY-4: removed tokens stay good, whoever is idle stays
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
-	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -97,7 +96,7 @@ func newRelayHost(r *Relay) (h *relayHost, err error) {
 	if h.resources, err = newResources(r.config); err != nil {
 		return nil, err
 	}
-	if h.swarm, err = swarm.NewSwarm(id, h.book, h.bus, swarm.WithConnectionGater(gate{}), swarm.WithResourceManager(h.resources),
+	if h.swarm, err = swarm.NewSwarm(id, h.book, h.bus, swarm.WithConnectionGater(r.gate), swarm.WithResourceManager(h.resources),
 		swarm.WithUDPBlackHoleSuccessCounter(nil), swarm.WithIPv6BlackHoleSuccessCounter(nil)); err != nil {
 		return nil, err
 	}
@@ -114,7 +113,7 @@ func newResources(c Config) (network.ResourceManager, error) {
 	limits := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{Conns: conns, ConnsInbound: conns, ConnsOutbound: rcmgr.BlockAllLimit, FD: conns,
 			Streams: 1 << 16, StreamsInbound: 1 << 16, StreamsOutbound: 1 << 16, Memory: 2 << 30},
-		Transient: rcmgr.ResourceLimits{Conns: 256, ConnsInbound: 256, FD: 256,
+		Transient: rcmgr.ResourceLimits{Conns: 1024, ConnsInbound: 1024, FD: 1024, // of one address far fewer: see gate
 			Streams: 1024, StreamsInbound: 1024, StreamsOutbound: 1024, Memory: 256 << 20},
 		PeerDefault: rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, FD: 8,
 			Streams: streams, StreamsInbound: streams, StreamsOutbound: streams, Memory: 128 << 20},
@@ -129,27 +128,6 @@ func newResources(c Config) (network.ResourceManager, error) {
 		rcmgr.WithNetworkPrefixLimit([]rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{}))
 }
 
-// gate lets the relay dial nobody, and takes Ed25519 keys alone.
-type gate struct{}
-
-// InterceptPeerDial refuses.
-func (gate) InterceptPeerDial(peer.ID) bool { return false }
-
-// InterceptAddrDial refuses.
-func (gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return false }
-
-// InterceptAccept lets handshakes begin; their number is the resource manager's.
-func (gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
-
-// InterceptSecured takes Ed25519 keys.
-func (gate) InterceptSecured(_ network.Direction, id peer.ID, _ network.ConnMultiaddrs) bool {
-	public, err := id.ExtractPublicKey()
-	return err == nil && public.Type() == crypto.Ed25519
-}
-
-// InterceptUpgraded agrees.
-func (gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
-
 func (h *relayHost) addTransports(private crypto.PrivKey) error {
 	// Both are the same after a restart, so that who talks to the relay as it was learns at
 	// once that it is gone, and need not wait for a timeout.
@@ -160,7 +138,7 @@ func (h *relayHost) addTransports(private crypto.PrivKey) error {
 		return err
 	}
 	h.reuse.ClientConfig().MaxIdleTimeout = idleTimeout
-	q, err := quic.NewTransport(private, h.reuse, nil, gate{}, h.resources)
+	q, err := quic.NewTransport(private, h.reuse, nil, h.relay.gate, h.resources)
 	if err != nil {
 		return err
 	}
@@ -169,7 +147,7 @@ func (h *relayHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	up, err := upgrader.New([]sec.SecureTransport{security}, muxers, nil, h.resources, gate{})
+	up, err := upgrader.New([]sec.SecureTransport{security}, muxers, nil, h.resources, h.relay.gate)
 	if err != nil {
 		return err
 	}

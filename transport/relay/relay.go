@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/huisclos/huisclos/transport/internal/halfopen"
 	"github.com/huisclos/huisclos/transport/relayauth"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -40,6 +41,7 @@ type Relay struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	host     *relayHost
+	gate     gate
 	service  *circuit.Relay
 	listen   []netip.AddrPort
 	counters counters
@@ -81,6 +83,9 @@ func Listen(config Config) (*Relay, error) {
 		peers:    make(map[peer.ID]*peerState),
 		perToken: make(map[relayauth.TokenID]int),
 		perNonce: make(map[relayauth.Nonce]int),
+	}
+	if !config.unsafe.anyHalfOpen {
+		r.gate.waiting = halfopen.New(config.halfOpen())
 	}
 	copy(r.key[:], config.Key[32:])
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -350,13 +355,20 @@ func (a acl) AllowReserve(id peer.ID, _ ma.Multiaddr) bool {
 	return r.config.unsafe.noTickets || !r.draining && r.holdsLocked(r.peers[id], time.Now())
 }
 
-// AllowConnect lets everybody connect to a peer that holds a ticket: the service itself asks for
-// a reservation. What comes through must still prove itself to that peer.
-func (a acl) AllowConnect(_ peer.ID, _ ma.Multiaddr, to peer.ID) bool {
+// AllowConnect lets everybody connect to a peer that holds a ticket: the service itself asks for a reservation. What comes
+// through must still prove itself to that peer. A quarter of a peer's circuits is kept for those with a ticket (RLY-5).
+func (a acl) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
 	r := a.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.config.unsafe.noTickets || !r.draining && r.holdsLocked(r.peers[to], time.Now())
+	if r.config.unsafe.noTickets {
+		return true
+	}
+	p, now := r.peers[to], time.Now()
+	if r.draining || !r.holdsLocked(p, now) {
+		return false
+	}
+	return p.streams < r.config.MaxCircuits-r.config.MaxCircuits/4 || r.holdsLocked(r.peers[from], now) || r.config.unsafe.guestsTakeAll
 }
 
 // begin counts a stream of a circuit with peer id; nil if there may be no more. Limits of who

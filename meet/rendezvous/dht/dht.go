@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +67,8 @@ type Rendezvous struct {
 	prefix  protocol.ID
 	nodes   []peer.AddrInfo
 	wait    time.Duration
-	private bool // a node named is on a private network, so that others may be too
+	anyName bool // tests only: names that nodes say are looked up, too
+	reach   gate
 }
 
 // New checks the options; no packet is sent before it is used. The error says which option is wrong.
@@ -84,7 +86,7 @@ func New(o Options) (*Rendezvous, error) {
 			return nil, fmt.Errorf("dht: %q is not an address of a node: it must be a multiaddr that ends in /p2p/ and the node's ID", text)
 		}
 		r.nodes = append(r.nodes, *info)
-		r.private = r.private || !manet.IsPublicAddr(info.Addrs[0])
+		r.reach.named(info.Addrs)
 	}
 	return r, nil
 }
@@ -109,7 +111,7 @@ func (r *Rendezvous) join(ctx context.Context, record []ma.Multiaddr) (_ *node, 
 	}()
 	n.host, err = libp2p.New(libp2p.Identity(key), libp2p.NoListenAddrs, libp2p.Transport(quic.NewTransport),
 		libp2p.Transport(tcp.NewTCPTransport), libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.Ping(false),
-		libp2p.UserAgent("libp2p"), libp2p.DisableIdentifyAddressDiscovery(), libp2p.ConnectionGater(gate{r.private}),
+		libp2p.UserAgent("libp2p"), libp2p.MultiaddrResolver(r.names()), libp2p.DisableIdentifyAddressDiscovery(), libp2p.ConnectionGater(r.reach),
 		libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return record }))
 	if err != nil {
 		return nil, fmt.Errorf("dht: %w", err)
@@ -189,8 +191,19 @@ func (r *Rendezvous) Find(ctx context.Context, topic [32]byte) <-chan []ma.Multi
 	return found
 }
 
-// gate has the node dial nodes alone: not what they say is at private addresses, nor relays; and nobody dial it.
-type gate struct{ private bool }
+// gate has the node dial nodes alone: not what they say is at private addresses, unless a node that the user named is at
+// one, nor at this machine, unless one is there; never relays; and nobody dial it (RDV-6).
+type gate struct{ private, loopback bool }
+
+// named takes note of where a node is that the user named.
+func (g *gate) named(addrs []ma.Multiaddr) {
+	for _, a := range addrs {
+		if ip, err := manet.ToIP(a); err == nil {
+			g.private = g.private || !manet.IsPublicAddr(a)
+			g.loopback = g.loopback || ip.IsLoopback()
+		}
+	}
+}
 
 func (gate) InterceptPeerDial(peer.ID) bool { return true }
 
@@ -198,8 +211,14 @@ func (g gate) InterceptAddrDial(_ peer.ID, a ma.Multiaddr) bool {
 	if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err == nil {
 		return false
 	}
-	_, err := manet.ToIP(a)
-	return err == nil && (g.private || manet.IsPublicAddr(a))
+	ip, err := manet.ToIP(a)
+	switch {
+	case err != nil, ip.IsUnspecified(), ip.IsMulticast(), ip.IsLinkLocalUnicast(), ip.Equal(net.IPv4bcast):
+		return false
+	case ip.IsLoopback():
+		return g.loopback
+	}
+	return g.private || manet.IsPublicAddr(a)
 }
 
 func (gate) InterceptAccept(network.ConnMultiaddrs) bool { return false }

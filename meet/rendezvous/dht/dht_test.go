@@ -257,26 +257,32 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%+v was taken", o)
 		}
 	}
-	if r, err := New(Options{Bootstrap: PublicNodes(), Prefix: PublicPrefix}); err != nil || r.private {
+	if r, err := New(Options{Bootstrap: PublicNodes(), Prefix: PublicPrefix}); err != nil || r.reach.private {
 		t.Errorf("the public network: %v", err)
 	}
 }
 
 // TestGate: what nodes say is at private addresses isn't dialled, unless the user's own are there; nor is a relay, and
 // nobody dials us.
+//
+// Checks: RDV-6.
 func TestGate(t *testing.T) {
-	for text, want := range map[string][2]bool{
-		"/ip4/8.8.8.8/tcp/1": {true, true}, "/ip4/10.0.0.1/tcp/1": {false, true}, "/ip4/127.0.0.1/tcp/1": {false, true},
-		"/ip4/8.8.8.8/tcp/1/p2p/12D3KooWKRyzVWW6ChFjQjK4miCty85Niy49tpPV95XdKu1BcvMA/p2p-circuit": {false, false},
-		"/dns/aaaa.alt": {false, false},
+	for text, want := range map[string][3]bool{
+		"/ip4/8.8.8.8/tcp/1": {true, true, true}, "/ip4/10.0.0.1/tcp/1": {false, true, true}, "/ip4/127.0.0.1/tcp/1": {false, false, true},
+		"/ip4/8.8.8.8/tcp/1/p2p/12D3KooWKRyzVWW6ChFjQjK4miCty85Niy49tpPV95XdKu1BcvMA/p2p-circuit": {false, false, false},
+		"/dns/aaaa.alt": {false, false, false}, "/ip4/169.254.169.254/tcp/80": {false, false, false}, "/ip6/fd00::1/tcp/1": {false, true, true},
+		"/ip4/224.0.0.251/udp/5353/quic-v1": {false, false, false}, "/ip4/255.255.255.255/udp/9/quic-v1": {false, false, false},
+		"/ip6/::1/tcp/1": {false, false, true}, "/ip6/ff02::1/udp/9/quic-v1": {false, false, false}, "/ip4/0.0.0.0/tcp/1": {false, false, false},
 	} {
-		for i, private := range []bool{false, true} {
-			if got := (gate{private}).InterceptAddrDial("", ma.StringCast(text)); got != want[i] {
-				t.Errorf("%s, private %v: %v", text, private, got)
+		for i, node := range []string{"/ip4/8.8.8.8/tcp/1", "/ip4/10.1.1.1/tcp/1", "/ip4/127.0.0.1/tcp/1"} {
+			var g gate
+			g.named([]ma.Multiaddr{ma.StringCast(node)})
+			if got := g.InterceptAddrDial("", ma.StringCast(text)); got != want[i] {
+				t.Errorf("%s, with a node at %s: %v", text, node, got)
 			}
 		}
 	}
-	if (gate{true}).InterceptAccept(nil) {
+	if (gate{private: true}).InterceptAccept(nil) {
 		t.Error("it is dialled")
 	}
 }

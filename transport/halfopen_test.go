@@ -1,0 +1,121 @@
+package transport_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/huisclos/huisclos/transport"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// silent holds n TCP connections from each of three addresses to another, says nothing on them, and opens another for each that is
+// closed. It returns when each was tried once.
+func silent(t *testing.T, to string, n int) {
+	t.Helper()
+	done, tried := make(chan struct{}), make(chan struct{}, 3*n)
+	var group sync.WaitGroup
+	t.Cleanup(func() { close(done); group.Wait() })
+	hold := func(from byte) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, from)}, Timeout: time.Second}
+		c, err := d.Dial("tcp", to)
+		if err != nil {
+			tried <- struct{}{}
+			return
+		}
+		over := make(chan struct{})
+		group.Go(func() {
+			select {
+			case <-done:
+			case <-over:
+			}
+			_ = c.Close()
+		})
+		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // refused at once, or held
+		_, err = c.Read(make([]byte, 64))
+		tried <- struct{}{}
+		_ = c.SetReadDeadline(time.Time{})
+		for buffer := make([]byte, 64); err == nil || isTimeout(err); {
+			_, err = c.Read(buffer)
+		}
+		close(over)
+	}
+	for i := range 3 * n {
+		group.Go(func() {
+			for {
+				hold(byte(9 + i%3))
+				select {
+				case <-done:
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		})
+	}
+	for range 3 * n {
+		<-tried
+	}
+	go func() { // further tries
+		for {
+			select {
+			case <-tried:
+			case <-done:
+				return
+			}
+		}
+	}()
+}
+
+func isTimeout(err error) bool {
+	e, ok := err.(net.Error)
+	return ok && e.Timeout()
+}
+
+// TestHalfOpen: who opens connections from a few addresses and says nothing on them keeps no member out, by TCP nor by QUIC.
+// Checks: TRA-5.
+func TestHalfOpen(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs several loopback addresses")
+	}
+	for _, c := range []struct {
+		name   string
+		unsafe transport.Unsafe
+		code   int
+		in     bool
+	}{
+		{"QUIC", transport.Unsafe{}, ma.P_UDP, true},
+		{"TCP", transport.Unsafe{}, ma.P_TCP, true},
+		{"TCP unprotected", transport.Unsafe{AnyHalfOpen: true}, ma.P_TCP, false},
+		{"QUIC unprotected", transport.Unsafe{AnyHalfOpen: true}, ma.P_UDP, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			keys := sortedKeys(2)
+			listen := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
+			a := newNode(t, "a", transport.Without(transport.Config{Key: keys[0], Listen: listen}, c.unsafe))
+			b := newNode(t, "b", transport.Config{Key: keys[1], Listen: listen})
+			befriend(a, b)
+			var at []ma.Multiaddr
+			for _, m := range a.Addresses() {
+				if m[1].Code() == c.code {
+					at = append(at, m)
+				}
+				if m[1].Code() == ma.P_TCP {
+					silent(t, "127.0.0.1:"+m[1].Value(), 250)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			err := b.Connect(ctx, a.Key(), at)
+			if err == nil { // QUIC's handshake ends at the one end before the other
+				time.Sleep(300 * time.Millisecond)
+			}
+			if in := a.has(func() bool { return a.up[b.Key()] == 1 }); in != c.in {
+				t.Errorf("connected: %v, want %v (%v)", in, c.in, err)
+			}
+		})
+	}
+}
