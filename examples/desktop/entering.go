@@ -77,7 +77,19 @@ func (a *agent) join(_ context.Context, r join) (any, error) {
 		}, "phase")
 	}
 	c.AskRouter = r.AskRouter
-	c.OnReply = func(code string) { goes(phase{Name: "replying", Since: now(), Reply: code}) }
+	handed := ""
+	c.OnReply = func(code string) {
+		to := phase{Name: "replying", Since: now(), Reply: code}
+		switch handed {
+		case "":
+		case code:
+			to.Error = &failure{Code: replyLost}
+		default:
+			to.Error = &failure{Code: replyRenewed}
+		}
+		handed = code
+		goes(to)
+	}
 	c.OnWaiting = func() { goes(phase{Name: "waiting", Since: now()}) }
 	a.tasks.Go(func() { s.entered(meet.Join(s.context, link, c)) })
 	return nil, nil

@@ -189,20 +189,27 @@ func elsewhere(t *testing.T, text string) string {
 	return link.String()
 }
 
-// TestReplyCode: a guest who can reach nobody gets a code, which the host follows; the guest knocks then.
-func TestReplyCode(t *testing.T) {
-	t.Parallel()
-	host, guest := openPage(t, startAgent(t, nil)), openPage(t, startAgent(t, nil))
+// replying are a host, and a guest who can reach nobody and waits to be dialled, with the code that says where.
+func replying(t *testing.T) (host, guest *testPage, reply string) {
+	t.Helper()
+	host, guest = openPage(t, startAgent(t, nil)), openPage(t, startAgent(t, nil))
 	host.name("Maître Dupont")
 	guest.name("Ada")
 	host.must("create", nil)
 	host.until("invitation", func() bool { return part[*invitation](host, "invite") != nil })
 	guest.must("join", map[string]any{"link": elsewhere(t, get[*invitation](host, "invite").Link)})
 	guest.untilPhase("replying")
-	reply := get[phase](guest, "phase").Reply
+	reply = get[phase](guest, "phase").Reply
 	if !strings.HasPrefix(reply, "huisclos-reply:") {
 		t.Fatal(reply)
 	}
+	return host, guest, reply
+}
+
+// TestReplyCode: a guest who can reach nobody gets a code, which the host follows; the guest knocks then.
+func TestReplyCode(t *testing.T) {
+	t.Parallel()
+	host, guest, reply := replying(t)
 	for text, want := range map[string]code{"": replyUnreadable, reply[:60]: replyUnreadable} {
 		if _, refused := host.ask("reply", map[string]any{"code": text}); refused != want {
 			t.Errorf("%q: %q, want %q", text, refused, want)
@@ -227,16 +234,23 @@ func TestReplyCode(t *testing.T) {
 	}
 }
 
+// TestReplyLost: when the connection is lost while the guest waits at the door, the page says so, and shows the code again.
+func TestReplyLost(t *testing.T) {
+	t.Parallel()
+	host, guest, reply := replying(t)
+	host.must("reply", map[string]any{"code": reply})
+	guest.untilPhase("waiting")
+	host.must("leave", nil)
+	guest.untilPhase("replying")
+	if p := get[phase](guest, "phase"); p.Reply != reply || p.Error == nil || p.Error.Code != replyLost {
+		t.Errorf("%+v", p)
+	}
+}
+
 // TestReplyCancelled: who waits to be dialled can give up.
 func TestReplyCancelled(t *testing.T) {
 	t.Parallel()
-	host, guest := openPage(t, startAgent(t, nil)), openPage(t, startAgent(t, nil))
-	host.name("Maître Dupont")
-	guest.name("Ada")
-	host.must("create", nil)
-	host.until("invitation", func() bool { return part[*invitation](host, "invite") != nil })
-	guest.must("join", map[string]any{"link": elsewhere(t, get[*invitation](host, "invite").Link)})
-	guest.untilPhase("replying")
+	_, guest, _ := replying(t)
 	guest.must("cancel", nil)
 	guest.untilPhase("start")
 	if f := get[phase](guest, "phase").Error; f != nil {

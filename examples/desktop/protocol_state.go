@@ -134,7 +134,8 @@ type phase struct {
 	Since int64  `json:"since"`
 	// Reply is the code for who sent the link, by which they can reach this computer.
 	Reply string `json:"reply,omitempty"`
-	// Error is why the last attempt failed (start), or why the meeting is over (ended; code left, ended, removed, …).
+	// Error is why the last attempt failed (start), why the code is needed once more (replying; code reply-lost,
+	// reply-renewed), or why the meeting is over (ended; code left, ended, removed, …).
 	Error *failure `json:"error,omitempty"`
 	// Alone: the meeting is the one with two synthetic participants.
 	Alone bool `json:"alone,omitempty"`

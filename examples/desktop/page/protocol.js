@@ -133,8 +133,8 @@
  *   reply), waiting (at the door), meeting, ended.
  * @property {number} since
  * @property {string} [reply] Reply is the code for who sent the link, by which they can reach this computer.
- * @property {Failure} [error] Error is why the last attempt failed (start), or why the meeting is over (ended; code
- *   left, ended, removed, …).
+ * @property {Failure} [error] Error is why the last attempt failed (start), why the code is needed once more (replying;
+ *   code reply-lost, reply-renewed), or why the meeting is over (ended; code left, ended, removed, …).
  * @property {boolean} [alone] Alone: the meeting is the one with two synthetic participants.
  * @property {Summary} [ended] Ended is the summary, when over.
  */
@@ -420,8 +420,8 @@
  *   "bad-request"|"rate-limited"|"unavailable"|"busy"|"canceled"|"timeout"|"internal"|"not-in-meeting"|
  *   "already-in-meeting"|"bad-name"|"bad-link"|"link-expired"|"unreachable"|"neither-reachable"|
  *   "no-way-to-find"|"not-found"|"outside-lan"|"no-lan"|"needs-relay"|"relay-away"|"no-common-relay"|"bad-relay"|
- *   "bad-nodes"|"reply-unreadable"|"reply-foreign"|"reply-expired"|"reply-unreachable"|"impostor"|"denied-by-host"|
- *   "denied-locked"|"denied-link"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
+ *   "bad-nodes"|"reply-unreadable"|"reply-foreign"|"reply-expired"|"reply-unreachable"|"reply-lost"|
+ *   "reply-renewed"|"impostor"|"denied-by-host"|"denied-locked"|"denied-link"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
  *   "denied-removed"|"network"|"left"|"removed"|"banned"|"ended"|"resumed-elsewhere"|"admission-void"|
  *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|
  *   "not-connected"|"comparing"|"comparison-failed"|"isolated"|"too-long"|"not-text"|"too-many"|

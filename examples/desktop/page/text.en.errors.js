@@ -29,6 +29,8 @@ export const errors = {
   "error.reply-foreign": "This code does not answer a link of this meeting. Check that you took the right one, or send a new link.",
   "error.reply-expired": "The link that this code answers no longer works. Send a new one.",
   "error.reply-unreachable": "Nobody answered at this code’s addresses. Is the person still waiting with the page open? If so, use a relay.",
+  "error.reply-lost": "The connection to the other computer was lost while you were waiting at the door. Ask the person who invited you to paste this same code again under “Invite”, “A guest sent me a code”. Leave this page open.",
+  "error.reply-renewed": "The connection to the other computer was lost while you were waiting at the door, and your computer’s address has changed. Send this new code to the person who invited you; they paste it under “Invite”, “A guest sent me a code”. Leave this page open.",
   "error.impostor": "Whoever answered is not the one who made the link. Nothing was passed on to them. Tell the person who invited you, by telephone, and ask for a new link.",
   "error.denied-by-host": "The host did not open. Call them if you are expected.",
   "error.denied-locked": "The door of this meeting is locked. Ask the host to unlock it, then knock again.",

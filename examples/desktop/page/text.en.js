@@ -131,6 +131,7 @@ export const en = {
   "waiting.since": "You have been waiting for",
   "waiting.cancel": "Stop waiting",
   "replying.title": "Send this code back to the person who invited you",
+  "replying.again": "The connection was lost",
   "replying.text": "Your computer cannot reach theirs, but theirs can reach yours. Send them this code; they paste it under “Invite”, “A guest sent me a code”. Leave this page open.",
   "replying.code": "Reply code",
   "replying.copy": "Copy the code",

@@ -131,6 +131,7 @@ export const fr = {
   "waiting.since": "Vous attendez depuis",
   "waiting.cancel": "Ne plus attendre",
   "replying.title": "Renvoyez ce code à la personne qui vous invite",
+  "replying.again": "La connexion s’est interrompue",
   "replying.text": "Votre ordinateur ne peut pas joindre le sien, mais le sien peut joindre le vôtre. Envoyez-lui ce code ; elle le colle dans « Inviter », « Un invité m’a envoyé un code ». Laissez cette page ouverte.",
   "replying.code": "Code de réponse",
   "replying.copy": "Copier le code",

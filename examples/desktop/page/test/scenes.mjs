@@ -204,6 +204,7 @@ export const scenes = {
   "start-failed": () => start({ settings: named("Hélène Marchand"), phase: { name: "start", since: now, error: { code: "unreachable", detail: "dial 203.0.113.57:41820: i/o timeout" } } }),
   "start-neither": () => start({ settings: named("Hélène Marchand"), phase: { name: "start", since: now, error: { code: "neither-reachable" } } }),
   replying: () => start({ settings: named("Hélène Marchand"), phase: { name: "replying", since: Date.now() - 42000, reply } }),
+  "replying-again": () => start({ settings: named("Hélène Marchand"), phase: { name: "replying", since: Date.now() - 9000, reply, error: { code: "reply-lost" } } }),
   relays: () => start({ network: { ...network, mode: "hidden", findOnLAN: true, relays: [relay(1, "relais.cabinet-laurent.fr:443"), relay(2, "203.0.113.80:4001")] } }),
   directory: () => meeting(2, { store: open, network: { mode: "normal", findOnLAN: true, dht: { use: "own", nodes: ["/dns4/annuaire.cabinet-laurent.fr/tcp/4001/p2p/12D3KooWKRyzVWW6ChFjQjK4miCty85Niy49tpPV95XdKu1BcvMA"], prefix: "/cabinet-laurent" }, relays: [relay(1, "relais.cabinet-laurent.fr:443")] } }),
   "invite-relay": () => meeting(1, { invite: invite("everywhere", { reach: { scope: "everywhere", router: "not-asked", addresses: [{ address: "relais.cabinet-laurent.fr", scope: "everywhere", via: "relay" }] } }) }),
