@@ -134,7 +134,7 @@ func (g *guest) awaitDial(ctx context.Context, lost *UnreachableError) error {
 	}
 	own := doorOf(g.self.Key(), g.host.Addresses())
 	if reachOfDoor(own) < ReachEverywhere && !g.nearby() {
-		lost.Neither = Invite{link: g.link}.Reach() < ReachEverywhere
+		lost.Neither = named(g.link) && Invite{link: g.link}.Reach() < ReachEverywhere
 		return lost
 	}
 	if g.config.OnReply == nil {

@@ -401,3 +401,17 @@ func TestOthersDoorsInLink(t *testing.T) {
 		}
 	})
 }
+
+// TestBareLinkNowhere: who has a link without addresses, and no way to find the meeting, is told that, wherever they are.
+func TestBareLinkNowhere(t *testing.T) {
+	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+		inviter := must[*meettest.Member](t)(w.Create(ctx, "inviter", found(newBoard())))
+		invite := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{NoAddresses: true}))
+		j := joinWithReply(ctx, invite, behind(t, w, "joiner", transporttest.PortRestricted, meet.Config{}))
+		<-j.done
+		var lost *meet.UnreachableError
+		if !errors.As(j.err, &lost) || lost.Neither || !errors.Is(j.err, meet.ErrNoRendezvous) {
+			t.Errorf("%#v", j.err)
+		}
+	})
+}
