@@ -163,7 +163,7 @@ async function follow(e) {
   if (await submit("reply", "reply", { code: form.code }) === null) return;
   form.code = "";
   closeDialog(); // whoever knocks is shown under it
-  notice(t("reply.done"));
+  setTimeout(() => notice(t("reply.done")), 0); // once it is gone, for it would be announced in it
 }
 
 /** @param {Event} e */
