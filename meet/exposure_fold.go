@@ -14,6 +14,7 @@ type exposureFacts struct {
 
 	members  []memberFacts
 	relays   []relayFacts
+	proxies  []proxyFacts
 	dht      []netip.Addr // nodes of a DHT that were asked; nil: none
 	router   []netip.Addr // asked for a port; nil: none
 	lan      bool         // announced or asked for on the local network
@@ -44,6 +45,12 @@ type relayFacts struct {
 	contacts []netip.Addr
 }
 
+// proxyFacts is a proxy that was connected to.
+type proxyFacts struct {
+	name     string
+	contacts []netip.Addr
+}
+
 // exposureOf is a pure function, so that tests can hold it to what was captured. It answers for each party and each kind
 // of datum (EXP-1).
 func exposureOf(f exposureFacts) Exposure {
@@ -61,6 +68,9 @@ func exposureOf(f exposureFacts) Exposure {
 	for _, r := range f.relays {
 		add(Party{Kind: PartyRelay, Name: r.name, Addresses: r.contacts}, f.byRelay())
 	}
+	for _, p := range f.proxies {
+		add(Party{Kind: PartyProxy, Name: p.name, Addresses: p.contacts}, f.byProxy())
+	}
 	if f.dht != nil {
 		add(Party{Kind: PartyDHT, Addresses: f.dht}, f.byDHT())
 	}
@@ -70,37 +80,39 @@ func exposureOf(f exposureFacts) Exposure {
 	if f.anyPacket() {
 		add(Party{Kind: PartyNetwork}, f.byNetwork())
 	}
-	for _, m := range f.members {
-		if way := outside(m.contacts); len(way) > 0 {
-			add(Party{Kind: PartyObserver, Identity: m.identity, Name: m.name, Addresses: way}, f.onTheWay())
-		}
-	}
-	for _, r := range f.relays {
-		if way := outside(r.contacts); len(way) > 0 {
-			add(Party{Kind: PartyObserver, Name: r.name, Addresses: way}, f.onTheWay())
-		}
-	}
-	if way := outside(f.others); len(way) > 0 {
-		add(Party{Kind: PartyObserver, Addresses: way}, f.onTheWay())
-	}
+	f.ways(func(p Party) {
+		p.Kind = PartyObserver
+		add(p, f.onTheWay())
+	})
 	if f.invited || f.replied {
 		add(Party{Kind: PartyCarrier}, f.byCarrier())
 	}
 	return e
 }
 
-func (f *exposureFacts) anyPacket() bool {
-	for _, m := range f.members {
-		if len(outside(m.contacts)) > 0 {
-			return true
+// ways are those whose packets left the machine, with the addresses these went to or came from.
+func (f *exposureFacts) ways(each func(Party)) {
+	way := func(to Party, contacts []netip.Addr) {
+		if to.Addresses = outside(contacts); len(to.Addresses) > 0 {
+			each(to)
 		}
+	}
+	for _, m := range f.members {
+		way(Party{Identity: m.identity, Name: m.name}, m.contacts)
 	}
 	for _, r := range f.relays {
-		if len(outside(r.contacts)) > 0 {
-			return true
-		}
+		way(Party{Name: r.name}, r.contacts)
 	}
-	return f.lan || f.dht != nil || f.router != nil || len(outside(f.others)) > 0
+	for _, p := range f.proxies {
+		way(Party{Name: p.name}, p.contacts)
+	}
+	way(Party{}, f.others)
+}
+
+func (f *exposureFacts) anyPacket() bool {
+	any := f.lan || f.dht != nil || f.router != nil
+	f.ways(func(Party) { any = true })
+	return any
 }
 
 // outside are the addresses whose packets leave the machine.
@@ -194,6 +206,13 @@ func (f *exposureFacts) byMember(m memberFacts) observations {
 func (f *exposureFacts) byRelay() observations {
 	o := f.packets(f.outsider(CauseEncrypted))
 	o[DatumMeetingKey], o[DatumCounterpart] = yes(CauseReservation), yes(CauseReservation)
+	return o
+}
+
+// byProxy: a proxy is asked for a connection to a relay's address, and carries what is encrypted between the two.
+func (f *exposureFacts) byProxy() observations {
+	o := f.packets(f.outsider(CauseEncrypted))
+	o[DatumCounterpart] = yes(CauseRequest)
 	return o
 }
 

@@ -42,13 +42,14 @@ type webSocketTransport struct {
 	upgrader  libp2ptransport.Upgrader
 	resources network.ResourceManager
 	dialer    websocket.Dialer
+	proxy     ProxyFunc // nil is none
+	contacts  *contacts
 }
 
 var _ libp2ptransport.Transport = (*webSocketTransport)(nil)
 
-func newWebSocket(up libp2ptransport.Upgrader, resources network.ResourceManager, proxy ProxyFunc) *webSocketTransport {
-	return &webSocketTransport{upgrader: up, resources: resources, dialer: websocket.Dialer{
-		Proxy:            proxy, // nil is none
+func newWebSocket(up libp2ptransport.Upgrader, resources network.ResourceManager, proxy ProxyFunc, noted *contacts) *webSocketTransport {
+	return &webSocketTransport{upgrader: up, resources: resources, proxy: proxy, contacts: noted, dialer: websocket.Dialer{
 		HandshakeTimeout: webSocketTimeout,
 		TLSClientConfig:  &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 		WriteBufferSize:  webSocketBuffer,
@@ -135,7 +136,7 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 	if relayauth.Kind(a) == relayauth.KindWebSocketTLS {
 		u.Scheme = "wss"
 	}
-	conn, response, err := t.dialer.DialContext(ctx, u.String(), nil)
+	conn, response, err := t.byProxy().DialContext(ctx, u.String(), nil)
 	if response != nil && response.Body != nil {
 		_ = response.Body.Close()
 	}
@@ -148,6 +149,27 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 		return nil, err
 	}
 	return &webSocketConn{Conn: conn, local: local, remote: a}, nil
+}
+
+// byProxy is the dialer for one connection, by way of the proxy if there is one, of which is noted that it was used.
+func (t *webSocketTransport) byProxy() *websocket.Dialer {
+	d := t.dialer
+	if t.proxy == nil {
+		return &d
+	}
+	var by *url.URL
+	d.Proxy = func(r *http.Request) (_ *url.URL, err error) { // it is asked before anything is dialled
+		by, err = t.proxy(r)
+		return by, err
+	}
+	d.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil && by != nil {
+			t.contacts.noteProxy(by.Host, c.RemoteAddr())
+		}
+		return c, err
+	}
+	return &d
 }
 
 // webSocketConn is a stream of bytes in binary messages, whose bounds mean nothing.
