@@ -54,7 +54,7 @@ func (e *exposure) follow(from *meet.Exposure) {
 
 // partyNames are what the page calls the library's parties.
 var partyNames = map[meet.PartyKind]string{
-	meet.PartyMember: "members", meet.PartyRelay: "relay", meet.PartyDHT: "dht", meet.PartyRouter: "router",
+	meet.PartyMember: "members", meet.PartyRelay: "relay", meet.PartyProxy: "proxy", meet.PartyDHT: "dht", meet.PartyRouter: "router",
 	meet.PartyNetwork: "local-network", meet.PartyObserver: "access-provider", meet.PartyCarrier: "carrier",
 }
 
@@ -127,14 +127,15 @@ func exposureOf(s *state) exposure {
 		remembered = "store"
 	}
 	everywhere := []string{"this-machine", "members-machines", "in-transit"}
+	packets := []string{"this-machine", "members-machines", "on-packets"}
 	rows := []exposureRow{
-		{Datum: "ip", Purpose: "connect", Kept: "memory", Where: everywhere,
+		{Datum: "ip", Purpose: "connect", Kept: "memory", Where: packets,
 			Seen: []exposureParty{self, members("clear"), carrier("clear"), network("clear")}},
 		{Datum: "device", Purpose: "none", Kept: "not-kept", Where: []string{"this-machine"},
 			Seen: []exposureParty{self, browser, {Party: "nobody-else", How: "clear"}}},
 		{Datum: "browser", Purpose: "none", Kept: "not-kept", Where: []string{"this-machine"},
 			Seen: []exposureParty{self, {Party: "nobody-else", How: "clear"}}},
-		{Datum: "times", Purpose: "connect", Kept: kept, Days: days, Where: everywhere,
+		{Datum: "times", Purpose: "connect", Kept: kept, Days: days, Where: packets,
 			Seen: []exposureParty{self, members("clear"), network("sizes-and-times")}},
 		{Datum: "names", Purpose: "show", Kept: kept, Days: days, Where: everywhere,
 			Seen: []exposureParty{self, members("clear"), browser, programs, network("encrypted")}},
@@ -155,8 +156,8 @@ func exposureOf(s *state) exposure {
 		{Datum: "words", Purpose: "authenticate", Kept: "not-kept", Where: []string{"this-machine", "members-machines"},
 			Seen: []exposureParty{self, members("clear")}},
 		{Datum: "contacts", Purpose: "authenticate", Kept: remembered, Where: []string{"this-machine"}, Seen: []exposureParty{self, programs}},
-		{Datum: "volume", Purpose: "connect", Kept: "not-kept", Where: everywhere, Seen: []exposureParty{self, members("clear"), network("clear")}},
-		{Datum: "counterpart", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, members("clear"), network("clear")}},
+		{Datum: "volume", Purpose: "connect", Kept: "not-kept", Where: packets, Seen: []exposureParty{self, members("clear"), network("clear")}},
+		{Datum: "counterpart", Purpose: "connect", Kept: "memory", Where: packets, Seen: []exposureParty{self, members("clear"), network("clear")}},
 		{Datum: "link", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, carrier("clear"), members("clear")}},
 	}
 	if s.Phase.Alone { // nothing leaves this machine, and no link was sent
@@ -198,8 +199,13 @@ func (n networkSettings) whoElse(datum string, seen []exposureParty) []exposureP
 		if with("relay", "clear", relays...); ip && hidden {
 			seen = slices.DeleteFunc(seen, func(p exposureParty) bool { return p.Party == "members" || p.Party == "carrier" })
 		}
+		if n.Proxy != "" {
+			with("proxy", "clear", n.Proxy)
+		}
 	case sealed, datum == "membership", datum == "speaking":
-		with("relay", "encrypted", relays...)
+		if with("relay", "encrypted", relays...); n.Proxy != "" {
+			with("proxy", "encrypted", n.Proxy)
+		}
 	}
 	for _, way := range n.ways() {
 		switch party := map[bool]string{true: "local-network", false: "dht"}[way == "local-network"]; datum {

@@ -27,6 +27,8 @@ func TestExposureOfSettings(t *testing.T) {
 		{firstNetwork(), "ip", "self:clear members:clear carrier:clear access-provider:clear "},
 		{networkSettings{Mode: modeHidden, Relays: relays, FindOnLAN: true}, "ip", "self:clear access-provider:clear relay:clear "},
 		{networkSettings{Mode: modeNormal, Relays: relays}, "ip", "self:clear members:clear carrier:clear access-provider:clear relay:clear "},
+		{networkSettings{Mode: modeNormal, Relays: relays, Proxy: "proxy.example:3128"}, "times", "self:clear members:clear access-provider:sizes-and-times relay:clear proxy:clear "},
+		{networkSettings{Mode: modeHidden, Relays: relays, Proxy: "proxy.example:3128"}, "chat", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted proxy:encrypted "},
 		{networkSettings{Mode: modeHidden, Relays: relays}, "media", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted "},
 		{networkSettings{Mode: modeLAN, FindOnLAN: true, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear local-network:clear "},
 		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear access-provider:clear dht:clear "},
@@ -51,7 +53,7 @@ func TestExposureFollows(t *testing.T) {
 	e.follow(&meet.Exposure{Parties: []meet.PartyExposure{
 		party(meet.PartyMember, "Ada", chat), party(meet.PartyMember, "Blaise", chat),
 		party(meet.PartyMember, "Carl", meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenNot, Why: meet.CauseTooEarly}),
-		party(meet.PartyRelay, "", sealed), party(meet.PartyObserver, "Ada", sealed), party(meet.PartyObserver, "Blaise", sealed),
+		party(meet.PartyRelay, "", sealed), party(meet.PartyProxy, "proxy.example:3128", sealed), party(meet.PartyObserver, "Ada", sealed), party(meet.PartyObserver, "Blaise", sealed),
 	}})
 	for _, r := range e.Rows {
 		last := r.Seen[len(r.Seen)-1]
@@ -64,7 +66,7 @@ func TestExposureFollows(t *testing.T) {
 					t.Errorf("names: %q", p.Names)
 				}
 			}
-			want := []string{"self clear ", "browser clear ", "same-user possible ", "members clear told", "relay encrypted sealed", "access-provider encrypted sealed"}
+			want := []string{"self clear ", "browser clear ", "same-user possible ", "members clear told", "relay encrypted sealed", "proxy encrypted sealed", "access-provider encrypted sealed"}
 			if len(got) != len(want) {
 				t.Fatalf("%q", got)
 			}

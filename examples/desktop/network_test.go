@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -115,6 +116,36 @@ func TestNetworkSettings(t *testing.T) {
 	}
 	if p.said(secretOf(relayText)) {
 		t.Error("the page was told a relay's secret")
+	}
+}
+
+// TestProxyShown: the proxy that this computer's settings name is shown with the relays, without its password, and used for
+// these alone; not where nothing leaves the local network.
+func TestProxyShown(t *testing.T) {
+	t.Parallel()
+	by := &url.URL{Scheme: "http", User: url.UserPassword("ada", "hunter2"), Host: "proxy.example:3128"}
+	a := startAgent(t, func(o *options) { o.proxy = http.ProxyURL(by) })
+	p := openPage(t, a)
+	shown := func(want string) {
+		t.Helper()
+		if got := get[networkSettings](p, "network").Proxy; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	shown("")
+	p.must("relay-add", map[string]any{"text": relayText})
+	shown(by.Host)
+	if c, err := a.config(); err != nil || c.Proxy == nil {
+		t.Errorf("it isn't used: %v", err)
+	}
+	p.must("network-set", map[string]any{"mode": "lan", "dht": noDHT})
+	shown("")
+	p.must("network-set", map[string]any{"mode": "normal", "dht": noDHT})
+	shown(by.Host)
+	p.must("relay-remove", map[string]any{"relay": relayID})
+	shown("")
+	if p.said("hunter2") {
+		t.Error("the page was told a password")
 	}
 }
 
