@@ -278,6 +278,39 @@ func TestReplyLost(t *testing.T) {
 	}
 }
 
+// TestDoorLost: the same for who came by the link, who gets a code then; and where none would help, the page doesn't say
+// that nobody could be reached.
+func TestDoorLost(t *testing.T) {
+	t.Parallel()
+	host, guest := openPage(t, startAgent(t, nil)), openPage(t, startAgent(t, nil))
+	host.name("Maître Dupont")
+	guest.name("Ada")
+	host.must("create", nil)
+	host.until("invitation", func() bool { return part[*invitation](host, "invite") != nil })
+	guest.must("join", map[string]any{"link": get[*invitation](host, "invite").Link})
+	guest.untilPhase("waiting")
+	host.must("leave", nil)
+	guest.untilPhase("replying")
+	if p := get[phase](guest, "phase"); p.Error == nil || p.Error.Code != replyRenewed {
+		t.Errorf("%+v", p)
+	}
+	guest.must("cancel", nil)
+	guest.untilPhase("start")
+
+	for waited, want := range map[bool]code{true: doorLost, false: neitherSide} {
+		s, err := guest.agent.begin("joining", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.waited = waited
+		s.entered(nil, &meet.UnreachableError{Err: errors.New("x"), Neither: true})
+		guest.until("failed", func() bool {
+			p := part[phase](guest, "phase")
+			return p.Name == "start" && p.Error != nil && p.Error.Code == want
+		})
+	}
+}
+
 // TestReplyCancelled: who waits to be dialled can give up.
 func TestReplyCancelled(t *testing.T) {
 	t.Parallel()
