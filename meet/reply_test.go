@@ -129,6 +129,53 @@ func TestReplyLost(t *testing.T) {
 	})
 }
 
+// moving is a host that has one more address from some moment on.
+type moving struct {
+	*transporttest.Host
+	moved atomic.Bool
+}
+
+func (m *moving) Addresses() ([]netip.Prefix, error) {
+	all, err := m.Host.Addresses()
+	if m.moved.Load() {
+		all = append(all, netip.MustParsePrefix("5.200.0.1/24"))
+	}
+	return all, err
+}
+
+// TestReplyLostElsewhere: where the joiner's addresses have changed meanwhile, the code that it hands out names the new ones.
+func TestReplyLostElsewhere(t *testing.T) {
+	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+		inviter := must[*meet.Meeting](t)(meet.Create(ctx, behind(t, w, "inviter", transporttest.PortRestricted, meet.Config{})))
+		defer func() { _ = inviter.Close() }()
+		invite := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{}))
+		c := behind(t, w, "joiner", transporttest.Public, meet.Config{})
+		host := &moving{Host: c.Network.(*transporttest.Host)}
+		c.Network = host
+		j := joinWithReply(ctx, invite, c)
+		code := j.reply(t)
+		ok(t, inviter.Reply(ctx, code))
+		<-j.waiting
+		host.moved.Store(true)
+		w.Advance(time.Minute) // until it is noticed
+		w.Network.Partition([]string{"inviter"}, []string{"joiner"})
+		again := j.reply(t)
+		if again == code {
+			t.Error("the code is the same")
+		}
+		w.Network.Heal()
+		w.Advance(5 * time.Second)
+		ok(t, inviter.Reply(ctx, again))
+		<-j.waiting
+		ok(t, inviter.Deny(ctx, must[[]meet.Knock](t)(inviter.Knocks(ctx))[0].Identity))
+		<-j.done
+		var denied *meet.DeniedError
+		if !errors.As(j.err, &denied) {
+			t.Error(j.err)
+		}
+	})
+}
+
 func awaitConnected(t *testing.T, ctx context.Context, m *meet.Meeting, n int) {
 	t.Helper()
 	for range 1000 {
