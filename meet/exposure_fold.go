@@ -49,6 +49,7 @@ type relayFacts struct {
 type proxyFacts struct {
 	name     string
 	contacts []netip.Addr
+	open     bool // without TLS
 }
 
 // exposureOf is a pure function, so that tests can hold it to what was captured. It answers for each party and each kind
@@ -69,7 +70,7 @@ func exposureOf(f exposureFacts) Exposure {
 		add(Party{Kind: PartyRelay, Name: r.name, Addresses: r.contacts}, f.byRelay())
 	}
 	for _, p := range f.proxies {
-		add(Party{Kind: PartyProxy, Name: p.name, Addresses: p.contacts}, f.byProxy())
+		add(Party{Kind: PartyProxy, Name: p.name, Addresses: p.contacts}, f.byProxy(p))
 	}
 	if f.dht != nil {
 		add(Party{Kind: PartyDHT, Addresses: f.dht}, f.byDHT())
@@ -80,9 +81,9 @@ func exposureOf(f exposureFacts) Exposure {
 	if f.anyPacket() {
 		add(Party{Kind: PartyNetwork}, f.byNetwork())
 	}
-	f.ways(func(p Party) {
+	f.ways(func(p Party, o observations) {
 		p.Kind = PartyObserver
-		add(p, f.onTheWay())
+		add(p, o)
 	})
 	if f.invited || f.replied {
 		add(Party{Kind: PartyCarrier}, f.byCarrier())
@@ -90,28 +91,29 @@ func exposureOf(f exposureFacts) Exposure {
 	return e
 }
 
-// ways are those whose packets left the machine, with the addresses these went to or came from.
-func (f *exposureFacts) ways(each func(Party)) {
-	way := func(to Party, contacts []netip.Addr) {
+// ways are those whose packets left the machine, with the addresses these went to or came from, and what they show to who
+// reads on the way.
+func (f *exposureFacts) ways(each func(Party, observations)) {
+	way := func(to Party, contacts []netip.Addr, o observations) {
 		if to.Addresses = outside(contacts); len(to.Addresses) > 0 {
-			each(to)
+			each(to, o)
 		}
 	}
 	for _, m := range f.members {
-		way(Party{Identity: m.identity, Name: m.name}, m.contacts)
+		way(Party{Identity: m.identity, Name: m.name}, m.contacts, f.onTheWay())
 	}
 	for _, r := range f.relays {
-		way(Party{Name: r.name}, r.contacts)
+		way(Party{Name: r.name}, r.contacts, f.onTheWay())
 	}
 	for _, p := range f.proxies {
-		way(Party{Name: p.name}, p.contacts)
+		way(Party{Name: p.name}, p.contacts, f.byProxy(p))
 	}
-	way(Party{}, f.others)
+	way(Party{}, f.others, f.onTheWay())
 }
 
 func (f *exposureFacts) anyPacket() bool {
 	any := f.lan || f.dht != nil || f.router != nil
-	f.ways(func(Party) { any = true })
+	f.ways(func(Party, observations) { any = true })
 	return any
 }
 
@@ -209,10 +211,14 @@ func (f *exposureFacts) byRelay() observations {
 	return o
 }
 
-// byProxy: a proxy is asked for a connection to a relay's address, and carries what is encrypted between the two.
-func (f *exposureFacts) byProxy() observations {
+// byProxy: a proxy, and who reads on the way there, sees which address is asked for, and what is encrypted between this
+// member and the relay; in TLS, that may be anything.
+func (f *exposureFacts) byProxy(p proxyFacts) observations {
 	o := f.packets(f.outsider(CauseEncrypted))
 	o[DatumCounterpart] = yes(CauseRequest)
+	if !p.open {
+		o[DatumSoftware] = observation{SeenPattern, CauseSizes}
+	}
 	return o
 }
 

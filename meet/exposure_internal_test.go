@@ -103,7 +103,7 @@ func TestExposureOfOutsiders(t *testing.T) {
 	}{
 		{PartyRelay, DatumAddress, SeenClear}, {PartyRelay, DatumMeetingKey, SeenClear}, {PartyRelay, DatumMeeting, SeenNot},
 		{PartyProxy, DatumAddress, SeenClear}, {PartyProxy, DatumTimes, SeenClear}, {PartyProxy, DatumVolume, SeenClear}, {PartyProxy, DatumCounterpart, SeenClear},
-		{PartyProxy, DatumMeetingKey, SeenNot}, {PartyProxy, DatumMeeting, SeenNot}, {PartyProxy, DatumSpeaking, SeenPattern},
+		{PartyProxy, DatumSoftware, SeenPattern}, {PartyProxy, DatumMeetingKey, SeenNot}, {PartyProxy, DatumMeeting, SeenNot}, {PartyProxy, DatumSpeaking, SeenPattern},
 		{PartyRelay, DatumSpeaking, SeenPattern}, {PartyObserver, DatumCounterpart, SeenClear}, {PartyObserver, DatumMeetingKey, SeenNot},
 		{PartyDHT, DatumAddress, SeenClear}, {PartyDHT, DatumMeeting, SeenNot}, {PartyDHT, DatumMeetingKey, SeenNot},
 		{PartyCarrier, DatumInvite, SeenClear}, {PartyCarrier, DatumAddress, SeenClear}, {PartyRouter, DatumAddress, SeenClear},

@@ -180,7 +180,10 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 			f.proxies = append(f.proxies, proxyFacts{name: u.Name})
 		}
 		p := &f.proxies[len(f.proxies)-1]
-		p.contacts = append(p.contacts, u.Address)
+		p.open = p.open || u.Open
+		if !slices.Contains(p.contacts, u.Address) {
+			p.contacts = append(p.contacts, u.Address)
+		}
 	}
 	if m.host.RouterAsked() {
 		f.router = []netip.Addr{}

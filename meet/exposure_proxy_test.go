@@ -115,8 +115,13 @@ func TestExposureOfProxy(t *testing.T) {
 				t.Fatalf("%+v", proxies)
 			}
 			o := exposed(t, e, meet.PartyProxy, crypto.IdentityKey{})
+			software := meet.SeenPattern
+			if tt.kind == relayauth.KindWebSocket {
+				software = meet.SeenClear
+			}
 			for d, want := range map[meet.Datum]meet.Seen{
-				meet.DatumAddress: meet.SeenClear, meet.DatumTimes: meet.SeenClear, meet.DatumVolume: meet.SeenClear, meet.DatumCounterpart: meet.SeenClear,
+				meet.DatumSoftware: software,
+				meet.DatumAddress:  meet.SeenClear, meet.DatumTimes: meet.SeenClear, meet.DatumVolume: meet.SeenClear, meet.DatumCounterpart: meet.SeenClear,
 				meet.DatumMeetingKey: meet.SeenNot, meet.DatumMembers: meet.SeenNot, meet.DatumName: meet.SeenNot,
 			} {
 				if o[d].Seen != want {

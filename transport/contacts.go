@@ -46,6 +46,8 @@ type ProxyUse struct {
 	Name string
 	// Address is where it was.
 	Address netip.Addr
+	// Open: what was sent through it is libp2p's, to be seen (WebSocket without TLS); encrypted within.
+	Open bool
 }
 
 // know makes room for a member or relay.
@@ -103,7 +105,7 @@ func (c *contacts) noteMiddle(id peer.ID) {
 }
 
 // noteProxy notes that a proxy was connected to: it knows then who asks, and is told for whom, whatever comes of it.
-func (c *contacts) noteProxy(name string, at net.Addr) {
+func (c *contacts) noteProxy(name string, at net.Addr, open bool) {
 	ap, err := netip.ParseAddrPort(at.String())
 	if err != nil {
 		return
@@ -114,7 +116,7 @@ func (c *contacts) noteProxy(name string, at net.Addr) {
 		c.proxies = make(map[ProxyUse]struct{})
 	}
 	if len(c.proxies) < maxProxyUses {
-		c.proxies[ProxyUse{name, ap.Addr().Unmap()}] = struct{}{}
+		c.proxies[ProxyUse{name, ap.Addr().Unmap(), open}] = struct{}{}
 	}
 }
 
@@ -149,7 +151,8 @@ func (h *Host) Contacts() []Contact {
 	return all
 }
 
-// Proxies returns every proxy that a connection was made to, from the beginning on, whatever came of it; sorted.
+// Proxies returns every proxy that a connection was made to, from the beginning on, whatever came of it; sorted by name,
+// then by address.
 func (h *Host) Proxies() []ProxyUse {
 	h.contacts.mu.Lock()
 	defer h.contacts.mu.Unlock()

@@ -136,7 +136,7 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 	if relayauth.Kind(a) == relayauth.KindWebSocketTLS {
 		u.Scheme = "wss"
 	}
-	conn, response, err := t.byProxy().DialContext(ctx, u.String(), nil)
+	conn, response, err := t.byProxy(u.Scheme == "ws").DialContext(ctx, u.String(), nil)
 	if response != nil && response.Body != nil {
 		_ = response.Body.Close()
 	}
@@ -151,8 +151,9 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 	return &webSocketConn{Conn: conn, local: local, remote: a}, nil
 }
 
-// byProxy is the dialer for one connection, by way of the proxy if there is one, of which is noted that it was used.
-func (t *webSocketTransport) byProxy() *websocket.Dialer {
+// byProxy is the dialer for one connection, by way of the proxy if there is one, of which is noted that it was used, and
+// whether without TLS.
+func (t *webSocketTransport) byProxy(open bool) *websocket.Dialer {
 	d := t.dialer
 	if t.proxy == nil {
 		return &d
@@ -165,7 +166,7 @@ func (t *webSocketTransport) byProxy() *websocket.Dialer {
 	d.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err == nil && by != nil {
-			t.contacts.noteProxy(by.Host, c.RemoteAddr())
+			t.contacts.noteProxy(by.Host, c.RemoteAddr(), open)
 		}
 		return c, err
 	}
