@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/huisclos/huisclos/meet"
 )
@@ -76,12 +77,25 @@ func observed(from *meet.Exposure, d meet.Datum) (all []exposureParty) {
 			if i < 0 {
 				i, all = len(all), append(all, found)
 			}
-			if p.Party.Name != "" {
-				all[i].Names = append(all[i].Names, cleanName(p.Party.Name))
+			if name := shownName(p.Party); name != "" {
+				all[i].Names = append(all[i].Names, name)
 			}
 		}
 	}
 	return all
+}
+
+// shownName is what a person knows a party by: a relay by its addresses, and not by the fingerprint of its key.
+func shownName(p meet.Party) string {
+	relay := p.Kind == meet.PartyRelay || p.Kind == meet.PartyObserver && p.Identity.IsZero() && p.Name != ""
+	if !relay || len(p.Addresses) == 0 {
+		return cleanName(p.Name)
+	}
+	var all []string
+	for _, a := range p.Addresses {
+		all = append(all, a.String())
+	}
+	return strings.Join(all, ", ")
 }
 
 func howSeen(o meet.Observation) (how string, seen bool) {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"net/netip"
 	"testing"
 
+	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
 )
 
@@ -36,6 +38,27 @@ func TestExposureOfSettings(t *testing.T) {
 	} {
 		if s.Network = tt.n; who(tt.datum) != tt.want {
 			t.Errorf("%+v, %s: %q, want %q", tt.n, tt.datum, who(tt.datum), tt.want)
+		}
+	}
+}
+
+// TestShownName: people know a relay by its address.
+func TestShownName(t *testing.T) {
+	at := []netip.Addr{netip.MustParseAddr("203.0.113.9")}
+	for _, tt := range []struct {
+		party meet.Party
+		want  string
+	}{
+		{meet.Party{Kind: meet.PartyMember, Name: "Ada", Addresses: at}, "Ada"},
+		{meet.Party{Kind: meet.PartyRelay, Name: relayID, Addresses: at}, "203.0.113.9"},
+		{meet.Party{Kind: meet.PartyRelay, Name: relayID}, relayID},
+		{meet.Party{Kind: meet.PartyProxy, Name: "proxy.example:3128", Addresses: at}, "proxy.example:3128"},
+		{meet.Party{Kind: meet.PartyObserver, Name: relayID, Addresses: at}, "203.0.113.9"},
+		{meet.Party{Kind: meet.PartyObserver, Name: "Ada", Identity: crypto.IdentityKey{1}, Addresses: at}, "Ada"},
+		{meet.Party{Kind: meet.PartyObserver, Addresses: at}, ""},
+	} {
+		if got := shownName(tt.party); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.party, got, tt.want)
 		}
 	}
 }
