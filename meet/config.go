@@ -22,11 +22,14 @@ type Config struct {
 	Listen []netip.AddrPort
 	// Policy is the policy that Create begins with. The zero value is DefaultPolicy. Join ignores it.
 	Policy Policy
-	// OnWaiting is called at most once, by Join, when the knock was delivered and somebody has to decide.
+	// OnWaiting is called by Join when the knock was delivered and somebody has to decide: once, and again after each
+	// OnReply.
 	OnWaiting func()
-	// OnReply is called at most once, by Join, when no door of the link can be reached, but this member may be: with a code
-	// to hand back to whoever sent the link, for Meeting.Reply. Join then waits to be dialled until ctx is done. The code
-	// shows this member's addresses to whoever has it and the link. Nil: Join returns an UnreachableError instead.
+	// OnReply is called by Join when no door of the link can be reached, but this member may be: with a code to hand back
+	// to whoever sent the link, for Meeting.Reply. Join then waits to be dialled until ctx is done. It is called again when
+	// the connection is lost while the knock waits: Meeting.Reply has to be called again, with the same code, or a new one
+	// if this member's addresses are others now. The code shows these to whoever has it and the link. Nil: Join returns an
+	// UnreachableError instead.
 	OnReply func(code string)
 	// AskRouter lets the user's own router, the default gateway, be asked to let peers in (by PCP, NAT-PMP or UPnP): by
 	// Invite, and by Join where no door of the link can be reached. Nobody else is asked, and what was opened is closed

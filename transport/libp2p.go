@@ -223,7 +223,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(l.swarm.AddTransport(t), l.swarm.AddTransport(newWebSocket(up, l.resources, l.host.config.Proxy)))
+	return errors.Join(l.swarm.AddTransport(t), l.swarm.AddTransport(newWebSocket(up, l.resources, l.host.config.Proxy, &l.host.contacts)))
 }
 
 // PreferredSourceIPForDestination tells quicreuse which of our sockets to dial from:
