@@ -18,6 +18,7 @@ type lab struct {
 	root     string // of the repository
 	headless string
 	relay    string
+	tapped   string   // the relay that writes down what it can read
 	usage    string   // of headless: what it can be told
 	speech   []string // files to play
 	verbose  bool
@@ -49,11 +50,13 @@ func newLab(ctx context.Context, verbose bool) (*lab, error) {
 	for _, name := range []string{"speech-1.ogg", "speech-2.ogg"} {
 		l.speech = append(l.speech, filepath.Join(l.root, "examples/internal/media", name))
 	}
-	l.headless, l.relay = filepath.Join(l.dir, "headless"), filepath.Join(l.dir, "relay")
-	build := exec.CommandContext(ctx, "go", "build", "-o", l.dir, "./examples/headless", "./examples/relay")
-	build.Dir = l.root
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("go build: %w\n%s", err, out), l.close())
+	l.headless, l.relay, l.tapped = filepath.Join(l.dir, "headless"), filepath.Join(l.dir, "relay"), filepath.Join(l.dir, "relay-tapped")
+	for _, args := range [][]string{{"-o", l.dir, "./examples/headless", "./examples/relay"}, {"-tags", "lab", "-o", l.tapped, "./examples/relay"}} {
+		build := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
+		build.Dir = l.root
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, errors.Join(fmt.Errorf("go build: %w\n%s", err, out), l.close())
+		}
 	}
 	usage, err := exec.CommandContext(ctx, l.headless, "-h").Output()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 func (l *lab) scenarios() []experiment {
 	return []experiment{
 		{name: "wire audit: what the path sees", short: true, limit: time.Minute, run: l.wireAudit},
-		{name: "wire audit: what Exposure says", needs: []string{"--relay", "--exposure"}, limit: time.Minute, run: l.exposed},
+		{name: "audit: what Exposure says", needs: []string{"--relay", "--dht-bootstrap", "--exposure"}, limit: time.Minute, run: l.exposed},
 		{name: "courtroom: a LAN without any route", short: true, limit: time.Minute, run: l.courtroom},
 		{name: "LAN only, beside the Internet", needs: []string{"--lan-only"}, limit: time.Minute, run: l.lanOnly},
 		{name: "hidden addresses", needs: []string{"--hide-address", "--relay"}, limit: time.Minute, run: l.hidden},
@@ -41,13 +41,6 @@ func (c *call) sites(kinds ...kind) ([]*site, error) {
 	}
 	return all, nil
 }
-
-// The names and texts that no wire may show.
-const (
-	auditAlice = "Alice Auditeur"
-	auditBob   = "Bob Betrachter"
-	auditChat  = "the witness will be heard on Thursday"
-)
 
 // wireAudit has people talk, over UDP and TCP, and looks for what they said in every packet.
 func (l *lab) wireAudit(ctx context.Context, r *result) error {
