@@ -16,6 +16,8 @@ func (l *lab) scenarios() []experiment {
 		{name: "audit: what Exposure says", needs: []string{"--relay", "--dht-bootstrap", "--exposure"}, limit: time.Minute, run: l.exposed},
 		{name: "courtroom: a LAN without any route", short: true, limit: time.Minute, run: l.courtroom},
 		{name: "LAN only, beside the Internet", needs: []string{"--lan-only"}, limit: time.Minute, run: l.lanOnly},
+		{name: "mDNS: a LAN without any route, a link without addresses", needs: []string{"--mdns", "--no-addresses"}, limit: time.Minute, run: l.multicast},
+		{name: "DHT: a link without addresses", needs: []string{"--dht-bootstrap", "--no-addresses"}, limit: time.Minute, run: l.addressless},
 		{name: "hidden addresses", needs: []string{"--hide-address", "--relay"}, limit: time.Minute, run: l.hidden},
 		{name: "link of a home with a UPnP router", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindMapped)},
 		{name: "link of a home with an IPv6 firewall", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindIPv6)},
@@ -173,11 +175,7 @@ func (l *lab) onLAN(ctx context.Context, r *result, k kind) error {
 	}
 	c.allowed = onLAN(s)
 	c.audit(r)
-	for f, n := range c.world.seen.snapshot() {
-		if f.class != classKernel { // the router's own
-			r.fail("%d packets left the LAN: %v", n.packets, f.flow)
-		}
-	}
+	r.nothingLeft(c.world.seen)
 	return nil
 }
 

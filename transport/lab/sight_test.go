@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/huisclos/huisclos/transport/internal/tap"
 )
@@ -109,13 +110,54 @@ func TestUnnamed(t *testing.T) {
 	for _, to := range []netip.Addr{other, node} {
 		flows[flowAt{flow{netip.AddrPortFrom(own, 1), netip.AddrPortFrom(to, 2), classTCP}, true}] = counts{packets: 1}
 	}
-	flows[flowAt{flow{netip.AddrPortFrom(own, 1), netip.AddrPortFrom(netip.MustParseAddr("224.0.0.251"), 5353), classDatagram}, true}] = counts{packets: 1}
+	flows[flowAt{flow{netip.AddrPortFrom(own, 1), netip.AddrPortFrom(mdnsGroups[0], mdnsPort), classDatagram}, true}] = counts{packets: 1}
 	var member, dht exposedTo
 	member.Party.Kind, member.Party.Addresses, dht.Party.Kind = "member", []netip.Addr{other}, "dht"
 	for n, parties := range map[int][]exposedTo{2: nil, 1: {member}, 0: {member, dht}} {
 		if said := (exposure{parties}).unnamed("Ada", flows, []netip.Addr{own}, []netip.Addr{node}); len(said) != n {
 			t.Errorf("%q, want %d", said, n)
 		}
+	}
+}
+
+// TestBlinded: what says more on a local network than it should is found out.
+func TestBlinded(t *testing.T) {
+	name := func(s string) dnsmessage.Name { return dnsmessage.MustNewName(s) }
+	hash := strings.Repeat("q3k7", 6) + "ab.local."
+	txt := func(name dnsmessage.Name, size int) dnsmessage.Resource {
+		r := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET}, Body: &dnsmessage.TXTResource{}}
+		for ; size > 0; size -= 255 {
+			r.Body.(*dnsmessage.TXTResource).TXT = append(r.Body.(*dnsmessage.TXTResource).TXT, strings.Repeat("x", min(size, 255)))
+		}
+		return r
+	}
+	ask := func(s string, kind dnsmessage.Type) []dnsmessage.Question {
+		return []dnsmessage.Question{{Name: name(s), Type: kind, Class: dnsmessage.ClassINET}}
+	}
+	address := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: name(hash), Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: wan4(1).Addr().As4()}}
+	for what, tt := range map[string]struct {
+		message dnsmessage.Message
+		ok      bool
+	}{
+		"question":           {dnsmessage.Message{Questions: ask(hash, dnsmessage.TypeTXT)}, true},
+		"answer":             {dnsmessage.Message{Answers: []dnsmessage.Resource{txt(name(hash), sealedSize)}}, true},
+		"a machine's name":   {dnsmessage.Message{Questions: ask("adas-laptop.local.", dnsmessage.TypeTXT)}, false},
+		"a service":          {dnsmessage.Message{Questions: ask("_huisclos._udp.local.", dnsmessage.TypeTXT)}, false},
+		"another type":       {dnsmessage.Message{Questions: ask(hash, dnsmessage.TypeA)}, false},
+		"an address":         {dnsmessage.Message{Answers: []dnsmessage.Resource{address}}, false},
+		"an address besides": {dnsmessage.Message{Answers: []dnsmessage.Resource{txt(name(hash), sealedSize)}, Additionals: []dnsmessage.Resource{address}}, false},
+		"a telling length":   {dnsmessage.Message{Answers: []dnsmessage.Resource{txt(name(hash), sealedSize-1)}}, false},
+	} {
+		raw, err := tt.message.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names, err := blinded(raw); (err == nil) != tt.ok || tt.ok && len(names) != 1 {
+			t.Errorf("%s: %q, %v", what, names, err)
+		}
+	}
+	if _, err := blinded([]byte("hello")); err == nil {
+		t.Error("no DNS at all is taken")
 	}
 }
 
