@@ -26,6 +26,7 @@ type result struct {
 	Notes    []string // figures of a scenario
 	Failures []string
 	Pending  string // why it wasn't run
+	Again    int    // the how manieth repetition this is; 0: none
 	Took     time.Duration
 }
 
