@@ -199,22 +199,22 @@ func (l *lab) hidden(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	relay, err := l.startRelay(ctx, c.world, 9)
+	relay, err := l.startTapped(ctx, c.world, 9)
 	if err != nil {
 		return err
 	}
 	c.ends = append(c.ends, relay.end)
 	flags := []string{"--hide-address", "--relay", relay.uri}
-	carol, err := c.create(ctx, sites[0].hosts[0], "Carol", flags...)
+	carol, err := c.create(ctx, sites[0].hosts[0], "Carol Clairvoyante", flags...)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	alice, err := c.join(ctx, sites[1].hosts[0], "Alice", append(c.play(0), flags...)...)
+	alice, err := c.join(ctx, sites[1].hosts[0], auditAlice, append(c.play(0), flags...)...)
 	if err != nil {
 		return err
 	}
-	bob, err := c.join(ctx, sites[2].hosts[0], "Bob", append(c.play(1), flags...)...)
+	bob, err := c.join(ctx, sites[2].hosts[0], auditBob, append(c.play(1), flags...)...)
 	if err != nil {
 		return err
 	}
@@ -222,8 +222,10 @@ func (l *lab) hidden(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	pause(ctx, 3*time.Second)
 	r.note("all hear each other after %v", took.Round(time.Millisecond))
+	if err := c.exposures(ctx, r, relay, nil); err != nil {
+		return err
+	}
 	for _, m := range c.members {
 		for _, s := range destinations(m.name, m.host.capture.snapshot(), relay.host.addresses()) {
 			r.fail("%s", s)
