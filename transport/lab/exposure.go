@@ -36,18 +36,24 @@ func readExposure(file string) (e exposure, err error) {
 	return e, err
 }
 
+// contradiction is something that was said and isn't so.
+type contradiction struct {
+	text string
+	leak bool // it was seen, and that is denied
+}
+
 // contradictions are what an exposure says that isn't so, of what one party could look at. Where a sight has it in clear,
 // what is said to be seen must be found too.
-func (p exposedTo) contradictions(who string, found map[string]bool, clear []string) []string {
-	var out []string
+func (p exposedTo) contradictions(who string, found map[string]bool, clear []string) []contradiction {
+	var out []contradiction
 	for _, o := range p.Observations {
 		is, looked := found[o.Datum]
 		switch {
 		case !looked:
 		case o.Seen == "no" && is:
-			out = append(out, fmt.Sprintf("%s says that its %s isn't seen by %s %s (%s): it is", who, o.Datum, p.Party.Kind, p.Party.Name, o.Why))
+			out = append(out, contradiction{fmt.Sprintf("%s says that its %s isn't seen by %s %s (%s): it is", who, o.Datum, p.Party.Kind, p.Party.Name, o.Why), true})
 		case o.Seen == "yes" && !is && slices.Contains(clear, o.Datum):
-			out = append(out, fmt.Sprintf("%s says that its %s is seen by %s %s (%s): it isn't", who, o.Datum, p.Party.Kind, p.Party.Name, o.Why))
+			out = append(out, contradiction{fmt.Sprintf("%s says that its %s is seen by %s %s (%s): it isn't", who, o.Datum, p.Party.Kind, p.Party.Name, o.Why), false})
 		}
 	}
 	return out

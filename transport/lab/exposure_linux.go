@@ -137,8 +137,9 @@ func (a *auditor) hold(r *result, s subject, m *member, e exposure) error {
 			a.checked += len(found)
 			a.sights++
 			a.kinds[fmt.Sprintf("%s %T", p.Party.Kind, sight)] = true
-			for _, text := range p.contradictions(s.name, found, sight.clear()) {
-				r.fail("%s", text)
+			for _, x := range p.contradictions(s.name, found, sight.clear()) {
+				r.fail("%s", x.text)
+				r.Breach = r.Breach || x.leak
 			}
 			n, err := s.selfTest(p, sight, found)
 			if err != nil {
@@ -153,7 +154,7 @@ func (a *auditor) hold(r *result, s subject, m *member, e exposure) error {
 	}
 	flows := m.host.capture.snapshot()
 	for _, text := range e.unnamed(s.name, flows, m.host.own, dht) {
-		r.fail("%s", text)
+		r.breach("%s", text)
 	}
 	if a.lies++; len(exposure{}.unnamed(s.name, flows, m.host.own, dht)) == 0 {
 		r.fail("that %s names nobody isn't found out", s.name)

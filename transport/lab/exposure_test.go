@@ -30,11 +30,11 @@ func TestContradictions(t *testing.T) {
 			p := exposedTo{Observations: []observed{{"address", tt.address, "packet"}, {"chat", tt.chat, "sealed"}}}
 			said := p.contradictions(s.name, wire(tt.packets).of(s), wire(nil).clear())
 			if len(said) != len(tt.want) {
-				t.Fatalf("%q", said)
+				t.Fatalf("%v", said)
 			}
 			for i, datum := range tt.want {
-				if !strings.Contains(said[i], "its "+datum+" ") {
-					t.Errorf("%q, want %s", said[i], datum)
+				if !strings.Contains(said[i].text, "its "+datum+" ") {
+					t.Errorf("%q, want %s", said[i].text, datum)
 				}
 			}
 		})

@@ -35,13 +35,13 @@ func (l *lab) multicast(ctx context.Context, r *result) error {
 			f, payload, _ := parsePacket(p.data)
 			if f.src.Port() != mdnsPort && f.dst.Port() != mdnsPort {
 				if contains(mdnsGroups, f.dst.Addr()) {
-					r.fail("a packet to the group that is no multicast DNS: %v", f)
+					r.breach("a packet to the group that is no multicast DNS: %v", f)
 				}
 				continue
 			}
 			names, err := blinded(payload)
 			if err != nil {
-				r.fail("%v: %v", f, err)
+				r.breach("%v: %v", f, err)
 			}
 			messages++
 			for _, name := range names {
@@ -100,7 +100,7 @@ func (c *call) found(r *result) {
 	var took []string
 	for _, m := range c.members {
 		if invite(raw).of(subject{addresses: m.host.addresses()})["address"] {
-			r.fail("the link has an address of %s", m.name)
+			r.breach("the link has an address of %s", m.name)
 		}
 		e, ok := m.find(isEvent("ready"))
 		if !ok || m == c.members[0] {
@@ -122,7 +122,7 @@ const foundWithin = 10 * time.Second
 func (r *result) nothingLeft(wan *capture) {
 	for f, n := range wan.snapshot() {
 		if f.class != classKernel { // the router's own
-			r.fail("%d packets left the LAN: %v", n.packets, f.flow)
+			r.breach("%d packets left the LAN: %v", n.packets, f.flow)
 		}
 	}
 }

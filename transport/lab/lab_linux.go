@@ -169,12 +169,13 @@ func (o options) wanted(all []experiment) []experiment {
 const repetitions = 2
 
 // measured runs experiments, some beside each other, and those that fall short again, alone, twice at most: on two cores
-// the others' work can make one late. The last result of each counts, and says that it is of a repetition.
+// the others' work can make one late. The last result of each counts, and says that it is of a repetition. What was sent
+// or shown and may not be is final.
 func (l *lab) measured(ctx context.Context, all []experiment, jobs int, show func(result)) []result {
 	results := l.runAll(ctx, all, jobs, show)
 	for again := range repetitions {
 		for i, e := range all {
-			if len(results[i].Failures) == 0 || ctx.Err() != nil {
+			if len(results[i].Failures) == 0 || results[i].Breach || ctx.Err() != nil {
 				continue
 			}
 			results[i] = l.runOne(ctx, e)

@@ -126,7 +126,7 @@ func (r *result) searched(c *capture, needles []needle) {
 	}
 	packets := c.packets()
 	for _, f := range search(packets, needles) {
-		r.fail("found at %s: %v", c.name, f)
+		r.breach("found at %s: %v", c.name, f)
 	}
 	r.note("%d packets searched for %d needles", len(packets), len(needles))
 }
@@ -228,7 +228,7 @@ func (l *lab) hidden(ctx context.Context, r *result) error {
 	}
 	for _, m := range c.members {
 		for _, s := range destinations(m.name, m.host.capture.snapshot(), relay.host.addresses()) {
-			r.fail("%s", s)
+			r.breach("%s", s)
 		}
 		// Nor does anything name another's address, in any packet that a member sees.
 		var needles []needle

@@ -97,7 +97,7 @@ func TestLeaks(t *testing.T) {
 				t.Errorf("%s: %s isn't found out", name, datum)
 			}
 			if said := p.contradictions("Ada", s.of(ada), s.clear()); len(said) != 0 {
-				t.Errorf("%s shows nothing: %q", name, said)
+				t.Errorf("%s shows nothing: %v", name, said)
 			}
 		}
 	}
