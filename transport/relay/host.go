@@ -267,6 +267,7 @@ func (h *relayHost) handleStream(s network.Stream) {
 		return
 	}
 	defer h.relay.tracked.Done()
+	s = tapped(s)
 	_ = s.SetDeadline(time.Now().Add(negotiationTimeout))
 	id, f, err := h.mux.Negotiate(s)
 	if err != nil {
@@ -312,6 +313,7 @@ func (h *relayHost) NewStream(ctx context.Context, id peer.ID, protocols ...prot
 		_ = s.Reset()
 		return nil, ErrClosed
 	}
+	s = tapped(s)
 	m := h.relay.meter(s, p, mss.NewMSSelect(s, protocols[0]))
 	if err := s.SetProtocol(protocols[0]); err != nil {
 		_ = m.Reset()
