@@ -130,14 +130,10 @@ func (l *libp2pHost) dial(ctx context.Context, id peer.ID, addrs []ma.Multiaddr)
 	if r.empty() {
 		return ErrNoAddress
 	}
-	conn, err := l.dialPeer(ctx, id, r)
-	switch {
-	case err != nil && l.swarm.Connectedness(id) == network.Connected:
-		return nil // the peer was faster, or a later dial
-	case err != nil:
+	if _, err := l.dialPeer(ctx, id, r); err != nil && l.swarm.Connectedness(id) != network.Connected {
 		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
 	}
-	if isCircuit(conn) && len(r.direct) > 0 {
+	if !l.direct(id) && len(r.direct) > 0 {
 		l.host.spawn(func() {
 			ctx, cancel := context.WithTimeout(l.host.ctx, dialTimeout)
 			defer cancel()

@@ -148,7 +148,7 @@ func TestDialBackOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, d := range []*dialling{first, second} {
-			if <-d.done; d.err != nil || d.took > 1800*time.Millisecond {
+			if <-d.done; d.err != nil || d.took > 3300*time.Millisecond {
 				t.Errorf("after %v: %v", d.took, d.err)
 			}
 		}

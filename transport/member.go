@@ -147,6 +147,7 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 	p.conns++
 	if isCircuit(c) {
 		h.viaLocked(c, 1)
+		h.libp2p.connectedTo(p.id)
 	} else {
 		p.direct++
 		h.libp2p.abandonDials(p.id)

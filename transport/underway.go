@@ -20,22 +20,25 @@ type round struct {
 	ctx   context.Context // done when the round is over, for the cause
 	end   context.CancelCauseFunc
 	begun time.Time
-	lasts time.Duration // if a later dial joins
-	timer *time.Timer   // ends it then
+	lasts time.Duration   // if a later dial joins
+	timer *time.Timer     // ends it then
+	open  context.Context // done when there is a connection
+	tell  context.CancelFunc
 	dials int           // the swarm is at
 	left  chan struct{} // closed when there are none any more
 }
 
 // roundLasts is how long the first round lasts: a circuit's handshake, most of the time. Each further one lasts twice as
 // long, so that dials that follow each other closely don't keep a slow handshake from its end.
-const roundLasts = time.Second
+const roundLasts = 2500 * time.Millisecond
 
 var (
 	errNextRound = errors.New("transport: dialled again")
 	errAbandoned = errors.New("transport: the dial was given up")
 )
 
-// dialPeer has the swarm dial. The error may come though there is a connection now.
+// dialPeer has the swarm dial. The error may come though there is a connection now, as soon as there is one: in any case,
+// unless ctx asks for a direct one.
 func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, to routes) (network.Conn, error) {
 	defer l.publish(id, to)()
 	for before := (*round)(nil); ; {
@@ -45,6 +48,9 @@ func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, to routes) (netwo
 		}
 		conn, err := l.dialIn(ctx, id, r, to.hops)
 		l.leave(id, r)
+		if err != nil && !forced(ctx) && l.swarm.Connectedness(id) == network.Connected {
+			return nil, err
+		}
 		if err != nil && joined { // perhaps for what the swarm had tried before
 			select {
 			case <-r.left:
@@ -92,6 +98,7 @@ func (l *libp2pHost) enter(ctx context.Context, id peer.ID, before *round) (r *r
 			r.lasts = 2 * before.lasts
 		}
 		r.ctx, r.end = context.WithCancelCause(l.host.ctx)
+		r.open, r.tell = context.WithCancel(l.host.ctx)
 		l.rounds[id] = r
 	}
 	if joined && r.timer == nil {
@@ -110,6 +117,9 @@ func (l *libp2pHost) dialIn(ctx context.Context, id peer.ID, r *round, hops []ho
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.ctx, cancel)()
+	if !forced(ctx) {
+		defer context.AfterFunc(r.open, cancel)()
+	}
 	l.swarm.Backoff().Clear(id)
 	return l.swarm.DialPeer(ctx, id)
 }
@@ -124,9 +134,25 @@ func (l *libp2pHost) leave(id peer.ID, r *round) {
 		r.timer.Stop()
 	}
 	r.end(nil)
+	r.tell()
 	delete(l.rounds, id)
 	l.circuits.forget(id)
 	close(r.left)
+}
+
+// forced tells whether a direct connection is asked for.
+func forced(ctx context.Context) bool {
+	direct, _ := network.GetForceDirectDial(ctx)
+	return direct
+}
+
+// connectedTo ends the dials to a peer that a circuit is enough for.
+func (l *libp2pHost) connectedTo(id peer.ID) {
+	l.dialMu.Lock()
+	defer l.dialMu.Unlock()
+	if r := l.rounds[id]; r != nil {
+		r.tell()
+	}
 }
 
 // abandonDials ends the dials to a peer, or to all: when this host is on another network, since they would go on there
