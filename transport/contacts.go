@@ -35,7 +35,6 @@ type contacts struct {
 	known     map[PeerKey]bool // members and relays, also those of before
 	strangers int              // of all, those that aren't known
 	middles   map[PeerKey]struct{}
-	oneCrowd  bool // in tests: strangers take the place of members
 }
 
 // know makes room for a member or relay.
@@ -65,7 +64,7 @@ func (c *contacts) note(key PeerKey, addr netip.Addr) {
 	}
 	of := c.all[key]
 	if of == nil {
-		if !c.known[key] || c.oneCrowd {
+		if !c.known[key] {
 			if c.strangers == maxContactStrangers {
 				return
 			}
