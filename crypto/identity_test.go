@@ -80,7 +80,8 @@ func TestSignerThatMisbehaves(t *testing.T) {
 	}
 }
 
-// TestFreshKeys: every start and every meeting has its own meeting key and static.
+// TestFreshKeys: every start and every meeting has its own meeting key and static. It has no twin: nothing is stored that
+// could return.
 //
 // Checks: IDN-2.
 func TestFreshKeys(t *testing.T) {

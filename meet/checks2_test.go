@@ -193,28 +193,35 @@ func TestLobbyEmptied(t *testing.T) {
 }
 
 // TestPutOutWhileCutOff covers DOR-10: whoever was removed while cut off learns it, and by whom, when it is back, though
-// nobody talks to it any more.
+// nobody talks to it any more. Twin: who doesn't ask never learns it.
 func TestPutOutWhileCutOff(t *testing.T) {
-	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
-		all := party(t, ctx, w, 4)
-		c := all[3]
-		w.Network.Partition([]string{"member0", "member1", "member2"}, []string{"member3"})
-		w.Advance(time.Second)
-		ok(t, all[0].Remove(ctx, self(t, ctx, c).Identity, false))
-		w.Advance(30 * time.Second)
-		if c.Context().Err() != nil {
-			t.Fatal("it ended while it could know nothing")
-		}
-		w.Network.Heal()
-		select {
-		case <-c.Context().Done():
-		case <-time.After(40 * time.Second):
-			t.Fatal("it doesn't learn it")
-		}
-		var removed *meet.RemovedError
-		if err := context.Cause(c.Context()); !errors.As(err, &removed) || removed.ByName != "member0" {
-			t.Errorf("it ended with %v", err)
-		}
+	twin(t, "noAsking", func(t *testing.T, protected bool, config meet.Config) {
+		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+			all := party(t, ctx, w, 3)
+			c := must[*meettest.Member](t)(w.Join(ctx, "member3", all[0], config))
+			connected(t, ctx, append(all, c)...)
+			w.Network.Partition([]string{"member0", "member1", "member2"}, []string{"member3"})
+			w.Advance(time.Second)
+			ok(t, all[0].Remove(ctx, self(t, ctx, c).Identity, false))
+			w.Advance(30 * time.Second)
+			if c.Context().Err() != nil {
+				t.Fatal("it ended while it could know nothing")
+			}
+			w.Network.Heal()
+			learnt := true
+			select {
+			case <-c.Context().Done():
+			case <-time.After(40 * time.Second):
+				learnt = false
+			}
+			if learnt != protected {
+				t.Fatalf("it learns it: %v", learnt)
+			}
+			var removed *meet.RemovedError
+			if err := context.Cause(c.Context()); protected && (!errors.As(err, &removed) || removed.ByName != "member0") {
+				t.Errorf("it ended with %v", err)
+			}
+		})
 	})
 }
 

@@ -97,17 +97,19 @@ type hooks struct {
 	gossipOnly      bool // GOS-2: operations go by gossip alone
 	noResend        bool // MSG-3: what was missed is lost
 	allPermitted    bool // ROS-22: delivers whatever comes
-	noLimits        bool // SYN-3, REC-4, MUT-2, MSG-8, RLY-11: answers however often it is asked
+	noLimits        bool // DOR-11, SYN-3, REC-4, MUT-2, MSG-8, RLY-11: answers however often it is asked
 	anyTime         bool // VER-2: shows words whatever the others see
 	keepLobby       bool // DOR-9: a removal leaves who waits
 	keepPeers       bool // who is put out stays connected
 	anyKnock        bool // DOR-12: shows whatever knock it is told of
 	anyDecider      bool // DOR-13: does what anybody decides
+	anyResponder    bool // DOR-11: shows who waits whoever told of it, gone or not
+	noAsking        bool // DOR-10: doesn't ask whether it is still in
 	repeatedState   bool // STR-1: believes what seems to be said again
 	anyReaction     bool // MSG-6, MSG-7: shows whatever comes as a reaction
 	anyAsker        bool // MUT-1: reports whoever asks to mute
 	recordAnyway    bool // REC-1: records without consent
-	anyConsent      bool // REC-2: takes a consent to any recording as one to this
+	anyConsent      bool // REC-2, REC-5: takes a consent to any recording, or a refusal of any, as one to this
 	anyRecording    bool // REC-6: answers whatever recording there is
 	trustRecorder   bool // REC-3: believes whoever records
 	anyRecipient    bool // MSG-5: shows what is for somebody else

@@ -380,7 +380,7 @@ const (
 // askAtDoors (DOR-10) finds out, where nobody is heard, whether this member is still in: whoever was put out while it
 // was away can't be told otherwise, since nobody talks to it any more. The door tells those who were members.
 func (m *Meeting) askAtDoors(now time.Time) {
-	if len(m.peers) == 0 || m.ending || m.watch.asking || now.Sub(m.watch.heardAt) < askAfter {
+	if len(m.peers) == 0 || m.ending || m.watch.asking || now.Sub(m.watch.heardAt) < askAfter || m.config.hooks.noAsking {
 		return
 	}
 	m.watch.asking, m.watch.heardAt = true, now // and again after as long

@@ -60,7 +60,7 @@ func (m *Meeting) tellWaiting(p *peer, now time.Time) {
 
 // knocksTold takes a responder's list in place of the one before.
 func (m *Meeting) knocksTold(p *peer, list *waitingList, now time.Time) {
-	if len(list.Knocks) > maxLobby || !p.limit.told.allow(now, toldBurst, toldRate) {
+	if (len(list.Knocks) > maxLobby || !p.limit.told.allow(now, toldBurst, toldRate)) && !m.config.hooks.noLimits {
 		return
 	}
 	before := p.waiting
@@ -88,7 +88,7 @@ func (m *Meeting) knocksTold(p *peer, list *waitingList, now time.Time) {
 // the roster changes.
 func (m *Meeting) showWaiting(p *peer) {
 	responder := m.roster.ByMeetingKey(p.key)
-	counts := p.connected && p.installed && !p.away && m.mayDecide(responder) && m.mayDecide(m.roster.ByMeetingKey(m.self.Key()))
+	counts := p.connected && p.installed && !p.away && m.mayDecide(responder) && m.mayDecide(m.roster.ByMeetingKey(m.self.Key())) || m.config.hooks.anyResponder
 	for _, w := range p.waiting {
 		id := w.knock.Bundle.Identity
 		m.showKnock(p, w, counts && m.roster.Member(id) == nil && !m.roster.Banned(id) && m.genuineKnock(p, w))

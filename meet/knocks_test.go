@@ -363,42 +363,46 @@ func TestLyingResponder(t *testing.T) {
 }
 
 // TestWaitingLimits covers DOR-11's limits: a list of more than a lobby holds is not taken, nor one list after the
-// other without end.
+// other without end. Twin: both are.
 //
 // Checks: DOR-11.
 func TestWaitingLimits(t *testing.T) {
-	world(t, ms20, func(ctx context.Context, w *meettest.World) {
-		b := newBench(t, ctx, w, meet.Config{}, meet.Config{}, meet.Config{})
-		key, _ := bundleOf(t, ctx, b.first)
-		door, _ := bundleOf(t, ctx, b.second)
-		many := &meet.WaitingList{}
-		for i := range 33 {
-			inc := must[*crypto.Incarnation](t)(crypto.GenerateIdentity().NewIncarnation(b.first.ID()))
-			k := inc.SignKnock(crypto.Knock{Name: fmt.Sprint(i), ResponderNonce: crypto.Nonce{byte(i)}}, door)
-			many.Knocks = append(many.Knocks, meet.WaitingKnock{Knock: k, Waited: uint64(100 - i)})
-		}
-		tell := func(list *meet.WaitingList) {
-			t.Helper()
-			ok(t, b.second.InjectMessage(ctx, key, meet.PairMessage{Waiting: list}))
-		}
-		tell(many)
-		w.Advance(time.Second)
-		b.see(b.first)
-		many.Knocks = many.Knocks[:32]
-		tell(many)
-		w.Advance(time.Second)
-		if n := len(b.seen(b.first)); n != 32 {
-			t.Errorf("%d of 32 are shown", n)
-		}
-		before := len(events[meet.Knocked](b.first))
-		for range 100 {
-			tell(&meet.WaitingList{})
-			tell(&meet.WaitingList{Knocks: many.Knocks[:1]})
-		}
-		w.Advance(time.Second)
-		if n := len(events[meet.Knocked](b.first)) - before; n > 20 {
-			t.Errorf("%d of 100 lists were taken at once", n)
-		}
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			b := newBench(t, ctx, w, config, meet.Config{}, meet.Config{})
+			key, _ := bundleOf(t, ctx, b.first)
+			door, _ := bundleOf(t, ctx, b.second)
+			many := &meet.WaitingList{}
+			for i := range 33 {
+				inc := must[*crypto.Incarnation](t)(crypto.GenerateIdentity().NewIncarnation(b.first.ID()))
+				k := inc.SignKnock(crypto.Knock{Name: fmt.Sprint(i), ResponderNonce: crypto.Nonce{byte(i)}}, door)
+				many.Knocks = append(many.Knocks, meet.WaitingKnock{Knock: k, Waited: uint64(100 - i)})
+			}
+			tell := func(list *meet.WaitingList) {
+				t.Helper()
+				ok(t, b.second.InjectMessage(ctx, key, meet.PairMessage{Waiting: list}))
+			}
+			tell(many)
+			w.Advance(time.Second)
+			if n := len(b.seen(b.first)); n != map[bool]int{true: 0, false: 33}[protected] {
+				t.Errorf("of a list of 33 %d are shown", n)
+			}
+			many.Knocks = many.Knocks[:32]
+			tell(many)
+			w.Advance(time.Second)
+			if n := len(b.seen(b.first)); n != 32 {
+				t.Errorf("%d of 32 are shown", n)
+			}
+			before := len(events[meet.Knocked](b.first))
+			for range 100 {
+				tell(&meet.WaitingList{})
+				tell(&meet.WaitingList{Knocks: many.Knocks[:1]})
+			}
+			w.Advance(time.Second)
+			if n := len(events[meet.Knocked](b.first)) - before; n > 20 == protected {
+				t.Errorf("%d of 100 lists were taken at once", n)
+			}
+		})
 	})
 }
 
@@ -434,33 +438,43 @@ func TestManyKnock(t *testing.T) {
 	})
 }
 
-// TestResponderGone covers DOR-11: with the responder go those who wait at its door, and they are back when it is.
+// TestResponderGone covers DOR-11: with the responder go those who wait at its door, and they are back when it is. Twin:
+// who is gone keeps another waiting for somebody whom nobody will answer.
 //
 // Checks: DOR-11.
 func TestResponderGone(t *testing.T) {
-	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
-		b := newBench(t, ctx, w, meet.Config{}, meet.Config{}, meet.Config{})
-		outside, leave := context.WithCancel(ctx)
-		b.ctx = outside
-		ada, adaID := b.knocks("Ada")
-		b.ctx = ctx
-		b.see(b.first, "Ada")
-		w.Network.Partition([]string{"first", "plain"}, []string{"second", "Ada"})
-		w.Advance(30 * time.Second)
-		b.see(b.first)
-		b.see(b.second, "Ada")
-		if err := b.first.Admit(ctx, adaID); !errors.Is(err, meet.ErrNotConnected) {
-			t.Errorf("at the door of somebody who can't be reached: %v", err)
-		}
+	twin(t, "anyResponder", func(t *testing.T, protected bool, config meet.Config) {
+		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+			b := newBench(t, ctx, w, config, meet.Config{}, meet.Config{})
+			outside, leave := context.WithCancel(ctx)
+			defer leave()
+			b.ctx = outside
+			ada, adaID := b.knocks("Ada")
+			b.ctx = ctx
+			b.see(b.first, "Ada")
+			w.Network.Partition([]string{"first", "plain"}, []string{"second", "Ada"})
+			w.Advance(30 * time.Second)
+			if !protected {
+				b.see(b.first, "Ada")
+				leave()
+				<-ada.done
+				return
+			}
+			b.see(b.first)
+			b.see(b.second, "Ada")
+			if err := b.first.Admit(ctx, adaID); !errors.Is(err, meet.ErrNotConnected) {
+				t.Errorf("at the door of somebody who can't be reached: %v", err)
+			}
 
-		w.Network.Heal()
-		w.Advance(15 * time.Second)
-		b.see(b.second, "Ada")
-		b.see(b.first, "Ada")
-		w.Crash(b.second)
-		w.Advance(30 * time.Second)
-		b.see(b.first)
-		leave()
-		<-ada.done
+			w.Network.Heal()
+			w.Advance(15 * time.Second)
+			b.see(b.second, "Ada")
+			b.see(b.first, "Ada")
+			w.Crash(b.second)
+			w.Advance(30 * time.Second)
+			b.see(b.first)
+			leave()
+			<-ada.done
+		})
 	})
 }

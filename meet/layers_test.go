@@ -241,19 +241,7 @@ func TestLayersRefused(t *testing.T) {
 		"as many as there can be": {many[:10], true},
 		"too many in all":         {many, false},
 	} {
-		s := newStage(t)
-		a, b := s.actor(), s.actor()
-		a.sendTo(b)
-		_, _, _, err := b.acceptState(a.key, a.announced(1, c.streams...))
-		if c.good != (err == nil) || err != nil && err != errStateMalformed {
-			t.Errorf("%s: %v", name, err)
-		}
-		if !c.good { // the twin
-			b.off.limits = true
-			if _, _, _, err := b.acceptState(a.key, a.announced(2, c.streams...)); err != nil {
-				t.Errorf("%s, without the limits: %v", name, err)
-			}
-		}
+		acceptsOnly(t, name, c.good, c.streams)
 	}
 	s := newStage(t)
 	a := s.actor()

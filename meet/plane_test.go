@@ -45,6 +45,15 @@ func newStage(t testing.TB) *stage {
 	}
 }
 
+// onStage is two members on a stage of their own; b reads what a sends.
+func onStage(t testing.TB) (s *stage, a, b *actor) {
+	t.Helper()
+	s = newStage(t)
+	a, b = s.actor(), s.actor()
+	a.sendTo(b)
+	return s, a, b
+}
+
 func (s *stage) clock() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,9 +297,7 @@ func TestPlaneForgedSender(t *testing.T) {
 }
 
 func TestPlaneRepeated(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, pub, remote := a.show(b, webrtc.MimeTypeOpus)
 	src := &source{t: t, track: track, seq: 100}
 	src.write(1)
@@ -305,9 +312,7 @@ func TestPlaneRepeated(t *testing.T) {
 
 // TestPlaneKeyComesLate: packets before their key wait for it, and messages among them aren't lost.
 func TestPlaneKeyComesLate(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	s, a, b := onStage(t)
 	track, _, remote := a.show(b, webrtc.MimeTypeOpus)
 	src := &source{t: t, track: track}
 	if _, err := a.keys.Rotate(s.clock(), crypto.Hash{}, []crypto.MeetingKey{b.key}, nil); err != nil {
@@ -415,9 +420,7 @@ func TestPlanePermissions(t *testing.T) {
 }
 
 func TestPlaneRemovedSender(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, _, remote := a.show(b, webrtc.MimeTypeOpus)
 	src := &source{t: t, track: track}
 	src.write(1)
@@ -441,9 +444,7 @@ func TestPlaneRemovedSender(t *testing.T) {
 
 // TestPlaneRecipients: who is taken off gets nothing from then on, and nobody is not everybody.
 func TestPlaneRecipients(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, pub, _ := a.show(b, webrtc.MimeTypeOpus)
 	src := &source{t: t, track: track}
 	src.write(1)
@@ -462,9 +463,7 @@ func TestPlaneRecipients(t *testing.T) {
 
 func TestPlaneClose(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	b.sendTo(a)
 	track, pub, remote := a.show(b, webrtc.MimeTypeVP8)
 	rtcpDone := make(chan error)
@@ -498,9 +497,7 @@ func TestPlaneClose(t *testing.T) {
 }
 
 func TestPlaneConcurrently(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, pub, remote := a.show(b, webrtc.MimeTypeOpus)
 	var all sync.WaitGroup
 	each := func(f func(i int)) {

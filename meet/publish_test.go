@@ -91,9 +91,7 @@ func TestMuteLong(t *testing.T) {
 }
 
 func TestPublishMuted(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track := localTrack(t, webrtc.MimeTypeOpus)
 	if _, err := a.publish([]webrtc.TrackLocal{track}, PublishOptions{Source: SourceScreenAudio, Muted: true}); err != nil {
 		t.Fatal(err)
@@ -110,9 +108,7 @@ func TestPublishMuted(t *testing.T) {
 
 // TestReplace: with the same codec the stream goes on; with another it is another stream.
 func TestReplace(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	s, a, b := onStage(t)
 	first, pub, remote := a.show(b, webrtc.MimeTypeVP8)
 	src := &source{t: t, track: first, seq: 500, time: 1000}
 	src.write(1)
@@ -186,9 +182,7 @@ func TestPublishRefuses(t *testing.T) {
 }
 
 func TestPayloadTooLong(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, _, remote := a.show(b, webrtc.MimeTypeVP8)
 	packet := &rtp.Packet{Header: rtp.Header{Version: 2}, Payload: make([]byte, MaxPayload+1)}
 	if err := track.WriteRTP(packet); err == nil {
@@ -206,9 +200,7 @@ func TestPayloadTooLong(t *testing.T) {
 // TestStreamNumbers: a closed stream's number isn't used again while there are others, and when it is, packet numbers
 // go on, so that nothing is taken for a repetition (STR-7).
 func TestStreamNumbers(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	s, a, b := onStage(t)
 	seen := map[uint8]bool{}
 	for i := range 2 * 240 {
 		track, pub, remote := a.show(b, webrtc.MimeTypeOpus)
@@ -235,9 +227,7 @@ func TestStreamNumbers(t *testing.T) {
 // TestKeyFrameRequests: members' requests reach the track as picture loss indications, few however many ask (STR-5).
 func TestKeyFrameRequests(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	s, a, b := onStage(t)
 	track, pub, _ := a.show(b, webrtc.MimeTypeVP8)
 	feedback := pub.layers[0].bound.RTCPReader()
 	read := func() int {
@@ -298,9 +288,7 @@ func TestKeyFrameRequests(t *testing.T) {
 }
 
 func TestOwnPermissions(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	if a.setOwnPermissions(roster.AllPermissions) || a.plane.announce() != nil {
 		t.Fatal("something to announce")
 	}
@@ -325,9 +313,7 @@ func TestOwnPermissions(t *testing.T) {
 
 // TestSampleTrack: pion's own packetizer makes packets that fit.
 func TestSampleTrack(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	for _, c := range sendCodecs(webrtc.RTPCodecTypeVideo) {
 		track, err := webrtc.NewTrackLocalStaticSample(c.RTPCodecCapability, "video", "stream")
 		if err != nil {
@@ -386,9 +372,7 @@ func (e *eagerTrack) Unbind(c webrtc.TrackLocalContext) error {
 }
 
 func TestPublishAnyTrack(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	eager := &eagerTrack{TrackLocalStaticRTP: localTrack(t, webrtc.MimeTypeVP8)}
 	pub, err := a.publish([]webrtc.TrackLocal{eager}, PublishOptions{Source: SourceScreen})
 	if err != nil {
@@ -439,9 +423,7 @@ func TestPublishAnyTrack(t *testing.T) {
 
 // TestNoAllocations: sealing and sending, and opening and reading, allocate nothing for a packet.
 func TestNoAllocations(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, pub, remote := a.show(b, webrtc.MimeTypeVP8)
 	payload := make([]byte, 1150)
 	h := &rtp.Header{Version: 2}

@@ -159,7 +159,15 @@ func (m *Meeting) stateOfKey(key crypto.MeetingKey) memberState {
 // consents says whether a member is seen to consent to a recording: by its own announcement, which names the recorder's
 // incarnation and the recording (REC-2).
 func (m *Meeting) consents(who, recorder crypto.MeetingKey, id RecordingID) bool {
-	given := m.stateOfKey(who).consents
+	return m.names(m.stateOfKey(who).consents, recorder, id)
+}
+
+// refuses says the same of a refusal (REC-5).
+func (m *Meeting) refuses(who, recorder crypto.MeetingKey, id RecordingID) bool {
+	return m.names(m.stateOfKey(who).refusals, recorder, id)
+}
+
+func (m *Meeting) names(given []consent, recorder crypto.MeetingKey, id RecordingID) bool {
 	return slices.Contains(given, consent{recorder, id}) || m.config.hooks.anyConsent && len(given) > 0
 }
 
@@ -185,7 +193,7 @@ func (m *Meeting) recordingOf(by *roster.Member) (rec Recording, ok bool) {
 			rec.Consented = append(rec.Consented, who.Identity())
 		default:
 			rec.Lacking = append(rec.Lacking, who.Identity())
-			if slices.Contains(m.stateOfKey(who.Bundle.MeetingKey).refusals, consent{key, said.ID}) {
+			if m.refuses(who.Bundle.MeetingKey, key, said.ID) {
 				rec.Refused = append(rec.Refused, who.Identity())
 			}
 		}

@@ -303,6 +303,30 @@ func TestRecordingQuestions(t *testing.T) {
 	})
 }
 
+// TestRefusalIsBound covers REC-5: who refused one recording isn't shown as having refused another. Twin: they are.
+func TestRefusalIsBound(t *testing.T) {
+	twin(t, "anyConsent", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			config.Policy = open().Policy
+			r := must[*meettest.Member](t)(w.Create(ctx, "recorder", config))
+			other := must[*meettest.Member](t)(w.Join(ctx, "other", r, config))
+			a := must[*meettest.Member](t)(w.Join(ctx, "a", r, config))
+			connected(t, ctx, r, other, a)
+			w.Advance(5 * time.Second)
+			ok(t, r.AskToRecord(ctx))
+			ok(t, other.AskToRecord(ctx))
+			w.Advance(time.Second)
+			ok(t, answerTo(ctx, a, self(t, ctx, r).Identity, false))
+			w.Advance(time.Second)
+			for _, rec := range must[[]meet.Recording](t)(other.Recordings(ctx)) {
+				if named := len(rec.Refused) > 0; named != (rec.By.Name == "recorder" || !protected) {
+					t.Errorf("of %s's: a is shown as having refused: %v", rec.By.Name, named)
+				}
+			}
+		})
+	})
+}
+
 // TestRecordingRefused covers REC-5: who asked, and all others, are shown who refused, and who hasn't answered; a refusal
 // is for one recording of one member's, ends with a consent, and a withdrawal is one.
 func TestRecordingRefused(t *testing.T) {

@@ -17,9 +17,7 @@ import (
 )
 
 func TestRemoteOverflow(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, _, remote := a.show(b, webrtc.MimeTypeOpus)
 	src := &source{t: t, track: track}
 	for i := range TrackBuffer + 100 {
@@ -38,9 +36,7 @@ func TestRemoteOverflow(t *testing.T) {
 }
 
 func TestRemoteReadsBytes(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, _, remote := a.show(b, webrtc.MimeTypeOpus)
 	for _, level := range []int{-1, 0x85} {
 		p := &rtp.Packet{Header: rtp.Header{
@@ -93,9 +89,7 @@ func TestRemoteReadsBytes(t *testing.T) {
 
 func TestRemoteDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		a, b := s.actor(), s.actor()
-		a.sendTo(b)
+		_, a, b := onStage(t)
 		track, _, remote := a.show(b, webrtc.MimeTypeOpus)
 		src := &source{t: t, track: track}
 		begin := time.Now()
@@ -144,9 +138,7 @@ func TestRemoteDeadline(t *testing.T) {
 
 // TestRemoteManyReaders: each packet goes to one reader, none is left behind, and all end.
 func TestRemoteManyReaders(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, _, remote := a.show(b, webrtc.MimeTypeOpus)
 	var mu sync.Mutex
 	var got []uint16
@@ -200,9 +192,7 @@ func TestRemoteLost(t *testing.T) {
 }
 
 func TestRemoteUndecryptable(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	track, _, remote := a.show(b, webrtc.MimeTypeOpus)
 	src := &source{t: t, track: track}
 	a.lose = func(n int) bool { return n == 0 }
@@ -221,9 +211,7 @@ func TestRemoteUndecryptable(t *testing.T) {
 
 // TestRemoteFirstKeyFrame: a new track of video asks for a key frame until one has begun, a few times (STR-5).
 func TestRemoteFirstKeyFrame(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	s, a, b := onStage(t)
 	track, _, remote := a.show(b, webrtc.MimeTypeVP8)
 	src := &source{t: t, track: track}
 	delta, key := []byte{0x10, 0x01}, []byte{0x10, 0x00}

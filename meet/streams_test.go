@@ -79,6 +79,22 @@ func TestStreamsOrder(t *testing.T) {
 	}
 }
 
+// acceptsOnly says whether an announcement of these streams is good: only then it is taken. The twin, without the limits,
+// takes a bad one.
+func acceptsOnly(t *testing.T, name string, good bool, streams []stream) {
+	t.Helper()
+	_, a, b := onStage(t)
+	_, _, _, err := b.acceptState(a.key, a.announced(1, streams...))
+	if good != (err == nil) || err != nil && err != errStateMalformed {
+		t.Errorf("%s: %v", name, err)
+	}
+	if b.off.limits = true; !good {
+		if _, _, _, err := b.acceptState(a.key, a.announced(2, streams...)); err != nil {
+			t.Errorf("%s, without the limits: %v", name, err)
+		}
+	}
+}
+
 // TestStreamsLimits covers STR-2.
 func TestStreamsLimits(t *testing.T) {
 	change := func(f func(*stream)) []stream {
@@ -119,23 +135,9 @@ func TestStreamsLimits(t *testing.T) {
 		"video clock":         {func() []stream { v := camera; v.ClockRate = 1000; return []stream{v} }(), false},
 		"video channels":      {func() []stream { v := camera; v.Channels = 1; return []stream{v} }(), false},
 	} {
-		s := newStage(t)
-		a, b := s.actor(), s.actor()
-		a.sendTo(b)
-		_, _, _, err := b.acceptState(a.key, a.announced(1, c.streams...))
-		if c.good != (err == nil) || err != nil && err != errStateMalformed {
-			t.Errorf("%s: %v", name, err)
-		}
-		if !c.good { // the twin
-			b.off.limits = true
-			if _, _, _, err := b.acceptState(a.key, a.announced(2, c.streams...)); err != nil {
-				t.Errorf("%s, without the limits: %v", name, err)
-			}
-		}
+		acceptsOnly(t, name, c.good, c.streams)
 	}
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	if _, _, _, err := b.acceptState(a.key, a.announced(0)); err == nil {
 		t.Error("number 0 was taken")
 	}
@@ -171,9 +173,7 @@ func TestStreamsRate(t *testing.T) {
 
 // TestStreamsChange: what becomes of tracks when announcements change.
 func TestStreamsChange(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	_, a, b := onStage(t)
 	step := func(number uint64, streams ...stream) (added, removed, changed []*RemoteTrack) {
 		t.Helper()
 		added, removed, changed, err := b.acceptState(a.key, a.announced(number, streams...))
@@ -209,9 +209,7 @@ func TestStreamsChange(t *testing.T) {
 }
 
 func TestAnnounce(t *testing.T) {
-	s := newStage(t)
-	a, b := s.actor(), s.actor()
-	a.sendTo(b)
+	s, a, b := onStage(t)
 	if a.plane.announce() != nil || a.publishes() {
 		t.Fatal("something to announce")
 	}

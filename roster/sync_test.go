@@ -71,3 +71,24 @@ func TestHavePages(t *testing.T) {
 		t.Errorf("%d of 2 found missing", n)
 	}
 }
+
+// TestForwarderIsNotTrusted covers SYN-2: what a forwarder sends, in answer to a question or not, counts only if its author
+// signed it. Twin: a member is put out by somebody who only passes operations on.
+func TestForwarderIsNotTrusted(t *testing.T) {
+	c := newCast(t, DefaultPolicy())
+	creator := c.people[0]
+	victim := c.join(creator, "victim")
+	forged := c.sign(creator, remove(victim))
+	forged[len(forged)-1] ^= 1
+	for _, trusting := range []bool{false, true} {
+		s := must[*Set](t)(NewSet(c.genesis, c.meeting))
+		s.trusting = trusting
+		for _, n := range c.set.nodes {
+			must[Outcome](t)(s.Add(n.raw))
+		}
+		_, err := s.Add(forged)
+		if out := s.Roster().Member(victim.identity.Public()) == nil; out != trusting || IsRefused(err) == trusting {
+			t.Errorf("twin %v: out %v, %v", trusting, out, err)
+		}
+	}
+}
