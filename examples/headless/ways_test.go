@@ -26,7 +26,7 @@ func TestWays(t *testing.T) {
 		{"--mdns --dht-bootstrap /ip4/9.1.2.3/tcp/4001/p2p/12D3KooWKRyzVWW6ChFjQjK4miCty85Niy49tpPV95XdKu1BcvMA --dht-prefix /cabinet", "", 2},
 		{"--dht-bootstrap example.org", "multiaddr", 0},
 		{"--relay " + file, "--relay", 0},
-		{"--proxy http://192.0.2.1:3128", "", 0},
+		{"--mdns --proxy http://192.0.2.1:3128", "", 1},
 		{"--lan-only --proxy socks5://192.0.2.1:1080", "take one of the two away", 0},
 		{"--lan-only --router", "take one of the two away", 0},
 		{"--hide-address --router", "take one of the two away", 0},
