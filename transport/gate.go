@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/huisclos/huisclos/transport/internal/halfopen"
+	"github.com/huisclos/huisclos/transport/relayauth"
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -16,14 +18,25 @@ import (
 // be opened is asked of it by libp2pHost, whether gossip may pass by the room.
 type gate struct {
 	host    *Host
-	waiting *halfopen.Counter
+	waiting *halfopen.Counter // TCP's and circuits' handshakes
+	quic    *halfopen.QUIC
 }
 
 // maxHalfOpen is how many connections of one address, circuits of one relay among them, may wait for the other end to
 // prove its key: an eighth of what may in all (see newResources).
 const maxHalfOpen = 64
 
-func newGate(h *Host) *gate { return &gate{h, halfopen.New(maxHalfOpen)} }
+func newGate(h *Host) *gate {
+	return &gate{h, halfopen.New(maxHalfOpen), halfopen.NewQUIC(maxHalfOpen)}
+}
+
+// quicOptions have QUIC's handshakes counted as well (TRA-5).
+func (g *gate) quicOptions() []quicreuse.Option {
+	if g.host.config.unsafe.anyHalfOpen {
+		return nil
+	}
+	return g.quic.Options()
+}
 
 // open tells whether every protocol is open to a peer, and not the door alone.
 func (g *gate) open(id peer.ID) bool { return g.host.config.unsafe.openGate || g.host.allowed(id) }
@@ -58,7 +71,24 @@ func (g *gate) InterceptAccept(c network.ConnMultiaddrs) bool {
 	if !ok {
 		return true
 	}
-	return g.host.choke.permits(from.Addr()) && (g.byMember(c) || g.host.config.unsafe.anyHalfOpen || g.waiting.Accept(from.Addr(), time.Now()))
+	return g.host.choke.permits(from.Addr()) && (overQUIC(c) || g.byMember(c) || g.host.config.unsafe.anyHalfOpen || g.waiting.Accept(from.Addr(), time.Now()))
+}
+
+// overQUIC tells whether a connection is direct and QUIC's: its handshake was counted from its beginning.
+func overQUIC(c network.ConnMultiaddrs) bool {
+	return relayauth.Kind(c.RemoteMultiaddr()) == relayauth.KindQUIC
+}
+
+// secured counts one connection less that waits.
+func (g *gate) secured(dir network.Direction, c network.ConnMultiaddrs) {
+	from, ok := addrPortOf(c.RemoteMultiaddr())
+	switch {
+	case !ok || dir == network.DirOutbound || g.byMember(c):
+	case overQUIC(c):
+		g.quic.Secured(from.Addr())
+	default:
+		g.waiting.Secured(from.Addr())
+	}
 }
 
 // byMember tells whether a connection is a circuit through a member: who comes so is a member as well (TRA-18).
@@ -70,9 +100,7 @@ func (g *gate) byMember(c network.ConnMultiaddrs) bool {
 // InterceptSecured bounds the strangers, in all and per address. They are let in even
 // while the door is closed, since a new member may dial before we learn of it.
 func (g *gate) InterceptSecured(dir network.Direction, id peer.ID, c network.ConnMultiaddrs) bool {
-	if from, ok := addrPortOf(c.RemoteMultiaddr()); ok && dir == network.DirInbound && !g.byMember(c) {
-		g.waiting.Secured(from.Addr())
-	}
+	g.secured(dir, c)
 	if _, ok := keyOfID(id); !ok {
 		return false // meeting keys are Ed25519
 	}

@@ -1,15 +1,22 @@
 package transport_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/huisclos/huisclos/transport"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -117,5 +124,67 @@ func TestHalfOpen(t *testing.T) {
 				t.Errorf("connected: %v, want %v (%v)", in, c.in, err)
 			}
 		})
+	}
+}
+
+// deaf is a socket that hears nothing but QUIC's Retry: it proves its address, and ends no handshake.
+type deaf struct{ *net.UDPConn }
+
+func (d deaf) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := d.UDPConn.ReadFrom(b)
+		if err != nil || n > 0 && b[0]&0xf0 == 0xf0 {
+			return n, from, err
+		}
+	}
+}
+
+// quicConns is how many QUIC connections there are in this process, both ends counted.
+func quicConns() (n int) {
+	var profile bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
+	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
+		if !strings.Contains(stack, "quic-go.(*Conn).run") {
+			continue
+		}
+		for line := range strings.Lines(stack) {
+			if count, _, ok := strings.Cut(line, " @ "); ok {
+				k, _ := strconv.Atoi(count)
+				n += k
+			}
+		}
+	}
+	return n
+}
+
+// TestQUICHalfOpen: who begins QUIC handshakes and ends none has few of them under way.
+//
+// Checks: TRA-5.
+func TestQUICHalfOpen(t *testing.T) {
+	for _, protected := range []bool{true, false} {
+		a := newNode(t, "a", transport.Without(transport.Config{Key: testKey(1), Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}},
+			transport.Unsafe{AnyHalfOpen: !protected}))
+		at := a.Addresses()[slices.IndexFunc(a.Addresses(), func(m ma.Multiaddr) bool { return m[1].Code() == ma.P_UDP })]
+		reuse, err := quicreuse.NewConnManager([32]byte{}, [32]byte{}, quicreuse.OverrideListenUDP(func(network string, u *net.UDPAddr) (net.PacketConn, error) {
+			c, err := net.ListenUDP(network, u)
+			return deaf{c}, err
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		var group sync.WaitGroup
+		for range 400 {
+			group.Go(func() {
+				_, _ = reuse.DialQUIC(ctx, at, &tls.Config{NextProtos: []string{"libp2p"}, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}, nil)
+			})
+		}
+		group.Wait() // the dialler's ends are gone
+		if n := quicConns(); (n <= 100) != protected {
+			t.Errorf("protected %v: %d handshakes are under way", protected, n)
+		}
+		cancel()
+		_ = reuse.Close()
+		a.close()
 	}
 }

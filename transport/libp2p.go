@@ -167,7 +167,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 		return err
 	}
 	var err error
-	l.reuse, err = quicreuse.NewConnManager(reset, token,
+	l.reuse, err = quicreuse.NewConnManager(reset, token, append(l.host.gate.quicOptions(),
 		quicreuse.OverrideListenUDP(func(_ string, addr *net.UDPAddr) (net.PacketConn, error) {
 			ap := addr.AddrPort()
 			conn, err := l.host.config.Network.ListenUDP(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
@@ -178,7 +178,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 			l.host.mux.addSocket(demux)
 			return demux, nil
 		}),
-		quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return l, nil }))
+		quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return l, nil }))...)
 	if err != nil {
 		return err
 	}

@@ -40,8 +40,8 @@ const waysUsage = `  --relay FILE       a relay that you may use: a file with it
 func (w *ways) define(set *flag.FlagSet, create bool) {
 	set.Func("relay", "", func(s string) error { w.relays = append(w.relays, s); return nil })
 	set.Func("proxy", "", func(s string) (err error) {
-		if w.proxy, err = url.Parse(s); err == nil && w.proxy.Host == "" {
-			err = errors.New("a proxy is like http://192.0.2.1:3128")
+		if w.proxy, err = url.Parse(s); err != nil || w.proxy.Host == "" || w.proxy.Scheme != "http" && w.proxy.Scheme != "socks5" {
+			err = errors.New("a proxy is like http://192.0.2.1:3128 or socks5://192.0.2.1:1080")
 		}
 		return err
 	})
@@ -62,6 +62,14 @@ func (w *ways) any() bool {
 
 // apply puts it into a configuration. The errors are *inputError.
 func (w *ways) apply(c *meet.Config) error {
+	switch {
+	case w.lanOnly && w.proxy != nil:
+		return badInput("--lan-only keeps all packets on the local network, --proxy has them leave it: take one of the two away")
+	case w.lanOnly && c.AskRouter:
+		return badInput("--lan-only keeps all packets on the local network, --router lets others in from outside: take one of the two away")
+	case w.hide && c.AskRouter:
+		return badInput("--hide-address lets nobody but your relays reach this computer, --router lets others: take one of the two away")
+	}
 	c.LANOnly, c.RelayOnly = w.lanOnly, w.hide
 	if w.proxy != nil {
 		c.Proxy = http.ProxyURL(w.proxy)

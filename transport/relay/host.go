@@ -134,7 +134,7 @@ func (h *relayHost) addTransports(private crypto.PrivKey) error {
 	reset := quicKey(h.relay.config.Key, "stateless reset")
 	token := quicKey(h.relay.config.Key, "token")
 	var err error
-	if h.reuse, err = quicreuse.NewConnManager(reset, token, quicreuse.OverrideListenUDP(h.listenUDP)); err != nil {
+	if h.reuse, err = quicreuse.NewConnManager(reset, token, append(h.relay.gate.quicOptions(), quicreuse.OverrideListenUDP(h.listenUDP))...); err != nil {
 		return err
 	}
 	h.reuse.ClientConfig().MaxIdleTimeout = idleTimeout

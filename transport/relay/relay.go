@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/huisclos/huisclos/transport/internal/halfopen"
 	"github.com/huisclos/huisclos/transport/relayauth"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -84,9 +83,7 @@ func Listen(config Config) (*Relay, error) {
 		perToken: make(map[relayauth.TokenID]int),
 		perNonce: make(map[relayauth.Nonce]int),
 	}
-	if !config.unsafe.anyHalfOpen {
-		r.gate.waiting = halfopen.New(config.halfOpen())
-	}
+	r.gate = newGate(config)
 	copy(r.key[:], config.Key[32:])
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if r.host, err = newRelayHost(r); err != nil {

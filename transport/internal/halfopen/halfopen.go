@@ -18,6 +18,7 @@ type Counter struct {
 	limit   int
 	mu      sync.Mutex
 	waiting map[netip.Addr][]time.Time // when each began, the oldest first
+	purged  time.Time                  // when those that are over were sought last
 }
 
 // New returns a counter that lets so many wait of one IPv4 address or IPv6 /64.
@@ -31,8 +32,11 @@ func (c *Counter) Accept(from netip.Addr, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, known := c.waiting[from]; !known && len(c.waiting) >= maxAddresses {
-		for a := range c.waiting {
-			c.expireLocked(a, now)
+		if now.Sub(c.purged) >= time.Second { // not for each packet of a flood
+			c.purged = now
+			for a := range c.waiting {
+				c.expireLocked(a, now)
+			}
 		}
 		if len(c.waiting) >= maxAddresses {
 			return false

@@ -39,3 +39,27 @@ func TestCounter(t *testing.T) {
 		t.Error("no room is made")
 	}
 }
+
+// TestQUIC: up to so many of an address needn't prove it is theirs; what was proved is bounded, and what wasn't takes no
+// place of that.
+//
+// Checks: TRA-5, RLY-5.
+func TestQUIC(t *testing.T) {
+	q := NewQUIC(20)
+	a := netip.MustParseAddr("192.0.2.1")
+	now := time.Now()
+	for i := range 100 { // in another's name
+		if got := q.unproven.Accept(a, now); got != (i < unproven) {
+			t.Fatal(i, got)
+		}
+	}
+	for i := range 30 {
+		if got := q.proven.Accept(a, now); got != (i < 20) {
+			t.Fatal(i, got)
+		}
+	}
+	q.Secured(a)
+	if !q.unproven.Accept(a, now) || !q.proven.Accept(a, now) {
+		t.Error("who has proved its key counts on")
+	}
+}
