@@ -16,6 +16,9 @@ func (a *agent) whoSees(ctx context.Context) (exposure, error) {
 		if err != nil {
 			return exposure{}, err
 		}
+		if s.alone { // its link goes from hand to hand within this program
+			e.Parties = slices.DeleteFunc(e.Parties, func(p meet.PartyExposure) bool { return p.Party.Kind == meet.PartyCarrier })
+		}
 		noted = &e
 	}
 	a.mu.Lock()
