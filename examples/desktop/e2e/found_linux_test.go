@@ -79,5 +79,8 @@ func TestE2EFoundOnLAN(t *testing.T) {
 	}
 	meet(t, alice, bob, alice.makesBare("invite-found-lan"))
 	alice.until(`document.querySelector("dialog[open] .exposure-table").innerText.includes((await drive.load("i18n")).t("party.local-network"))`)
+	if value[bool](alice, `document.querySelector("dialog[open] .exposure-table").innerText.includes((await drive.load("i18n")).t("party.access-provider"))`) {
+		t.Error("access providers are said to see what doesn't leave the local network")
+	}
 	alice.screen("exposure-lan")
 }
