@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -318,6 +319,9 @@ func TestAlone(t *testing.T) {
 		return n == 2
 	})
 	event[chattedEvent](p, "chatted")
+	if shown := p.must("exposure", nil)["exposure"]; bytes.Contains(shown, []byte(`"carrier"`)) {
+		t.Errorf("somebody carried its link: %s", shown)
+	}
 	p.must("leave", nil)
 	p.untilPhase("ended")
 	if !get[phase](p, "phase").Alone {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -15,6 +16,9 @@ func (a *agent) whoSees(ctx context.Context) (exposure, error) {
 		e, err := s.meeting.Exposure(ctx)
 		if err != nil {
 			return exposure{}, err
+		}
+		if s.alone { // its link goes from hand to hand within this program
+			e.Parties = slices.DeleteFunc(e.Parties, func(p meet.PartyExposure) bool { return p.Party.Kind == meet.PartyCarrier })
 		}
 		noted = &e
 	}
@@ -67,9 +71,12 @@ func observed(from *meet.Exposure, d meet.Datum) (all []exposureParty) {
 			if o.Datum != d || !seen {
 				continue
 			}
-			found := exposureParty{Party: partyNames[p.Party.Kind], How: how, Why: string(o.Why)}
-			if p.Party.Bridge && p.Party.Kind == meet.PartyMember {
+			found, name := exposureParty{Party: partyNames[p.Party.Kind], How: how, Why: string(o.Why)}, shownName(p.Party)
+			switch {
+			case p.Party.Kind == meet.PartyMember && p.Party.Bridge:
 				found.Party = "bridge"
+			case p.Party.Kind == meet.PartyObserver && local(p.Party.Addresses):
+				found.Party, name = "local-network", ""
 			}
 			i := slices.IndexFunc(all, func(x exposureParty) bool {
 				return x.Party == found.Party && x.How == found.How && x.Why == found.Why
@@ -77,12 +84,17 @@ func observed(from *meet.Exposure, d meet.Datum) (all []exposureParty) {
 			if i < 0 {
 				i, all = len(all), append(all, found)
 			}
-			if name := shownName(p.Party); name != "" {
+			if name != "" {
 				all[i].Names = append(all[i].Names, name)
 			}
 		}
 	}
 	return all
+}
+
+// local tells that no provider carries packets to these addresses.
+func local(all []netip.Addr) bool {
+	return len(all) > 0 && !slices.ContainsFunc(all, func(a netip.Addr) bool { return !a.IsPrivate() && !a.IsLinkLocalUnicast() })
 }
 
 // shownName is what a person knows a party by: a relay by its addresses, and not by the fingerprint of its key.

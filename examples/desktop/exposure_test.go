@@ -74,6 +74,7 @@ func TestExposureFollows(t *testing.T) {
 	chat := meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenClear, Why: meet.CauseTold}
 	sealed := meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenNot, Why: meet.CauseSealed}
 	e.follow(&meet.Exposure{Parties: []meet.PartyExposure{
+		{Party: meet.Party{Kind: meet.PartyObserver, Name: "Ada", Addresses: []netip.Addr{netip.MustParseAddr("192.168.1.2"), netip.MustParseAddr("fe80::1")}}, Observations: []meet.Observation{sealed}},
 		party(meet.PartyMember, "Ada", chat), party(meet.PartyMember, "Blaise", chat),
 		party(meet.PartyMember, "Carl", meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenNot, Why: meet.CauseTooEarly}),
 		party(meet.PartyRelay, "", sealed), party(meet.PartyProxy, "proxy.example:3128", sealed), party(meet.PartyObserver, "Ada", sealed), party(meet.PartyObserver, "Blaise", sealed),
@@ -85,11 +86,14 @@ func TestExposureFollows(t *testing.T) {
 			var got []string
 			for _, p := range r.Seen {
 				got = append(got, p.Party+" "+p.How+" "+p.Why)
+				if p.Party == "local-network" && len(p.Names) > 0 {
+					t.Errorf("names: %q", p.Names)
+				}
 				if p.Party == "members" && (len(p.Names) != 2 || p.Names[0] != "Ada" || p.Names[1] != "Blaise") {
 					t.Errorf("names: %q", p.Names)
 				}
 			}
-			want := []string{"self clear ", "browser clear ", "same-user possible ", "members clear told", "relay encrypted sealed", "proxy encrypted sealed", "access-provider encrypted sealed"}
+			want := []string{"self clear ", "browser clear ", "same-user possible ", "local-network encrypted sealed", "members clear told", "relay encrypted sealed", "proxy encrypted sealed", "access-provider encrypted sealed"}
 			if len(got) != len(want) {
 				t.Fatalf("%q", got)
 			}

@@ -5,4 +5,5 @@
 //
 // It needs chromium, ffprobe, and what "npm ci" puts beside the page (axe-core). HUISCLOS_SHOTS names a directory for a
 // picture of each screen. It contacts nothing but this machine.
+// As root on Linux, one test has a network of its own.
 package e2e

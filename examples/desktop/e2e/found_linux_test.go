@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/huisclos/huisclos/examples/desktop/internal/drive"
 )
@@ -17,13 +19,7 @@ import (
 func apart(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(alreadyApart) != "" {
-		for _, line := range []string{
-			"link set lo up", "link add cable type veth peer name end", "link set cable up", "link set end up", "addr add 192.168.77.1/24 dev cable",
-		} {
-			if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
-				t.Fatalf("ip %s: %v\n%s", line, err, out)
-			}
-		}
+		layCable(t)
 		return true
 	}
 	if os.Getuid() != 0 {
@@ -40,6 +36,28 @@ func apart(t *testing.T) bool {
 		t.Errorf("%v\n%s", err, out)
 	}
 	return false
+}
+
+// layCable waits until nothing about the cable changes any more: Chromium ends all it loads whenever something does.
+func layCable(t *testing.T) {
+	t.Helper()
+	for _, line := range []string{
+		"link set lo up", "link add cable type veth peer name end", "link set cable addrgenmode none", "link set end addrgenmode none",
+		"addr add 192.168.77.1/24 dev cable", "link set cable up", "link set end up",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v\n%s", line, err, out)
+		}
+	}
+	for limit := time.Now().Add(drive.Patience); ; time.Sleep(50 * time.Millisecond) {
+		cable, err := net.InterfaceByName("cable")
+		if err != nil || time.Now().After(limit) {
+			t.Fatalf("the cable doesn't carry: %v", err)
+		}
+		if cable.Flags&net.FlagRunning != 0 {
+			return
+		}
+	}
 }
 
 // TestE2EFoundOnLAN: two who stay on their local network, where nothing leads elsewhere, meet by a link that names no
@@ -61,5 +79,8 @@ func TestE2EFoundOnLAN(t *testing.T) {
 	}
 	meet(t, alice, bob, alice.makesBare("invite-found-lan"))
 	alice.until(`document.querySelector("dialog[open] .exposure-table").innerText.includes((await drive.load("i18n")).t("party.local-network"))`)
+	if value[bool](alice, `document.querySelector("dialog[open] .exposure-table").innerText.includes((await drive.load("i18n")).t("party.access-provider"))`) {
+		t.Error("access providers are said to see what doesn't leave the local network")
+	}
 	alice.screen("exposure-lan")
 }
