@@ -119,7 +119,7 @@ func (g *gate) InterceptSecured(dir network.Direction, id peer.ID, c network.Con
 		}
 	}
 	limit := g.host.config.MaxStrangers
-	return all < limit && same < (limit+1)/2
+	return all < limit && same < (limit+1)/2 || g.host.config.unsafe.anyStrangers
 }
 
 // InterceptUpgraded refuses circuits that a relay would cut after some minutes or bytes: libp2p runs nothing over them.
@@ -129,7 +129,7 @@ func (g *gate) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason
 
 // expireLocked closes a stranger's connections after a while. Host.mu is held (TRA-5).
 func (h *Host) expireLocked(p *peerState) {
-	if p.allowed || p.conns == 0 || p.keptLocked() || h.closed {
+	if p.allowed || p.conns == 0 || p.keptLocked() || h.closed || h.config.unsafe.anyStrangers {
 		return
 	}
 	if p.expiry != nil {

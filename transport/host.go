@@ -136,6 +136,8 @@ type unsafeSwitches struct {
 	keepFiles      bool // file streams outlive their peer's membership
 	anyBridge      bool // circuits for anybody
 	keepStreams    bool // and so do media streams
+	oneCrowd       bool // strangers crowd members out of what is remembered
+	anyStrangers   bool // any number of strangers connects, for ever
 	anyFrames      bool // media streams hold anything, and there may be any number
 	anyDelay       bool // media streams queue without limits
 	showAddress    bool // RelayOnly hides nothing
@@ -283,6 +285,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	h.events = newEvents(h.ctx)
 	h.mux = newMediaMux(h.primaryAddress)
 	h.mux.claimOnCheck = config.unsafe.claimOnCheck
+	h.contacts.oneCrowd = config.unsafe.oneCrowd
 	h.gate = newGate(h)
 	if h.media, err = newMediaConfig(); err != nil {
 		h.cancel()

@@ -81,34 +81,41 @@ func strangerAttack(t *testing.T, protected bool) {
 	}
 }
 
-// TestStrangersAreBounded opens more stranger connections than may be (TRA-5).
+// TestStrangersAreBounded opens more stranger connections than may be (TRA-5). Twin: all stay.
 func TestStrangersAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, transporttest.Options{Latency: time.Millisecond})
-		const limit, many = 8, 20
-		host := simNodeConfig(t, w, "host", transport.Config{Key: testKey(1), MaxStrangers: limit}, transporttest.HostOptions{})
-		var strangers []*node
-		for i := range many {
-			s := simNode(t, w, string(rune('A'+i)), testKey(int64(100+i)), transporttest.HostOptions{})
-			s.Allow(host.Key())
-			_ = s.Connect(context.Background(), host.Key(), host.Addresses())
-			strangers = append(strangers, s)
-		}
-		time.Sleep(100 * time.Millisecond)
-		open := 0
+	for name, protected := range map[string]bool{"protected": true, "twin": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { strangersAreBounded(t, protected) })
+		})
+	}
+}
+
+func strangersAreBounded(t *testing.T, protected bool) {
+	w := newWorld(t, transporttest.Options{Latency: time.Millisecond})
+	const limit, many = 8, 20
+	config := transport.Without(transport.Config{Key: testKey(1), MaxStrangers: limit}, transport.Unsafe{AnyStrangers: !protected})
+	host := simNodeConfig(t, w, "host", config, transporttest.HostOptions{})
+	var strangers []*node
+	for i := range many {
+		s := simNode(t, w, string(rune('A'+i)), testKey(int64(100+i)), transporttest.HostOptions{})
+		s.Allow(host.Key())
+		_ = s.Connect(context.Background(), host.Key(), host.Addresses())
+		strangers = append(strangers, s)
+	}
+	open := func() (n int) {
 		for _, s := range strangers {
-			open += host.ConnsTo(s.Key())
+			n += host.ConnsTo(s.Key())
 		}
-		if open != limit {
-			t.Errorf("%d stranger connections, want %d", open, limit)
-		}
-		time.Sleep(6 * time.Second)
-		for _, s := range strangers {
-			if host.ConnsTo(s.Key()) != 0 {
-				t.Error("a stranger's connection outlived its time")
-			}
-		}
-	})
+		return n
+	}
+	time.Sleep(100 * time.Millisecond)
+	if n := open(); n != map[bool]int{true: limit, false: many}[protected] {
+		t.Errorf("%d stranger connections, of %d that may be", n, limit)
+	}
+	time.Sleep(6 * time.Second)
+	if n := open(); (n > 0) == protected {
+		t.Errorf("%d of strangers' connections outlived their time", n)
+	}
 }
 
 // TestAdmission admits over the connection the door was opened on, in either order,
