@@ -132,6 +132,7 @@ func (m *Meeting) invitesTold(p *peer, shared []sharedInvite) {
 	}
 	for _, s := range shared {
 		switch op, _ := m.set.Operation(s.Operation); {
+		case m.door.invites[s.Invite.Secret.ID()] != nil: // nothing new, and a check costs a signature
 		case op == nil && !m.config.hooks.anyInvite:
 			if len(p.unverified) < maxSharedInvite {
 				p.unverified = append(p.unverified, s)
