@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestFileID covers FIL-1: what names a file is its author's, and its message's.
+// TestFileID covers FIL-1: what names a file is its author's, and its message's. The twin is meet's TestFileAuthor.
 func TestFileID(t *testing.T) {
 	a := FileIDOf(member(1).Key(), MessageID{1})
 	if a == FileIDOf(member(2).Key(), MessageID{1}) || a == FileIDOf(member(1).Key(), MessageID{2}) || len(a.String()) != 32 {

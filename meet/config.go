@@ -22,11 +22,14 @@ type Config struct {
 	Listen []netip.AddrPort
 	// Policy is the policy that Create begins with. The zero value is DefaultPolicy. Join ignores it.
 	Policy Policy
-	// OnWaiting is called at most once, by Join, when the knock was delivered and somebody has to decide.
+	// OnWaiting is called by Join when the knock was delivered and somebody has to decide: once, and again after each
+	// OnReply.
 	OnWaiting func()
-	// OnReply is called at most once, by Join, when no door of the link can be reached, but this member may be: with a code
-	// to hand back to whoever sent the link, for Meeting.Reply. Join then waits to be dialled until ctx is done. The code
-	// shows this member's addresses to whoever has it and the link. Nil: Join returns an UnreachableError instead.
+	// OnReply is called by Join when no door of the link can be reached, but this member may be: with a code to hand back
+	// to whoever sent the link, for Meeting.Reply. Join then waits to be dialled until ctx is done. It is called again when
+	// the connection is lost while the knock waits: Meeting.Reply has to be called again, with the same code, or a new one
+	// if this member's addresses are others now. The code shows these to whoever has it and the link. Nil: Join returns an
+	// UnreachableError instead.
 	OnReply func(code string)
 	// AskRouter lets the user's own router, the default gateway, be asked to let peers in (by PCP, NAT-PMP or UPnP): by
 	// Invite, and by Join where no door of the link can be reached. Nobody else is asked, and what was opened is closed
@@ -81,6 +84,7 @@ type hooks struct {
 	ignoreEnding bool                                    // goes on when it is put out
 	noGossip     bool                                    // GOS-2: forwards nothing
 	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
+	fileKey      func() crypto.FileKey                   // FIL-4: the key of each request
 
 	// Twins: without the protection.
 	keepKeys        bool // KEY-6: no fresh key when readers go
@@ -107,6 +111,9 @@ type hooks struct {
 	anyRecording    bool // REC-6: answers whatever recording there is
 	trustRecorder   bool // REC-3: believes whoever records
 	anyRecipient    bool // MSG-5: shows what is for somebody else
+	anyAnnouncement bool // FIL-1: takes announcements whatever is in them
+	anyFileAuthor   bool // FIL-1: a file's ID doesn't bind its author
+	anyRequest      bool // FIL-4: takes requests that aren't sealed
 	anyFileReader   bool // FIL-2: takes announcements for others
 	anyReader       bool // FIL-3: sends a file to whoever asks
 	anyRefusal      bool // FIL-11: reports whoever refuses whatever

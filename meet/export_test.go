@@ -47,6 +47,7 @@ func With(c Config, names ...string) Config {
 		"anyRecipient": &h.anyRecipient, "repeatedState": &h.repeatedState, "anyReaction": &h.anyReaction, "anyAsker": &h.anyAsker, "recordAnyway": &h.recordAnyway, "anyConsent": &h.anyConsent, "trustRecorder": &h.trustRecorder,
 		"noLimits": &h.noLimits, "anyTime": &h.anyTime, "keepLobby": &h.keepLobby, "keepPeers": &h.keepPeers,
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider,
+		"anyAnnouncement": &h.anyAnnouncement, "anyFileAuthor": &h.anyFileAuthor, "anyRequest": &h.anyRequest,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
 		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
@@ -255,7 +256,12 @@ func ChangeFile(c Config, f func(chunk uint64, d FileDown) FileDown) Config {
 
 // Announce has a member send any announcement of a file to somebody, as if to a person if to isn't zero.
 func (m *Meeting) Announce(ctx context.Context, peer crypto.MeetingKey, a FileAnnounce, to crypto.IdentityKey) (crypto.MessageID, error) {
-	id, stream, body := crypto.NewMessageID(), uint8(crypto.StreamFile), encode(a)
+	return m.AnnounceAs(ctx, crypto.NewMessageID(), peer, a, to)
+}
+
+// AnnounceAs is Announce under any message ID.
+func (m *Meeting) AnnounceAs(ctx context.Context, id crypto.MessageID, peer crypto.MeetingKey, a FileAnnounce, to crypto.IdentityKey) (crypto.MessageID, error) {
+	stream, body := uint8(crypto.StreamFile), encode(a)
 	if !to.IsZero() {
 		stream, body = crypto.StreamPrivateFile, append(to[:], body...)
 	}
@@ -272,6 +278,33 @@ func (m *Meeting) KnowFile(ctx context.Context, o FileOffer) error {
 		m.files.offers[o.ID] = &offeredFile{FileOffer: o}
 		return nil
 	})
+}
+
+// OneFileKey has a member ask for files under the same key each time.
+func OneFileKey(c Config) Config {
+	raw, err := crypto.NewFileKey().MarshalCBOR()
+	if err != nil {
+		panic(err)
+	}
+	c.hooks.fileKey = func() (k crypto.FileKey) { // a copy, as who asks wipes it
+		if err := k.UnmarshalCBOR(raw); err != nil {
+			panic(err)
+		}
+		return k
+	}
+	return c
+}
+
+// ChunkOf is the sealed chunk in a frame of a transfer, or nil.
+func ChunkOf(frame []byte) []byte {
+	var d fileDown
+	_ = decodeOne(frame, maxFileFrame, &d)
+	return d.Chunk
+}
+
+// PlainAsk is a request for a file that isn't sealed.
+func PlainAsk(o FileOffer, key crypto.FileKey) []byte {
+	return encode(pairMessage{FileAsk: &fileAsk{File: o.ID, Key: key}})
 }
 
 // AskRaw opens a file stream and sends any first frame; it returns what comes back.

@@ -18,8 +18,8 @@ type Exposure struct {
 	// At is when it was computed, Since when this member's part in the meeting began.
 	At    time.Time `json:"at"`
 	Since time.Time `json:"since"`
-	// Parties are in this order of Kind: members, relays, DHT nodes, the user's router, the local network, observers of
-	// a link, whoever carries an invite.
+	// Parties are in this order of Kind: members, relays, proxies, DHT nodes, the user's router, the local network,
+	// observers of a link, whoever carries an invite.
 	Parties []PartyExposure `json:"parties"`
 }
 
@@ -33,7 +33,8 @@ type PartyExposure struct {
 // Party is somebody who could observe something. In JSON, the identity is in hex.
 type Party struct {
 	Kind PartyKind
-	// Identity and Name are those of a member, or of the one whose link an observer watches.
+	// Identity and Name are those of a member, or of the one whose link an observer watches. The name of a relay is its
+	// fingerprint, that of a proxy its host and port, as Config.Proxy named it.
 	Identity crypto.IdentityKey
 	Name     string
 	// Gone: a member who is no longer on the roster.
@@ -84,6 +85,7 @@ type PartyKind string
 const (
 	PartyMember   PartyKind = "member"   // another member, at present or before
 	PartyRelay    PartyKind = "relay"    // a relay that the user or another member named
+	PartyProxy    PartyKind = "proxy"    // a proxy by which relays were reached (Config.Proxy)
 	PartyDHT      PartyKind = "dht"      // the nodes of a DHT that the user chose
 	PartyRouter   PartyKind = "router"   // the user's own router, if it was asked for a port
 	PartyNetwork  PartyKind = "network"  // whoever can read on the local network: everything passes there
@@ -150,7 +152,7 @@ const (
 	CauseRoster       SeenCause = "roster"        // it is on the roster, which members share
 	CauseHandshake    SeenCause = "handshake"     // it is proven to whom this member connects
 	CauseReservation  SeenCause = "reservation"   // it stands in what a relay is asked for
-	CauseRequest      SeenCause = "request"       // it stands in what a router or a DHT node is asked for
+	CauseRequest      SeenCause = "request"       // it stands in what a router, a DHT node or a proxy is asked for
 	CauseAnnouncement SeenCause = "announcement"  // it is announced on the local network
 	CauseInvite       SeenCause = "invite"        // it stands in the invite, or in the reply code
 	CauseSizes        SeenCause = "sizes"         // sizes and times of packets give hints

@@ -14,6 +14,7 @@ type exposureFacts struct {
 
 	members  []memberFacts
 	relays   []relayFacts
+	proxies  []proxyFacts
 	dht      []netip.Addr // nodes of a DHT that were asked; nil: none
 	router   []netip.Addr // asked for a port; nil: none
 	lan      bool         // announced or asked for on the local network
@@ -44,6 +45,13 @@ type relayFacts struct {
 	contacts []netip.Addr
 }
 
+// proxyFacts is a proxy that was connected to.
+type proxyFacts struct {
+	name     string
+	contacts []netip.Addr
+	open     bool // without TLS
+}
+
 // exposureOf is a pure function, so that tests can hold it to what was captured. It answers for each party and each kind
 // of datum (EXP-1).
 func exposureOf(f exposureFacts) Exposure {
@@ -61,6 +69,9 @@ func exposureOf(f exposureFacts) Exposure {
 	for _, r := range f.relays {
 		add(Party{Kind: PartyRelay, Name: r.name, Addresses: r.contacts}, f.byRelay())
 	}
+	for _, p := range f.proxies {
+		add(Party{Kind: PartyProxy, Name: p.name, Addresses: p.contacts}, f.byProxy(p))
+	}
 	if f.dht != nil {
 		add(Party{Kind: PartyDHT, Addresses: f.dht}, f.byDHT())
 	}
@@ -70,37 +81,40 @@ func exposureOf(f exposureFacts) Exposure {
 	if f.anyPacket() {
 		add(Party{Kind: PartyNetwork}, f.byNetwork())
 	}
-	for _, m := range f.members {
-		if way := outside(m.contacts); len(way) > 0 {
-			add(Party{Kind: PartyObserver, Identity: m.identity, Name: m.name, Addresses: way}, f.onTheWay())
-		}
-	}
-	for _, r := range f.relays {
-		if way := outside(r.contacts); len(way) > 0 {
-			add(Party{Kind: PartyObserver, Name: r.name, Addresses: way}, f.onTheWay())
-		}
-	}
-	if way := outside(f.others); len(way) > 0 {
-		add(Party{Kind: PartyObserver, Addresses: way}, f.onTheWay())
-	}
+	f.ways(func(p Party, o observations) {
+		p.Kind = PartyObserver
+		add(p, o)
+	})
 	if f.invited || f.replied {
 		add(Party{Kind: PartyCarrier}, f.byCarrier())
 	}
 	return e
 }
 
-func (f *exposureFacts) anyPacket() bool {
-	for _, m := range f.members {
-		if len(outside(m.contacts)) > 0 {
-			return true
+// ways are those whose packets left the machine, with the addresses these went to or came from, and what they show to who
+// reads on the way.
+func (f *exposureFacts) ways(each func(Party, observations)) {
+	way := func(to Party, contacts []netip.Addr, o observations) {
+		if to.Addresses = outside(contacts); len(to.Addresses) > 0 {
+			each(to, o)
 		}
+	}
+	for _, m := range f.members {
+		way(Party{Identity: m.identity, Name: m.name}, m.contacts, f.onTheWay())
 	}
 	for _, r := range f.relays {
-		if len(outside(r.contacts)) > 0 {
-			return true
-		}
+		way(Party{Name: r.name}, r.contacts, f.onTheWay())
 	}
-	return f.lan || f.dht != nil || f.router != nil || len(outside(f.others)) > 0
+	for _, p := range f.proxies {
+		way(Party{Name: p.name}, p.contacts, f.byProxy(p))
+	}
+	way(Party{}, f.others, f.onTheWay())
+}
+
+func (f *exposureFacts) anyPacket() bool {
+	any := f.lan || f.dht != nil || f.router != nil
+	f.ways(func(Party, observations) { any = true })
+	return any
 }
 
 // outside are the addresses whose packets leave the machine.
@@ -194,6 +208,17 @@ func (f *exposureFacts) byMember(m memberFacts) observations {
 func (f *exposureFacts) byRelay() observations {
 	o := f.packets(f.outsider(CauseEncrypted))
 	o[DatumMeetingKey], o[DatumCounterpart] = yes(CauseReservation), yes(CauseReservation)
+	return o
+}
+
+// byProxy: a proxy, and who reads on the way there, sees which address is asked for, and what is encrypted between this
+// member and the relay; in TLS, that may be anything.
+func (f *exposureFacts) byProxy(p proxyFacts) observations {
+	o := f.packets(f.outsider(CauseEncrypted))
+	o[DatumCounterpart] = yes(CauseRequest)
+	if !p.open {
+		o[DatumSoftware] = observation{SeenPattern, CauseSizes}
+	}
 	return o
 }
 

@@ -19,7 +19,7 @@ func allHappened() exposureFacts {
 				files: true, invite: true},
 			{identity: crypto.IdentityKey{2}, name: "Zoé", gone: true},
 		},
-		relays: []relayFacts{{contacts: addr}}, dht: addr, router: addr, lan: true, invited: true, inviteIP: true,
+		relays: []relayFacts{{contacts: addr}}, proxies: []proxyFacts{{name: "proxy.example:3128", contacts: addr}}, dht: addr, router: addr, lan: true, invited: true, inviteIP: true,
 		said: true, saidPrivately: true, published: true, spoke: true, offered: true,
 	}
 }
@@ -61,7 +61,7 @@ func TestExposureIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := map[PartyKind]int{PartyMember: 2, PartyRelay: 1, PartyDHT: 1, PartyRouter: 1, PartyNetwork: 1, PartyObserver: 2, PartyCarrier: 1}
+	want := map[PartyKind]int{PartyMember: 2, PartyRelay: 1, PartyProxy: 1, PartyDHT: 1, PartyRouter: 1, PartyNetwork: 1, PartyObserver: 3, PartyCarrier: 1}
 	for kind, n := range want {
 		if kinds[kind] != n {
 			t.Errorf("%d of %s, want %d", kinds[kind], kind, n)
@@ -102,6 +102,8 @@ func TestExposureOfOutsiders(t *testing.T) {
 		want  Seen
 	}{
 		{PartyRelay, DatumAddress, SeenClear}, {PartyRelay, DatumMeetingKey, SeenClear}, {PartyRelay, DatumMeeting, SeenNot},
+		{PartyProxy, DatumAddress, SeenClear}, {PartyProxy, DatumTimes, SeenClear}, {PartyProxy, DatumVolume, SeenClear}, {PartyProxy, DatumCounterpart, SeenClear},
+		{PartyProxy, DatumSoftware, SeenPattern}, {PartyProxy, DatumMeetingKey, SeenNot}, {PartyProxy, DatumMeeting, SeenNot}, {PartyProxy, DatumSpeaking, SeenPattern},
 		{PartyRelay, DatumSpeaking, SeenPattern}, {PartyObserver, DatumCounterpart, SeenClear}, {PartyObserver, DatumMeetingKey, SeenNot},
 		{PartyDHT, DatumAddress, SeenClear}, {PartyDHT, DatumMeeting, SeenNot}, {PartyDHT, DatumMeetingKey, SeenNot},
 		{PartyCarrier, DatumInvite, SeenClear}, {PartyCarrier, DatumAddress, SeenClear}, {PartyRouter, DatumAddress, SeenClear},

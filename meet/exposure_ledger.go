@@ -175,6 +175,16 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		f.relays = append(f.relays, relayFacts{name: relayauth.Key(key).Fingerprint(), contacts: relayed[peerKey(key)]})
 	}
 	slices.SortFunc(f.relays, func(a, b relayFacts) int { return strings.Compare(a.name, b.name) })
+	for _, u := range m.host.Proxies() { // sorted by name
+		if n := len(f.proxies); n == 0 || f.proxies[n-1].name != u.Name {
+			f.proxies = append(f.proxies, proxyFacts{name: u.Name})
+		}
+		p := &f.proxies[len(f.proxies)-1]
+		p.open = p.open || u.Open
+		if !slices.Contains(p.contacts, u.Address) {
+			p.contacts = append(p.contacts, u.Address)
+		}
+	}
 	if m.host.RouterAsked() {
 		f.router = []netip.Addr{}
 	}

@@ -180,7 +180,7 @@ func (m *Meeting) offerFile(source FileSource, hash crypto.Hash, to crypto.Ident
 	self, _ := m.memberByKey(m.self.Key())
 	o := &offeredFile{message: message, content: source.Content, readers: readers, told: map[crypto.MeetingKey]bool{},
 		refusedBy: map[crypto.IdentityKey]bool{}, newcomers: source.Newcomers && to.IsZero(), FileOffer: FileOffer{
-			ID: crypto.FileIDOf(m.self.Key(), message.id), From: self, To: to, Name: source.Name, Size: source.Size, Hash: hash, Time: time.Now(),
+			ID: m.fileID(m.self.Key(), message.id), From: self, To: to, Name: source.Name, Size: source.Size, Hash: hash, Time: time.Now(),
 		}}
 	for who := range readers {
 		o.told[m.roster.Member(who).Bundle.MeetingKey] = true
@@ -248,12 +248,12 @@ func (m *Meeting) fileAnnounced(p *peer, from Member, msg crypto.Message) {
 		body, to = body[len(to):], m.self.Identity()
 	}
 	a, err := decodeAnnounce(body)
-	if err != nil {
+	if err != nil && (a.Hash == nil || !m.config.hooks.anyAnnouncement) {
 		m.log.Debug("announcement of a file refused", "error", err)
 		return
 	}
 	if a.Withdrawn != nil {
-		id := crypto.FileIDOf(p.key, *a.Withdrawn)
+		id := m.fileID(p.key, *a.Withdrawn)
 		if o := m.files.offers[id]; o != nil {
 			m.dropOffer(o, ErrFileGone)
 			return
@@ -262,7 +262,7 @@ func (m *Meeting) fileAnnounced(p *peer, from Member, msg crypto.Message) {
 		m.files.withdrawn[p.key] = early[max(0, len(early)-MaxFileOffers):]
 		return
 	}
-	id := crypto.FileIDOf(p.key, msg.ID)
+	id := m.fileID(p.key, msg.ID)
 	if m.files.by(p.key) >= MaxFileOffers || slices.Contains(m.files.withdrawn[p.key], id) {
 		return
 	}
@@ -271,6 +271,14 @@ func (m *Meeting) fileAnnounced(p *peer, from Member, msg crypto.Message) {
 	}}
 	m.files.offers[id] = o
 	m.emit(FileOffered{o.FileOffer})
+}
+
+// fileID names what a member's message offers (FIL-1).
+func (m *Meeting) fileID(author crypto.MeetingKey, message crypto.MessageID) FileID {
+	if m.config.hooks.anyFileAuthor {
+		author = crypto.MeetingKey{}
+	}
+	return crypto.FileIDOf(author, message)
 }
 
 // decodeAnnounce checks everything FIL-1 asks of an announcement.
@@ -286,7 +294,7 @@ func decodeAnnounce(raw []byte) (fileAnnounce, error) {
 		return a, nil
 	}
 	if a.Hash == nil || a.Size > math.MaxInt64/2 {
-		return fileAnnounce{}, ErrFileTooLarge
+		return a, ErrFileTooLarge
 	}
 	return a, checkFileName(a.Name)
 }

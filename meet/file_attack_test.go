@@ -125,7 +125,8 @@ func (v *vanishing) ReadAt(p []byte, at int64) (int, error) {
 	return n, err
 }
 
-// TestFileRequest covers FIL-4: a request that was seen works for nobody, not even again. Control: a fresh one does.
+// TestFileRequest covers FIL-4: a request that was seen works for nobody, not even again. Control: a fresh one does. The
+// twins are TestFilePlainRequest's and, that a packet can't come twice, crypto's for PAI-3.
 func TestFileRequest(t *testing.T) {
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		var mu sync.Mutex
@@ -155,6 +156,118 @@ func TestFileRequest(t *testing.T) {
 				t.Error("answered anything")
 			}
 		}
+	})
+}
+
+// TestFilePlainRequest covers FIL-4: a request that isn't sealed is no request. Twin: the file goes out under a key that
+// whoever saw the request has.
+func TestFilePlainRequest(t *testing.T) {
+	twin(t, "anyRequest", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			config.Policy = open().Policy
+			a := must[*meettest.Member](t)(w.Create(ctx, "a", config))
+			b := must[*meettest.Member](t)(w.Join(ctx, "b", a, meet.Config{}))
+			connected(t, ctx, a, b)
+			must[meet.FileOffer](t)(a.OfferFile(ctx, source("x", content(10)), crypto.IdentityKey{}))
+			o, key := offered(t, ctx, b, "x"), crypto.NewFileKey()
+			got, err := b.AskRaw(ctx, a.Incarnation().Key(), meet.PlainAsk(o, key))
+			if (err != nil) != protected {
+				t.Fatalf("answered %d bytes, %v", len(got), err)
+			}
+			if protected {
+				return
+			}
+			cipher := must[*crypto.FileCipher](t)(key.Cipher(a.ID(), a.Incarnation().Key(), b.Incarnation().Key(), o.ID))
+			if body, err := cipher.Open(nil, 0, true, meet.ChunkOf(got)); err != nil || !bytes.Equal(body, content(10)) {
+				t.Errorf("%x, %v", body, err)
+			}
+		})
+	})
+}
+
+// TestFileKeyFresh covers FIL-4: what is asked for twice comes under two keys. Twin: with one key, a content that changed
+// meanwhile is sealed under a nonce used before, and what goes by tells what changed.
+func TestFileKeyFresh(t *testing.T) {
+	for name, protected := range map[string]bool{"protected": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			world(t, ms20, func(ctx context.Context, w *meettest.World) {
+				var mu sync.Mutex
+				var chunks [][]byte
+				config := meet.Config{Tap: func(at transport.TapPoint, _ transport.PeerKey, data []byte) {
+					mu.Lock()
+					defer mu.Unlock()
+					if at == transport.TapFile {
+						chunks = append(chunks, bytes.Clone(meet.ChunkOf(data)))
+					}
+				}}
+				if !protected {
+					config = meet.OneFileKey(config)
+				}
+				a := must[*meettest.Member](t)(w.Create(ctx, "a", open()))
+				b := must[*meettest.Member](t)(w.Join(ctx, "b", a, config))
+				connected(t, ctx, a, b)
+				c := &changing{ReaderAt: bytes.NewReader(content(10))}
+				must[meet.FileOffer](t)(a.OfferFile(ctx, meet.FileSource{Name: "x", Size: 10, Content: c}, crypto.IdentityKey{}))
+				o := offered(t, ctx, b, "x")
+				ok(t, over(t, ctx, receive(t, ctx, b, o, &memory{})))
+				c.changed.Store(true)
+				if err := over(t, ctx, receive(t, ctx, b, o, &memory{})); !errors.Is(err, meet.ErrFileContent) {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if len(chunks) != 2 {
+					t.Fatalf("%d chunks went by", len(chunks))
+				}
+				if told := chunks[0][0]^chunks[1][0] == 1 && bytes.Equal(chunks[0][1:10], chunks[1][1:10]); told == protected {
+					t.Errorf("%x, then %x", chunks[0], chunks[1])
+				}
+			})
+		})
+	}
+}
+
+// TestFileAnnounceForged covers FIL-1: an announcement that breaks the rules isn't shown. Twin: it is, without a name,
+// with one without end, or of a size that nothing has.
+func TestFileAnnounceForged(t *testing.T) {
+	hash := crypto.Hash{1}
+	twin(t, "anyAnnouncement", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			a := must[*meettest.Member](t)(w.Create(ctx, "a", open()))
+			b := must[*meettest.Member](t)(w.Join(ctx, "b", a, config))
+			connected(t, ctx, a, b)
+			bad := []meet.FileAnnounce{{Hash: &hash}, {Name: string(bytes.Repeat([]byte("x"), 256)), Hash: &hash}, {Name: "x", Size: 1 << 62, Hash: &hash}}
+			for _, f := range append(bad, meet.FileAnnounce{Name: "control", Hash: &hash}) {
+				must[crypto.MessageID](t)(a.Announce(ctx, b.Incarnation().Key(), f, crypto.IdentityKey{}))
+			}
+			offered(t, ctx, b, "control")
+			if n := len(events[meet.FileOffered](b)); n != map[bool]int{true: 1, false: len(bad) + 1}[protected] {
+				t.Errorf("%d were shown", n)
+			}
+		})
+	})
+}
+
+// TestFileAuthor covers FIL-1: who offers a file in a message with the ID of somebody else's offers another file. Twin:
+// theirs is in its place, and who asks for the one gets the other.
+func TestFileAuthor(t *testing.T) {
+	twin(t, "anyFileAuthor", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			a := must[*meettest.Member](t)(w.Create(ctx, "a", open()))
+			b := must[*meettest.Member](t)(w.Join(ctx, "b", a, config))
+			mallory := must[*meettest.Member](t)(w.Join(ctx, "mallory", a, meet.Config{}))
+			connected(t, ctx, a, b, mallory)
+			at, id := b.Incarnation().Key(), crypto.NewMessageID()
+			must[crypto.MessageID](t)(a.AnnounceAs(ctx, id, at, meet.FileAnnounce{Name: "contract", Hash: &crypto.Hash{1}}, crypto.IdentityKey{}))
+			o := offered(t, ctx, b, "contract")
+			must[crypto.MessageID](t)(mallory.AnnounceAs(ctx, id, at, meet.FileAnnounce{Name: "other", Hash: &crypto.Hash{2}}, crypto.IdentityKey{}))
+			offered(t, ctx, b, "other")
+			for _, f := range must[[]meet.FileOffer](t)(b.Files(ctx)) {
+				if f.ID == o.ID && (f.From.Key == a.Incarnation().Key()) != protected {
+					t.Errorf("the contract's place has %q, of %s", f.Name, f.From.Name)
+				}
+			}
+		})
 	})
 }
 

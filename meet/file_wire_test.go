@@ -10,7 +10,7 @@ import (
 	"github.com/huisclos/huisclos/crypto/codec"
 )
 
-// TestFileAnnounce covers FIL-1: what an announcement may be.
+// TestFileAnnounce covers FIL-1: what an announcement may be. The twin is TestFileAnnounceForged's.
 func TestFileAnnounce(t *testing.T) {
 	hash, id := crypto.Hash{1}, crypto.MessageID{2}
 	for name, tt := range map[string]struct {
@@ -25,6 +25,8 @@ func TestFileAnnounce(t *testing.T) {
 		"no name":               {fileAnnounce{Size: 1, Hash: &hash}, false},
 		"no hash":               {fileAnnounce{Name: "x", Size: 1}, false},
 		"long name":             {fileAnnounce{Name: strings.Repeat("x", 256), Hash: &hash}, false},
+		"largest":               {fileAnnounce{Name: "x", Size: 1<<62 - 1, Hash: &hash}, true},
+		"too large":             {fileAnnounce{Name: "x", Size: 1 << 62, Hash: &hash}, false},
 		"endless":               {fileAnnounce{Name: "x", Size: 1 << 63, Hash: &hash}, false},
 		"offer and withdrawal":  {fileAnnounce{Name: "x", Hash: &hash, Withdrawn: &id}, false},
 		"withdrawal and a size": {fileAnnounce{Size: 1, Withdrawn: &id}, false},

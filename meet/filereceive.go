@@ -221,6 +221,9 @@ func (t *FileTransfer) turn(wait time.Duration) error {
 // no use in asking again.
 func (t *FileTransfer) attempt() (complete bool, err error) {
 	key := crypto.NewFileKey() // FIL-4: a fresh one each time, so that no nonce comes twice
+	if f := t.m.config.hooks.fileKey; f != nil {
+		key = f()
+	}
 	defer key.Wipe()
 	cipher, err := key.Cipher(t.m.id, t.offer.From.Key, t.m.self.Key(), t.offer.ID)
 	if err != nil {

@@ -52,6 +52,7 @@ func (g *guest) find(ctx context.Context) error {
 	var once sync.Once
 	if told := g.config.OnWaiting; told != nil {
 		g.config.OnWaiting = func() { once.Do(told) }
+		defer func() { g.config.OnWaiting = told }()
 	}
 	failed, found := make(chan struct{}), make(chan struct{})
 	var last error

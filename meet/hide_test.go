@@ -19,8 +19,8 @@ import (
 	"github.com/huisclos/huisclos/transport/relayauth"
 )
 
-// realRelay runs a relay on an address of this machine's own.
-func realRelay(t *testing.T, ip string) meet.Relay {
+// realRelay runs a relay on an address of this machine's own, reached in these ways, or all.
+func realRelay(t *testing.T, ip string, kinds ...relayauth.AddressKind) meet.Relay {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs Linux, where all of 127.0.0.0/8 is this machine's")
@@ -32,7 +32,7 @@ func realRelay(t *testing.T, ip string) meet.Relay {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	u := relayauth.URI{Relay: relayauth.Key(key.Public().(ed25519.PublicKey)), Token: token, Addresses: relayauth.Addresses(r.Addresses()[0])}
+	u := relayauth.URI{Relay: relayauth.Key(key.Public().(ed25519.PublicKey)), Token: token, Addresses: relayauth.Addresses(r.Addresses()[0], kinds...)}
 	return must[meet.Relay](t)(meet.ParseRelay(u.String()))
 }
 

@@ -61,7 +61,7 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 		return nil, err
 	}
 	m.link, m.ledger.sought = &g.link, sought.Load()
-	m.ledger.reply(g.reply)
+	m.ledger.reply(g.replied)
 	m.start(g.addresses)
 	return m, nil
 }
@@ -79,7 +79,8 @@ type guest struct {
 	denied    crypto.MeetingKey // who denied
 	proof     []byte            // what a denial came with
 	asking    func()            // called, if set, when each rendezvous is about to be asked, whatever comes of it (EXP-4)
-	reply     [][]byte          // the addresses in the reply code that was handed out
+	reply     [][]byte          // the addresses in the newest reply code that was handed out
+	replied   [][]byte          // those in all of them
 	turn      chan struct{}     // of attempts beside each other, which has proved its door; nil: there is one
 }
 

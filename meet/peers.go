@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// A dial has firstDial at first and dialTimeout at most: some addresses may hang while another, that failed, would
-	// do now.
-	firstDial    = 2 * time.Second
 	dialTimeout  = 10 * time.Second
 	maxDialPause = 5 * time.Second
 	// redialPause is how long somebody who lost a connection waits at least before the next, and half of it more by
@@ -208,54 +205,43 @@ func (m *Meeting) changed(p *peer) {
 	m.showWaiting(p)
 }
 
+// maxDials is how many dials to one member may be under way: a later one takes the place of one that hangs (TRA-10).
+const maxDials = 3
+
 // dial connects to a peer at the addresses it signed, if it is time to.
 func (m *Meeting) dial(p *peer, now time.Time) {
 	record := m.records[p.key]
-	if p.connected || p.dialling > 0 || record == nil || now.Before(p.dialAt) || m.ending {
-		return
+	if !p.connected && p.dialling < maxDials && record != nil && !now.Before(p.dialAt) && !m.ending {
+		m.connect(p, record, now)
 	}
-	m.connect(p, record)
 }
-
-// maxDials is how many dials to one member may be under way: what is new is tried beside what hangs.
-const maxDials = 3
 
 // dialAnew dials at once, since there is something new to try.
 func (m *Meeting) dialAnew(p *peer, now time.Time) {
-	p.dialAt = time.Time{}
-	if record := m.records[p.key]; !p.connected && record != nil && p.dialling < maxDials && !m.ending {
-		m.connect(p, record)
-	}
+	p.dialAt, p.dialWait = time.Time{}, 0
+	m.dial(p, now)
 }
 
 // dialApart dials all who aren't connected, since there is a new way.
 func (m *Meeting) dialApart(now time.Time) {
 	for _, p := range m.peers {
-		if !p.connected {
-			p.dialWait = 0
-			m.dialAnew(p, now)
-		}
+		m.dialAnew(p, now)
 	}
 }
 
-func (m *Meeting) connect(p *peer, record *knownRecord) {
+func (m *Meeting) connect(p *peer, record *knownRecord, now time.Time) {
 	addrs := multiaddrs(record.Addresses)
 	if len(addrs) == 0 {
 		return
 	}
 	p.dialling++
-	timeout := min(max(firstDial, 4*p.dialWait), dialTimeout)
+	p.dialWait = min(max(2*p.dialWait, time.Second), maxDialPause)
+	p.dialAt = now.Add(p.dialWait)
 	m.spawn(func() {
-		ctx, cancel := context.WithTimeout(m.ctx, timeout)
+		ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
 		defer cancel()
-		err := m.host.Connect(ctx, peerKey(p.key), addrs)
-		m.post(func() {
-			p.dialling--
-			if err != nil && p.dialling == 0 {
-				p.dialWait = min(max(2*p.dialWait, time.Second), maxDialPause)
-				p.dialAt = time.Now().Add(p.dialWait)
-			}
-		})
+		_ = m.host.Connect(ctx, peerKey(p.key), addrs)
+		m.post(func() { p.dialling-- })
 	})
 }
 

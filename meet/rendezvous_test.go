@@ -206,7 +206,7 @@ func TestTopicsChange(t *testing.T) {
 				link := must[meet.Invite](t)(creator.Invite(ctx, meet.InviteOptions{NoAddresses: true}))
 				seen := map[[32]byte]int{}
 				for hour := range 2 {
-					next := time.Now().Truncate(time.Hour).Add(time.Hour)
+					next := time.Now().Truncate(time.Hour)
 					time.Sleep(time.Until(next.Add(30 * time.Minute)))
 					middle := b.topics()
 					time.Sleep(time.Until(next.Add(55 * time.Minute)))
@@ -408,7 +408,7 @@ func TestLyingRendezvous(t *testing.T) {
 
 func meetingBytes(i meet.Invite) []byte { id := i.Meeting(); return id[:] }
 
-// TestRendezvousFlood: of a rendezvous that names thousands only so many are tried, and the honest one beside it still
+// TestRendezvousFlood: of a rendezvous that names 150 only 64 are tried, and the honest one beside it still
 // works; the twin without the limit tries them all.
 //
 // Checks: RDV-3.
@@ -424,7 +424,7 @@ func TestRendezvousFlood(t *testing.T) {
 					defer victims[i].Close()
 				}
 				var lies [][]ma.Multiaddr
-				for i := range 3000 {
+				for i := range 150 {
 					victim := victims[i%len(victims)]
 					public, _, _ := ed25519.GenerateKey(nil)
 					lies = append(lies, []ma.Multiaddr{must[ma.Multiaddr](t)(transport.WithPeer(victim.Addresses()[0], transport.PeerKey(public)))})

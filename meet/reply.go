@@ -1,8 +1,10 @@
 package meet
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
@@ -120,7 +122,8 @@ func replyAddresses(all []ma.Multiaddr) (some []ma.Multiaddr) {
 }
 
 // awaitDial is what a joiner does who reaches nobody: it says where it can be reached itself, sealed to the link, and
-// knocks at the door of whoever dials (RPL-4). Where nobody could, it returns why it is unreachable.
+// knocks at the door of whoever dials (RPL-4). When that connection is lost before anybody has decided, it says so again:
+// the host has to dial anew. Where nobody could dial, it returns why it is unreachable.
 func (g *guest) awaitDial(ctx context.Context, lost *UnreachableError) error {
 	if g.config.AskRouter {
 		g.host.MapPorts()
@@ -131,19 +134,35 @@ func (g *guest) awaitDial(ctx context.Context, lost *UnreachableError) error {
 	}
 	own := doorOf(g.self.Key(), g.host.Addresses())
 	if reachOfDoor(own) < ReachEverywhere && !g.nearby() {
-		lost.Neither = Invite{link: g.link}.Reach() < ReachEverywhere
+		lost.Neither = named(g.link) && Invite{link: g.link}.Reach() < ReachEverywhere
 		return lost
 	}
 	if g.config.OnReply == nil {
 		return lost
 	}
-	code, err := crypto.SealReply(g.link.Secret, g.link.Meeting, own)
-	if err != nil {
-		return lost
-	}
 	strangers := g.host.Strangers()
-	g.reply = own.Addresses
-	g.config.OnReply(code.String())
+	for code := ""; ; own = doorOf(g.self.Key(), g.host.Addresses()) {
+		if code == "" || !slices.EqualFunc(own.Addresses, g.reply, bytes.Equal) && len(own.Addresses) > 0 {
+			sealed, err := crypto.SealReply(g.link.Secret, g.link.Meeting, own)
+			if err != nil {
+				return lost
+			}
+			code, g.reply = sealed.String(), own.Addresses
+			g.replied = append(g.replied, own.Addresses...)
+		}
+		g.waiting = false
+		g.config.OnReply(code)
+		err := g.dialled(ctx, strangers)
+		var again *lostError
+		if !errors.As(err, &again) {
+			return err
+		}
+	}
+}
+
+// dialled knocks on whoever dials until one of them decides. A lostError is that of a door where this joiner waited
+// already; others are none of its business.
+func (g *guest) dialled(ctx context.Context, strangers <-chan transport.PeerKey) error {
 	for {
 		select {
 		case key := <-strangers:
@@ -153,6 +172,9 @@ func (g *guest) awaitDial(ctx context.Context, lost *UnreachableError) error {
 				return err
 			}
 			if err := over(ctx); err != nil {
+				return err
+			}
+			if g.waiting {
 				return err
 			}
 		case <-ctx.Done():

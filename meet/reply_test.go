@@ -27,15 +27,17 @@ func behind(t *testing.T, w *meettest.World, name string, nat transporttest.NAT,
 
 // joining is a Join under way.
 type joining struct {
-	code chan string
-	done chan struct{}
-	m    *meet.Meeting
-	err  error
+	code    chan string
+	waiting chan struct{}
+	done    chan struct{}
+	m       *meet.Meeting
+	err     error
 }
 
 func joinWithReply(ctx context.Context, invite meet.Invite, c meet.Config) *joining {
-	j := &joining{code: make(chan string, 1), done: make(chan struct{})}
+	j := &joining{code: make(chan string, 8), waiting: make(chan struct{}, 8), done: make(chan struct{})}
 	c.OnReply = func(code string) { j.code <- code }
+	c.OnWaiting = func() { j.waiting <- struct{}{} }
 	go func() {
 		defer close(j.done)
 		j.m, j.err = meet.Join(ctx, invite, c)
@@ -91,6 +93,87 @@ func TestReplyCode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReplyLost: a joiner whose connection is lost while it waits at the door says so by handing out its code again, and
+// comes in by the same one.
+//
+// Checks: RPL-4.
+func TestReplyLost(t *testing.T) {
+	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+		inviter := must[*meet.Meeting](t)(meet.Create(ctx, behind(t, w, "inviter", transporttest.PortRestricted, meet.Config{})))
+		defer func() { _ = inviter.Close() }()
+		invite := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{}))
+		j := joinWithReply(ctx, invite, behind(t, w, "joiner", transporttest.Public, meet.Config{}))
+		code := j.reply(t)
+		ok(t, inviter.Reply(ctx, code))
+		<-j.waiting
+		w.Network.Partition([]string{"inviter"}, []string{"joiner"})
+		begun := time.Now()
+		if again := j.reply(t); again != code {
+			t.Errorf("another code: %s", again)
+		}
+		t.Logf("noticed after %v", time.Since(begun))
+		w.Network.Heal()
+		w.Advance(5 * time.Second)
+		if n := len(must[[]meet.Knock](t)(inviter.Knocks(ctx))); n != 0 {
+			t.Errorf("%d knocks of who can't be answered", n)
+		}
+		ok(t, inviter.Reply(ctx, code))
+		<-j.waiting
+		ok(t, inviter.Admit(ctx, must[[]meet.Knock](t)(inviter.Knocks(ctx))[0].Identity))
+		<-j.done
+		ok(t, j.err)
+		defer func() { _ = j.m.Close() }()
+		awaitConnected(t, ctx, inviter, 2)
+	})
+}
+
+// moving is a host that has one more address from some moment on.
+type moving struct {
+	*transporttest.Host
+	moved atomic.Bool
+}
+
+func (m *moving) Addresses() ([]netip.Prefix, error) {
+	all, err := m.Host.Addresses()
+	if m.moved.Load() {
+		all = append(all, netip.MustParsePrefix("5.200.0.1/24"))
+	}
+	return all, err
+}
+
+// TestReplyLostElsewhere: where the joiner's addresses have changed meanwhile, the code that it hands out names the new ones.
+func TestReplyLostElsewhere(t *testing.T) {
+	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+		inviter := must[*meet.Meeting](t)(meet.Create(ctx, behind(t, w, "inviter", transporttest.PortRestricted, meet.Config{})))
+		defer func() { _ = inviter.Close() }()
+		invite := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{}))
+		c := behind(t, w, "joiner", transporttest.Public, meet.Config{})
+		host := &moving{Host: c.Network.(*transporttest.Host)}
+		c.Network = host
+		j := joinWithReply(ctx, invite, c)
+		code := j.reply(t)
+		ok(t, inviter.Reply(ctx, code))
+		<-j.waiting
+		host.moved.Store(true)
+		w.Advance(time.Minute) // until it is noticed
+		w.Network.Partition([]string{"inviter"}, []string{"joiner"})
+		again := j.reply(t)
+		if again == code {
+			t.Error("the code is the same")
+		}
+		w.Network.Heal()
+		w.Advance(5 * time.Second)
+		ok(t, inviter.Reply(ctx, again))
+		<-j.waiting
+		ok(t, inviter.Deny(ctx, must[[]meet.Knock](t)(inviter.Knocks(ctx))[0].Identity))
+		<-j.done
+		var denied *meet.DeniedError
+		if !errors.As(j.err, &denied) {
+			t.Error(j.err)
+		}
+	})
 }
 
 func awaitConnected(t *testing.T, ctx context.Context, m *meet.Meeting, n int) {
@@ -362,6 +445,20 @@ func TestOthersDoorsInLink(t *testing.T) {
 		// A host who can be reached shows nobody else's address.
 		if own := must[meet.Invite](t)(first.Invite(ctx, meet.InviteOptions{})).Addresses(); len(own) != 1 {
 			t.Errorf("it shows %v", own)
+		}
+	})
+}
+
+// TestBareLinkNowhere: who has a link without addresses, and no way to find the meeting, is told that, wherever they are.
+func TestBareLinkNowhere(t *testing.T) {
+	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+		inviter := must[*meettest.Member](t)(w.Create(ctx, "inviter", found(newBoard())))
+		invite := must[meet.Invite](t)(inviter.Invite(ctx, meet.InviteOptions{NoAddresses: true}))
+		j := joinWithReply(ctx, invite, behind(t, w, "joiner", transporttest.PortRestricted, meet.Config{}))
+		<-j.done
+		var lost *meet.UnreachableError
+		if !errors.As(j.err, &lost) || lost.Neither || !errors.Is(j.err, meet.ErrNoRendezvous) {
+			t.Errorf("%#v", j.err)
 		}
 	})
 }

@@ -32,6 +32,7 @@ type Attendance struct {
 	genesis []byte
 	raws    [][]byte
 	text    attendanceText
+	off     protections
 }
 
 // Attendee is one person's part in a meeting.
@@ -121,7 +122,7 @@ type AttendanceRemark struct {
 func (r *Roster) Attendance() Attendance {
 	f := r.fold
 	a := Attendance{
-		Meeting: f.set.meeting, Creator: f.set.genesis.Creator, Warning: AttendanceWarning, genesis: f.set.raw,
+		Meeting: f.set.meeting, Creator: f.set.genesis.Creator, Warning: AttendanceWarning, genesis: f.set.raw, off: f.off,
 		raws: make([][]byte, 0, len(f.order)),
 	}
 	var people []*person
@@ -316,7 +317,7 @@ func (r *Roster) remarks() []AttendanceRemark {
 			continue
 		}
 		by := l.op.At().Sub(n.op.At())
-		if by <= clockTolerance { // ATT-5
+		if by <= clockTolerance || f.off.clocks { // ATT-5
 			continue
 		}
 		pair := [2]crypto.IdentityKey{n.person, l.person}

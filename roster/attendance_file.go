@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -40,7 +41,7 @@ type attendanceText struct {
 	People     []attendeeText `json:"people"`
 	Remarks    []remarkText   `json:"remarks,omitempty"`
 	Genesis    string         `json:"genesis"`
-	Operations operationsText `json:"operations"`
+	Operations []string       `json:"operations"`
 }
 
 type personText struct {
@@ -87,14 +88,17 @@ type remarkText struct {
 }
 
 // operationsText is the operations in base64. It refuses to be more than a meeting has before it makes room for them.
-type operationsText []string
+type operationsText struct {
+	all []string
+	off protections
+}
 
 // UnmarshalJSON refuses too many (ATT-3).
 func (o *operationsText) UnmarshalJSON(raw []byte) error {
-	if bytes.Count(raw, []byte{'"'}) > 2*maxAttendanceOperations {
+	if bytes.Count(raw, []byte{'"'}) > 2*maxAttendanceOperations && !o.off.recordSize {
 		return &AttendanceError{Reason: "it has more operations than a meeting can have"}
 	}
-	return json.Unmarshal(raw, (*[]string)(o))
+	return json.Unmarshal(raw, &o.all)
 }
 
 // AttendanceError says why something isn't a genuine attendance record.
@@ -156,7 +160,7 @@ func verifyAttendance(data []byte, off protections, trusting bool) (Attendance, 
 	fail := func(reason string, err error) (Attendance, error) {
 		return Attendance{}, &AttendanceError{Reason: reason, Err: err}
 	}
-	if len(data) > MaxAttendanceSize { // ATT-3
+	if len(data) > MaxAttendanceSize && !off.recordSize { // ATT-3
 		return fail("it is too long", nil)
 	}
 	var t struct { // the rest is compared as a whole
@@ -165,7 +169,11 @@ func verifyAttendance(data []byte, off protections, trusting bool) (Attendance, 
 		Genesis    string         `json:"genesis"`
 		Operations operationsText `json:"operations"`
 	}
-	if err := json.Unmarshal(data, &t); err != nil {
+	t.Operations.off = off
+	var many *AttendanceError
+	if err := json.Unmarshal(data, &t); errors.As(err, &many) {
+		return Attendance{}, many
+	} else if err != nil {
 		return fail("it isn't such a file, or was cut", nil)
 	}
 	if t.Format != attendanceFormat {
@@ -184,7 +192,7 @@ func verifyAttendance(data []byte, off protections, trusting bool) (Attendance, 
 		return fail("it doesn't begin as its meeting did", err)
 	}
 	set.archive, set.trusting = true, trusting
-	if err := set.fill(t.Operations); err != nil {
+	if err := set.fill(t.Operations.all); err != nil {
 		return Attendance{}, err
 	}
 	a := set.Roster().Attendance()
@@ -240,7 +248,7 @@ func (a *Attendance) write() attendanceText {
 	t := attendanceText{
 		Format: attendanceFormat, Warning: a.Warning, Meeting: hex.EncodeToString(a.Meeting[:]), Creator: who(a.Creator),
 		Began: timeText(a.Began), Ended: timeText(a.Ended), EndedBy: maybe(a.EndedBy),
-		Genesis: base64.StdEncoding.EncodeToString(a.genesis), People: []attendeeText{}, Operations: operationsText{},
+		Genesis: base64.StdEncoding.EncodeToString(a.genesis), People: []attendeeText{}, Operations: []string{},
 	}
 	for _, p := range a.People {
 		v := attendeeText{
@@ -316,7 +324,9 @@ func (a *Attendance) WriteCSV(w io.Writer) error {
 			}
 			row := []string{strings.Join(p.Names, " / "), p.Identity, p.Role, d.From, d.Entry, d.By.Name, d.By.Identity, d.To, d.Exit, outBy.Name, outBy.Identity, seconds, a.text.Meeting}
 			for j := range row {
-				row[j] = csvCell(row[j])
+				if !a.off.formulas {
+					row[j] = csvCell(row[j])
+				}
 			}
 			_ = out.Write(row)
 		}

@@ -79,6 +79,9 @@ type protections struct {
 	knocks     bool // IDN-7: an Admit needs no signature by whom it brings in
 	statics    bool // ROS-5: a repeated static counts as a repeated key
 	recordText bool // ATT-2: a record's readable part may say anything
+	recordSize bool // ATT-3: a record of any size is read
+	clocks     bool // ATT-5: clocks that contradict each other aren't remarked
+	formulas   bool // ATT-6: a text may begin as a formula
 }
 
 func newFold(s *Set) *fold {

@@ -227,12 +227,20 @@ func addressRank(ip netip.Addr) int {
 	return 0
 }
 
-// addrPortOf reads the IP address and port of a multiaddr or net.Addr pair.
+// firstTwo is the IP and port of a multiaddr.
+func firstTwo(a ma.Multiaddr) ma.Multiaddr {
+	if len(a) < 2 {
+		return nil
+	}
+	return a[:2]
+}
+
+// addrPortOf reads the IP address and port that a multiaddr begins with.
 func addrPortOf(a ma.Multiaddr) (netip.AddrPort, bool) {
-	if len(a) == 0 { // of which manet would panic
+	if len(a) < 2 { // of none, manet would panic
 		return netip.AddrPort{}, false
 	}
-	n, err := manet.ToNetAddr(a)
+	n, err := manet.ToNetAddr(a[:2])
 	if err != nil {
 		return netip.AddrPort{}, false
 	}

@@ -66,7 +66,7 @@ func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.I
 	case !l.direct(id) && !relay:
 		return nil, ErrNotConnected // a circuit inside a circuit
 	case !l.direct(id):
-		if _, err := l.swarm.DialPeer(network.WithForceDirectDial(ctx, "a relay"), id); err != nil {
+		if err := l.dialDirect(ctx, id, nil); err != nil { // at the addresses of the dial under way
 			return nil, err
 		}
 	}
@@ -77,17 +77,22 @@ func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.I
 	if relay { // members know of each other anyhow
 		l.host.contacts.noteMiddle(id)
 	}
-	return &hopStream{s, time.Now().Add(hopTimeout)}, nil
+	return &hopStream{s, time.Now().Add(hopTimeout), context.AfterFunc(ctx, func() { _ = s.Reset() })}, nil
 }
 
-// hopStream has a deadline sooner than the client's minute, so that one who says nothing doesn't hold up the next.
+// hopStream has a deadline sooner than the client's minute, so that one who says nothing doesn't hold up the next; and it
+// ends with the dial, for which the client would have the next dial wait and fail, whatever the answer is.
 type hopStream struct {
 	network.Stream
 	latest time.Time
+	keep   func() bool
 }
 
 func (s *hopStream) SetDeadline(t time.Time) error {
-	if !t.IsZero() && t.After(s.latest) {
+	switch {
+	case t.IsZero(): // the answer is there
+		s.keep()
+	case t.After(s.latest):
 		t = s.latest
 	}
 	return s.Stream.SetDeadline(t)

@@ -30,8 +30,8 @@ func via(t testing.TB, bridge *node) ma.Multiaddr {
 	return a
 }
 
-// trio makes two hosts and a bridge that both are connected to, where the second has reserved.
-func trio(t testing.TB, w *transporttest.World, oa, ob transporttest.HostOptions, u transport.Unsafe) (a, b, bridge *node) {
+// bridged makes two hosts and a bridge that both are connected to.
+func bridged(t testing.TB, w *transporttest.World, oa, ob transporttest.HostOptions, u transport.Unsafe) (a, b, bridge *node) {
 	t.Helper()
 	keys := sortedKeys(3)
 	a = simNode(t, w, "a", keys[0], oa)
@@ -43,6 +43,13 @@ func trio(t testing.TB, w *transporttest.World, oa, ob transporttest.HostOptions
 		n.waitUp(bridge)
 		bridge.waitUp(n)
 	}
+	return a, b, bridge
+}
+
+// trio is bridged, and the second has reserved.
+func trio(t testing.TB, w *transporttest.World, oa, ob transporttest.HostOptions, u transport.Unsafe) (a, b, bridge *node) {
+	t.Helper()
+	a, b, bridge = bridged(t, w, oa, ob, u)
 	if _, err := b.Reserve(t.Context(), bridge.Key()); err != nil {
 		t.Fatal(err)
 	}
@@ -117,17 +124,8 @@ func TestCircuit(t *testing.T) {
 func TestDialledAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-		keys := sortedKeys(3)
-		a, b := simNode(t, w, "a", keys[0], strict), simNode(t, w, "b", keys[1], strict)
-		bridge := simNodeConfig(t, w, "bridge", transport.Config{Key: keys[2]}, public)
-		befriend(a, b, bridge)
-		for _, n := range []*node{a, b} {
-			n.connect(bridge)
-			n.waitUp(bridge)
-			bridge.waitUp(n)
-		}
-		nobody := ma.StringCast("/ip4/203.0.113.200/udp/4000/quic-v1")
-		dial := func() error { return a.Connect(t.Context(), b.Key(), []ma.Multiaddr{nobody, via(t, bridge)}) }
+		a, b, bridge := bridged(t, w, strict, strict, transport.Unsafe{})
+		dial := func() error { return a.Connect(t.Context(), b.Key(), []ma.Multiaddr{hole, via(t, bridge)}) }
 		first := make(chan error, 1)
 		go func() { first <- dial() }() // b has not reserved
 		time.Sleep(time.Second)

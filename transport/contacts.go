@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -26,6 +27,7 @@ const (
 	maxContactKnown      = 4096
 	maxContactsOfPeer    = 64
 	maxRememberedMiddles = 4096
+	maxProxyUses         = 64
 )
 
 // contacts remembers, until the host is closed, to whom packets went, so that its owner can tell the user.
@@ -35,6 +37,17 @@ type contacts struct {
 	known     map[PeerKey]bool // members and relays, also those of before
 	strangers int              // of all, those that aren't known
 	middles   map[PeerKey]struct{}
+	proxies   map[ProxyUse]struct{}
+}
+
+// ProxyUse is a proxy to which a connection was made, on its way to a relay, and one of its addresses.
+type ProxyUse struct {
+	// Name is its host and port as Config.Proxy names it, without user and password.
+	Name string
+	// Address is where it was.
+	Address netip.Addr
+	// Open: what was sent through it is libp2p's, to be seen (WebSocket without TLS); encrypted within.
+	Open bool
 }
 
 // know makes room for a member or relay.
@@ -91,6 +104,22 @@ func (c *contacts) noteMiddle(id peer.ID) {
 	}
 }
 
+// noteProxy notes that a proxy was connected to: it knows then who asks, and is told for whom, whatever comes of it.
+func (c *contacts) noteProxy(name string, at net.Addr, open bool) {
+	ap, err := netip.ParseAddrPort(at.String())
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.proxies == nil {
+		c.proxies = make(map[ProxyUse]struct{})
+	}
+	if len(c.proxies) < maxProxyUses {
+		c.proxies[ProxyUse{name, ap.Addr().Unmap(), open}] = struct{}{}
+	}
+}
+
 // noteDial notes the addresses a peer is about to be dialled at, or was connected from; not those of circuits, whose
 // packets go to the relay.
 func (c *contacts) noteDial(id peer.ID, addrs ...ma.Multiaddr) {
@@ -99,7 +128,7 @@ func (c *contacts) noteDial(id peer.ID, addrs ...ma.Multiaddr) {
 		if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err == nil {
 			continue
 		}
-		if ap, ok := addrPortOf(firstTwo(a)); ok {
+		if ap, ok := addrPortOf(a); ok {
 			c.note(key, ap.Addr())
 		}
 	}
@@ -119,6 +148,16 @@ func (h *Host) Contacts() []Contact {
 	slices.SortFunc(all, func(a, b Contact) int {
 		return cmp.Or(slices.Compare(a.Peer[:], b.Peer[:]), a.Address.Compare(b.Address))
 	})
+	return all
+}
+
+// Proxies returns every proxy that a connection was made to, from the beginning on, whatever came of it; sorted by name,
+// then by address.
+func (h *Host) Proxies() []ProxyUse {
+	h.contacts.mu.Lock()
+	defer h.contacts.mu.Unlock()
+	all := slices.Collect(maps.Keys(h.contacts.proxies))
+	slices.SortFunc(all, func(a, b ProxyUse) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Address.Compare(b.Address)) })
 	return all
 }
 

@@ -161,7 +161,7 @@ func (l *libp2pHost) connect(ctx context.Context, id peer.ID, addrs []ma.Multiad
 	return nil
 }
 
-// dialDirect connects beside a circuit.
+// dialDirect connects beside a circuit, or to a relay.
 func (l *libp2pHost) dialDirect(ctx context.Context, id peer.ID, direct []ma.Multiaddr) error {
 	ctx = network.WithForceDirectDial(ctx, "beside a circuit")
 	if _, err := l.dialPeer(ctx, id, routes{direct: direct}); err != nil && !l.direct(id) {

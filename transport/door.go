@@ -77,7 +77,7 @@ func (h *Host) newDoor(s network.Stream, p *peerState, opener bool) *DoorStream 
 
 // handleDoor is the far end of OpenDoor.
 func (h *Host) handleDoor(s network.Stream) {
-	from, _ := addrPortOf(firstTwo(s.Conn().RemoteMultiaddr()))
+	from, _ := addrPortOf(s.Conn().RemoteMultiaddr())
 	h.mu.Lock()
 	p := h.peerLocked(s.Conn().RemotePeer())
 	ok := !h.closed && h.doorOpen && p.doors == 0 && h.doorsOpenLocked() < h.config.MaxDoors &&
@@ -121,7 +121,7 @@ func (h *Host) doorClosed(p *peerState) {
 // sendWelcome tells the opener of a stream that it is let in, and where we see it.
 func (h *Host) sendWelcome(s network.Stream) error {
 	remote := s.Conn().RemoteMultiaddr()
-	observed, _ := addrPortOf(firstTwo(remote))
+	observed, _ := addrPortOf(remote)
 	if len(remote) < 2 || remote[1].Code() != ma.P_UDP || isCircuit(s.Conn()) {
 		observed = noAddr // only the UDP socket's outside helps anyone
 	}

@@ -12,14 +12,14 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyHalfOpen bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen bool
 }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
 	c.unsafe = unsafeSwitches{openGate: u.OpenGate, anyAddress: u.AnyAddress, claimOnCheck: u.ClaimOnCheck, resendPlain: u.ResendPlain,
 		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
-		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyHalfOpen: u.AnyHalfOpen}
+		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen}
 	return c
 }
 
@@ -66,7 +66,7 @@ func ReplaceCandidates(answer []byte, addrs []ma.Multiaddr) ([]byte, error) {
 	}
 	s.Candidates = nil
 	for _, a := range addrs {
-		if ap, ok := addrPortOf(firstTwo(a)); ok {
+		if ap, ok := addrPortOf(a); ok {
 			s.add(candidateHost, ap)
 		}
 	}
@@ -128,7 +128,7 @@ func ServeRelay(ctx context.Context, c Config, refuse func(ticket []byte) string
 		}
 		answer := append([]byte{1}, refuse(ticket)...)
 		if len(answer) == 1 {
-			seen, _ := addrPortOf(firstTwo(s.Conn().RemoteMultiaddr()))
+			seen, _ := addrPortOf(s.Conn().RemoteMultiaddr())
 			answer = append([]byte{0}, addrPortBytes(seen)...)
 		}
 		_ = writeFrame(s, answer)
@@ -175,4 +175,30 @@ func (h *Host) TellAgain(key PeerKey) (again func()) {
 	defer h.mu.Unlock()
 	p := h.peers[id]
 	return func() { h.tellAgain(p) }
+}
+
+// RoutesKept counts the connections whose routes are remembered after these have begun, though some ended before.
+func RoutesKept(n Network, conns ...network.Conn) int {
+	r := &routeWatch{}
+	r.of, _ = n.(router)
+	for _, c := range conns {
+		if c.IsClosed() {
+			r.disconnected(c)
+		}
+		r.connected(c)
+	}
+	return len(r.used)
+}
+
+// DialDirect dials these addresses, as beside a circuit.
+func (h *Host) DialDirect(ctx context.Context, key PeerKey, addrs ...ma.Multiaddr) error {
+	id, _ := idOfKey(key)
+	return h.libp2p.dialDirect(ctx, id, addrs)
+}
+
+// Dials counts what is kept of dials under way.
+func (h *Host) Dials() int {
+	h.libp2p.dialMu.Lock()
+	defer h.libp2p.dialMu.Unlock()
+	return len(h.libp2p.rounds) + len(h.libp2p.dials)
 }

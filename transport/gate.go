@@ -47,7 +47,7 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 // InterceptAddrDial is the address filter once more, in case an address came in by a
 // way other than Connect.
 func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
-	addr = showWebSocket(addr)
+	addr = withoutNumber(showWebSocket(addr))
 	if !g.host.mayDial(id, addr) { // MOD-3
 		return false
 	}
@@ -67,7 +67,7 @@ func (g *gate) InterceptAccept(c network.ConnMultiaddrs) bool {
 	if g.host.hidden() && !isCircuit(c) { // MOD-3
 		return false
 	}
-	from, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+	from, ok := addrPortOf(c.RemoteMultiaddr())
 	if !ok {
 		return true
 	}
@@ -81,7 +81,7 @@ func overQUIC(c network.ConnMultiaddrs) bool {
 
 // secured counts one connection less that waits.
 func (g *gate) secured(dir network.Direction, c network.ConnMultiaddrs) {
-	from, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+	from, ok := addrPortOf(c.RemoteMultiaddr())
 	switch {
 	case !ok || dir == network.DirOutbound || g.byMember(c):
 	case overQUIC(c):
@@ -107,14 +107,14 @@ func (g *gate) InterceptSecured(dir network.Direction, id peer.ID, c network.Con
 	if dir == network.DirOutbound || g.host.allowed(id) || g.host.isRelay(id) {
 		return true
 	}
-	from, _ := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+	from, _ := addrPortOf(c.RemoteMultiaddr())
 	same, all := 0, 0
 	for _, conn := range g.host.libp2p.swarm.Conns() {
 		if g.host.allowed(conn.RemotePeer()) || g.host.isRelay(conn.RemotePeer()) {
 			continue
 		}
 		all++
-		if other, ok := addrPortOf(firstTwo(conn.RemoteMultiaddr())); ok && other.Addr() == from.Addr() {
+		if other, ok := addrPortOf(conn.RemoteMultiaddr()); ok && other.Addr() == from.Addr() {
 			same++
 		}
 	}

@@ -49,7 +49,7 @@ func (h *Host) hideBehindLocked() {
 	at := map[netip.Addr]bool{}
 	for _, c := range h.relays {
 		for _, a := range c.addrs {
-			if ap, ok := addrPortOf(firstTwo(a)); ok {
+			if ap, ok := addrPortOf(a); ok {
 				at[ap.Addr()] = true
 			}
 		}

@@ -136,6 +136,7 @@ type unsafeSwitches struct {
 	keepFiles      bool // file streams outlive their peer's membership
 	anyBridge      bool // circuits for anybody
 	keepStreams    bool // and so do media streams
+	anyFrames      bool // media streams hold anything, and there may be any number
 	anyDelay       bool // media streams queue without limits
 	showAddress    bool // RelayOnly hides nothing
 	eagerRelays    bool // relays that are never there are tried as often as those that just went

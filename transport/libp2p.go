@@ -41,9 +41,11 @@ import (
 const (
 	dialTimeout        = 10 * time.Second
 	negotiationTimeout = 10 * time.Second
-	idleTimeout        = 15 * time.Second // without a packet, a connection is gone
-	// muxKeepalive finds out who is gone on TCP and circuits, together with the time for an answer, which is as long.
-	muxKeepalive = idleTimeout / 2
+	idleTimeout        = 8 * time.Second // without a packet, a QUIC connection is gone
+	// On TCP and circuits so often an answer is asked for, and so long waited for, or for room to send: what is sent in
+	// bulk may be in its way.
+	muxKeepalive = 3 * time.Second
+	muxPatience  = 6 * time.Second
 )
 
 // libp2pHost is libp2p's swarm with protocol tables in front: one for members and
@@ -63,10 +65,11 @@ type libp2pHost struct {
 	greet     event.Emitter
 	notifiee  *network.NotifyBundle
 	bridge    *relay.Relay
+	circuits  *circuitTransport
 
-	dialMu   sync.Mutex
-	underway map[peer.ID][]*underway       // dials under way
-	dials    map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
+	dialMu sync.Mutex
+	rounds map[peer.ID]*round            // of dials
+	dials  map[peer.ID][]*[]ma.Multiaddr // where they, and circuits that are dialled, go
 }
 
 var _ host.Host = (*libp2pHost)(nil)
@@ -108,7 +111,7 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 		strangers: mss.NewMultistreamMuxer[protocol.ID](),
 		relays:    mss.NewMultistreamMuxer[protocol.ID](),
 		dials:     make(map[peer.ID][]*[]ma.Multiaddr),
-		underway:  make(map[peer.ID][]*underway),
+		rounds:    make(map[peer.ID]*round),
 	}
 	defer func() {
 		if err != nil {
@@ -191,7 +194,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 		return err
 	}
 	mux := *yamux.DefaultTransport
-	mux.KeepAliveInterval, mux.ConnectionWriteTimeout = muxKeepalive, muxKeepalive
+	mux.KeepAliveInterval, mux.ConnectionWriteTimeout = muxKeepalive, muxPatience
 	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: &mux}}
 	security, err := noise.New(noise.ID, private, muxers)
 	if err != nil {
@@ -201,9 +204,18 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	if err := client.AddTransport(l, up); err != nil {
+	c, err := client.New(l, up)
+	if err != nil {
 		return err
 	}
+	l.circuits = &circuitTransport{Client: c, failed: make(map[circuitWay]uint16)}
+	if err := l.swarm.AddTransport(l.circuits); err != nil {
+		return err
+	}
+	if err := l.swarm.Listen(ma.StringCast("/p2p-circuit")); err != nil {
+		return err
+	}
+	c.Start()
 	if !l.host.config.Network.TCP() {
 		return nil
 	}
@@ -211,7 +223,7 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(l.swarm.AddTransport(t), l.swarm.AddTransport(newWebSocket(up, l.resources, l.host.config.Proxy)))
+	return errors.Join(l.swarm.AddTransport(t), l.swarm.AddTransport(newWebSocket(up, l.resources, l.host.config.Proxy, &l.host.contacts)))
 }
 
 // PreferredSourceIPForDestination tells quicreuse which of our sockets to dial from:
@@ -266,7 +278,7 @@ func (l *libp2pHost) addresses() []ma.Multiaddr {
 		tcp = append(tcp, tcpMultiaddr(a))
 	}
 	for _, a := range l.swarm.ListenAddresses() {
-		bound, ok := addrPortOf(firstTwo(a))
+		bound, ok := addrPortOf(a)
 		if !ok {
 			continue // that of circuits
 		}
@@ -281,14 +293,6 @@ func (l *libp2pHost) addresses() []ma.Multiaddr {
 		}
 	}
 	return append(udp, tcp...)
-}
-
-// firstTwo is the IP and port of a multiaddr.
-func firstTwo(a ma.Multiaddr) ma.Multiaddr {
-	if len(a) < 2 {
-		return nil
-	}
-	return a[:2]
 }
 
 func (l *libp2pHost) shortID(id peer.ID) string {

@@ -58,7 +58,7 @@ func (h *Host) handleMedia(s network.Stream) {
 func (l *Link) addIncoming(in *incomingMedia) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.incoming) >= maxIncomingMedia {
+	if l.closed || len(l.incoming) >= maxIncomingMedia && !l.host.config.unsafe.anyFrames {
 		return false
 	}
 	if l.incoming == nil {
@@ -85,6 +85,11 @@ func (in *incomingMedia) read() {
 		taken := in.taken.Load()
 		for {
 			kind, payload, more, bad := splitMediaFrame(rest)
+			if bad != nil && in.link.host.config.unsafe.anyFrames {
+				taken += uint64(len(rest))
+				rest = nil
+				break
+			}
 			if bad != nil { // MST-1
 				in.link.host.abandon(in.stream)
 				return

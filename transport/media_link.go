@@ -292,6 +292,13 @@ func (l *Link) welcomedStream() *mediaStream {
 	return nil
 }
 
+// doubt has packets go by a stream, where there can be one, until ICE's path is heard of.
+func (l *Link) doubt() {
+	if s := l.active.Load(); s != nil {
+		s.doubt()
+	}
+}
+
 // useStream has packets go by a stream while ICE has no path.
 func (l *Link) useStream(m *mediaStream) {
 	l.stream.Store(m)

@@ -121,7 +121,7 @@ type session struct {
 	password   string
 
 	agent   *ice.Agent
-	source  netip.Addr // from which its packets leave; set before it is up
+	source  atomic.Pointer[netip.Addr] // from which its packets leave, once ICE has chosen
 	conn    *ice.Conn
 	path    chan struct{} // a check was answered
 	failed  chan struct{} // ICE has given up
@@ -200,6 +200,9 @@ func (s *session) makeAgent() error {
 		err = agent.OnConnectionStateChange(s.iceState)
 	}
 	if err == nil {
+		err = agent.OnSelectedCandidatePairChange(s.chosen)
+	}
+	if err == nil {
 		err = agent.GatherCandidates()
 	}
 	if err != nil {
@@ -214,6 +217,24 @@ func (s *session) iceState(state ice.ConnectionState) {
 	if state == ice.ConnectionStateFailed {
 		close(s.failed) // terminal without a restart, which we do not use
 	}
+}
+
+// chosen follows the path that ICE uses. The first is often chosen after the keys are agreed, over whatever works.
+func (s *session) chosen(_, remote ice.Candidate) {
+	ip, err := netip.ParseAddr(remote.Address())
+	if err != nil {
+		return
+	}
+	s.host.contacts.note(s.link.key, ip)
+	source := s.host.routes.source(ip)
+	s.source.Store(&source)
+}
+
+// left tells whether packets to the peer would leave by another way than before.
+func (s *session) left(own []netip.Prefix) bool {
+	remote, ok := s.remoteAddress()
+	source := s.source.Load()
+	return ok && source != nil && s.host.routes.moved(*source, remote.Addr(), own)
 }
 
 // signal is what the other side must know of us. Candidates: where our sockets can be
@@ -311,10 +332,6 @@ func (s *session) run() {
 			defer close(closed)
 			_, _ = d.Read(make([]byte, 64))
 		}()
-		if a, ok := s.remoteAddress(); ok {
-			s.host.contacts.note(s.link.key, a.Addr())
-			s.source = s.host.routes.source(a.Addr())
-		}
 		s.link.up(s)
 		select {
 		case <-closed:
@@ -353,6 +370,14 @@ func (s *session) answered(now time.Time) bool {
 		s.link.nudge()
 	}
 	return false
+}
+
+// doubt takes the path for silent until something comes.
+func (s *session) doubt() {
+	s.unanswered.Store(1)
+	if s.silent.CompareAndSwap(false, true) {
+		s.link.nudge()
+	}
 }
 
 // heard notes that something has come over the path.

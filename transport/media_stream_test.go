@@ -251,53 +251,61 @@ func TestMediaStreamRevoked(t *testing.T) {
 	}
 }
 
-// TestMediaStreamLimits covers MST-1 and TRA-3: a bad frame ends the stream, a peer has few streams, a stranger none.
+// TestMediaStreamLimits covers MST-1 and TRA-3: a bad frame ends the stream, a peer has few streams, a stranger none. Twin:
+// garbage goes on, on as many streams as one likes. (That no more than 4 frames are held, and none is read before the last
+// was taken, has no twin: it is the size of an array, and one goroutine that does both.)
 func TestMediaStreamLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-		a, b := streamPair(t, w, transport.Unsafe{})
-		b.waitStream(a, time.Second)
-		alive := func(write []byte) bool {
-			s, err := b.OpenMedia(a.Key())
-			if err != nil {
+	for name, protected := range map[string]bool{"protected": true, "twin": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { mediaStreamLimits(t, protected) })
+		})
+	}
+}
+
+func mediaStreamLimits(t *testing.T, protected bool) {
+	w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+	a, b := streamPair(t, w, transport.Unsafe{AnyFrames: !protected})
+	b.waitStream(a, time.Second)
+	alive := func(write []byte) bool {
+		s, err := b.OpenMedia(a.Key())
+		if err != nil {
+			return false
+		}
+		t.Cleanup(func() { _ = s.Reset() })
+		_, _ = s.Write(write)
+		_ = s.SetReadDeadline(time.Now().Add(time.Second))
+		var ack [16]byte // the welcome, and then another
+		for got := 0; got < len(ack); {
+			n, err := s.Read(ack[got:])
+			if got += n; err != nil {
 				return false
 			}
-			t.Cleanup(func() { _ = s.Reset() })
-			_, _ = s.Write(write)
-			_ = s.SetReadDeadline(time.Now().Add(time.Second))
-			var ack [16]byte // the welcome, and then another
-			for got := 0; got < len(ack); {
-				n, err := s.Read(ack[got:])
-				if got += n; err != nil {
-					return false
-				}
-			}
-			return true
 		}
-		for name, bad := range map[string][]byte{"no length": {0, 0, 1}, "too long": {0x05, 0x01, 1}, "unknown kind": {0x20, 0x01, 1}} {
-			if alive(bad) {
-				t.Errorf("%s: accepted", name)
-			}
-			time.Sleep(time.Second) // the refused stream is gone
+		return true
+	}
+	for name, bad := range map[string][]byte{"no length": {0, 0, 1}, "too long": {0x05, 0x01, 1}, "unknown kind": {0x20, 0x01, 1}} {
+		if alive(bad) == protected {
+			t.Errorf("%s: accepted: %v", name, !protected)
 		}
-		open := 0
-		for range 10 {
-			if alive([]byte{0, 1, 'x'}) {
-				open++
-			}
+		time.Sleep(time.Second) // the refused stream is gone
+	}
+	open := 0
+	for range 10 {
+		if alive([]byte{0, 1, 'x'}) {
+			open++
 		}
-		if open != 3 { // and its own
-			t.Errorf("%d streams of one peer besides its own", open)
-		}
-		a.Revoke(b.Key())
-		before, _, _ := a.count()
-		if err := b.Connect(t.Context(), a.Key(), a.Addresses()); err == nil && alive([]byte{0, 1, 'x'}) {
-			t.Error("a stranger's stream was taken")
-		}
-		if after, _, _ := a.count(); after != before {
-			t.Error("a stranger's packet was delivered")
-		}
-	})
+	}
+	if want := map[bool]int{true: 3, false: 10}[protected]; open != want { // and its own
+		t.Errorf("%d streams of one peer besides its own", open)
+	}
+	a.Revoke(b.Key())
+	before, _, _ := a.count()
+	if err := b.Connect(t.Context(), a.Key(), a.Addresses()); err == nil && alive([]byte{0, 1, 'x'}) {
+		t.Error("a stranger's stream was taken")
+	}
+	if after, _, _ := a.count(); after != before {
+		t.Error("a stranger's packet was delivered")
+	}
 }
 
 // deafNetwork is the operating system's network with UDP blocked, in and out.

@@ -136,13 +136,13 @@ func (h *Host) Disconnect(key PeerKey) {
 
 // connected and disconnected are libp2p's notifications. They must not wait.
 func (h *Host) connected(_ network.Network, c network.Conn) {
+	h.routes.connected(c) // a system call, so not under the lock
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return
 	}
 	h.contacts.noteDial(c.RemotePeer(), c.RemoteMultiaddr())
-	h.routes.connected(c)
 	p := h.peerLocked(c.RemotePeer())
 	p.conns++
 	if isCircuit(c) {
@@ -210,6 +210,9 @@ func (h *Host) disconnected(_ network.Network, c network.Conn) {
 		p.sees = netip.AddrPort{}
 	}
 	if p.conns == 0 {
+		if p.link != nil {
+			p.link.doubt() // it may be on another network when it is back
+		}
 		h.stopPairLocked(p)
 		h.stopFilesLocked(p) // dead with the connection: no reset
 		if p.allowed && !h.closed {

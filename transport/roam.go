@@ -65,7 +65,7 @@ func (r *routeWatch) source(to netip.Addr) netip.Addr {
 }
 
 func (r *routeWatch) connected(c network.Conn) {
-	remote, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+	remote, ok := addrPortOf(c.RemoteMultiaddr())
 	if r.of == nil || !ok {
 		return
 	}
@@ -75,7 +75,9 @@ func (r *routeWatch) connected(c network.Conn) {
 	if r.used == nil {
 		r.used = make(map[network.Conn]netip.Addr)
 	}
-	r.used[c] = source
+	if !c.IsClosed() { // else disconnected may have been here
+		r.used[c] = source
+	}
 }
 
 func (r *routeWatch) disconnected(c network.Conn) {
@@ -110,7 +112,7 @@ func (r *routeWatch) stale(slept bool, own []netip.Prefix) (peers []peer.ID) {
 	}
 	r.mu.Unlock()
 	for c, before := range used {
-		remote, ok := addrPortOf(firstTwo(c.RemoteMultiaddr()))
+		remote, ok := addrPortOf(c.RemoteMultiaddr())
 		if ok && (slept || r.moved(before, remote.Addr(), own)) && !slices.Contains(peers, c.RemotePeer()) {
 			peers = append(peers, c.RemotePeer())
 		}
@@ -148,11 +150,7 @@ func (h *Host) followRoutes(slept bool) {
 		h.libp2p.abandonDials("")
 	}
 	for _, l := range h.media.all() {
-		s := l.active.Load()
-		if s == nil {
-			continue
-		}
-		if remote, ok := s.remoteAddress(); ok && (slept || h.routes.moved(s.source, remote.Addr(), own)) {
+		if s := l.active.Load(); s != nil && (slept || s.left(own)) {
 			changed = true
 			s.stop(errRouteChanged)
 		}

@@ -7,6 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/huisclos/huisclos/transport"
 	"github.com/huisclos/huisclos/transport/transporttest"
 )
@@ -47,6 +50,25 @@ func (r *roamer) move(to string) {
 	r.source.Store(&a)
 }
 
+// roaming makes two members that are connected, of whom a is a roamer.
+func roaming(t *testing.T) (w *transporttest.World, r *roamer, a, b *node) {
+	w = newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+	keys := sortedKeys(2)
+	inner, err := w.Host("a", transporttest.HostOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = &roamer{Host: inner}
+	r.move("5.0.0.1")
+	a = newNode(t, "a", transport.Config{Key: keys[0], Network: r})
+	b = simNodeConfig(t, w, "b", transport.Config{Key: keys[1]}, transporttest.HostOptions{})
+	befriend(a, b)
+	a.connect(b)
+	a.waitUp(b)
+	b.waitUp(a)
+	return w, r, a, b
+}
+
 // TestRoute: when packets to a peer leave by another route, or the machine has slept, the connection and the link over the
 // old one end at once and their owner is told; as long as there is no route at all, or the same, nothing happens.
 //
@@ -71,20 +93,7 @@ func TestRoute(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-				keys := sortedKeys(2)
-				inner, err := w.Host("a", transporttest.HostOptions{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				r := &roamer{Host: inner}
-				r.move("5.0.0.1")
-				a := newNode(t, "a", transport.Config{Key: keys[0], Network: r})
-				b := simNodeConfig(t, w, "b", transport.Config{Key: keys[1]}, transporttest.HostOptions{})
-				befriend(a, b)
-				a.connect(b)
-				a.waitUp(b)
-				b.waitUp(a)
+				_, r, a, b := roaming(t)
 				a.offer(b)
 				a.waitMedia(b, true, 5*time.Second)
 				b.waitMedia(a, true, 5*time.Second)
@@ -111,20 +120,7 @@ func TestRoute(t *testing.T) {
 // Checks: TRA-22.
 func TestSuperseded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-		keys := sortedKeys(2)
-		inner, err := w.Host("a", transporttest.HostOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &roamer{Host: inner}
-		r.move("5.0.0.1")
-		a := newNode(t, "a", transport.Config{Key: keys[0], Network: r})
-		b := simNodeConfig(t, w, "b", transport.Config{Key: keys[1]}, transporttest.HostOptions{})
-		befriend(a, b)
-		a.connect(b)
-		a.waitUp(b)
-		b.waitUp(a)
+		w, r, a, b := roaming(t)
 		time.Sleep(3 * time.Second)
 		w.Partition([]string{"a"}, []string{"b"})
 		r.move("5.0.0.2")
@@ -139,4 +135,46 @@ func TestSuperseded(t *testing.T) {
 			t.Errorf("%d connections, the old one among them", n)
 		}
 	})
+}
+
+// TestDoubted: a member who took leave and is back, may be so from another network: media goes by the connection until ICE's
+// path is heard of again.
+//
+// Checks: MST-4, TRA-22.
+func TestDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		a, b := pairOf(t, w, transporttest.HostOptions{}, transporttest.HostOptions{})
+		mediaFlows(t, b, a, "before", 100*time.Millisecond)
+		w.SetFilter(func(d transporttest.Datagram) bool { return d.Data[0]&0x40 != 0 }) // QUIC alone
+		a.Disconnect(b.Key())
+		b.wait("disconnection", time.Second, func() bool { return b.up[a.Key()] == 0 })
+		a.connect(b)
+		t.Logf("media after %v", mediaFlows(t, b, a, "after", 700*time.Millisecond))
+		w.SetFilter(nil)
+		time.Sleep(3 * time.Second)
+		if s := b.Media(a.Key()).Stats(); s.Stream || !s.Up {
+			t.Errorf("ICE's path is there again, and isn't used: %+v", s)
+		}
+	})
+}
+
+// stub is a connection that began, and has ended or not.
+type stub struct {
+	network.Conn
+	closed bool
+}
+
+func (stub) RemoteMultiaddr() ma.Multiaddr { return ma.StringCast("/ip4/127.0.0.1/udp/9/quic-v1") }
+func (s stub) IsClosed() bool              { return s.closed }
+
+// TestRouteKept: nothing is remembered of a connection whose end was told before its beginning.
+func TestRouteKept(t *testing.T) {
+	n, err := transport.OSNetwork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept := transport.RoutesKept(n, &stub{closed: true}, &stub{}); kept != 1 {
+		t.Errorf("%d connections are remembered, want 1", kept)
+	}
 }

@@ -86,7 +86,7 @@ func (h *Host) mapped(network string) (all []netip.AddrPort) {
 // ports are those to be mapped: of each family the UDP socket's, and TCP's.
 func (l *libp2pHost) ports() (all []portmap.Ports) {
 	for _, a := range l.swarm.ListenAddresses() {
-		bound, ok := addrPortOf(firstTwo(a))
+		bound, ok := addrPortOf(a)
 		if !ok || bound.Addr().IsLoopback() {
 			continue
 		}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,101 +12,121 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// underway is a dial under way. The swarm joins all dials to a peer, and tries no address twice as long as one of them
-// lasts: what fails at once would wait for what hangs. So a later dial has its own after a while.
-type underway struct {
-	cancel  context.CancelFunc
-	begun   time.Time     // when the swarm began
-	over    chan struct{} // closed when the swarm has let go of it
-	takenBy *underway     // the later one that took its place
+// round is what is dialled to one peer at a time. The swarm joins all dials to a peer, and tries no address twice as long
+// as one of them lasts: what failed at once would wait for what hangs. So when a later dial has joined, the round ends
+// after a while, and all that are in it dial again in the next. Circuits don't
+// wait for that (circuitTransport).
+type round struct {
+	ctx   context.Context // done when the round is over, for the cause
+	end   context.CancelCauseFunc
+	begun time.Time
+	lasts time.Duration // if a later dial joins
+	timer *time.Timer   // ends it then
+	dials int           // the swarm is at
+	left  chan struct{} // closed when there are none any more
 }
 
-// settle is how long a dial has before a later one takes its place: a handshake, most of the time.
-const settle = 400 * time.Millisecond
+// roundLasts is how long the first round lasts: a circuit's handshake, most of the time. Each further one lasts twice as
+// long, so that dials that follow each other closely don't keep a slow handshake from its end.
+const roundLasts = time.Second
 
-// dialPeer has the swarm dial. An earlier dial to the same peer is joined until it had its time; then this one takes its
-// place, and whoever waits for that one waits for this. The error may come though there is a connection now.
-func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, r routes) (network.Conn, error) {
-	waits := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	d := &underway{cancel: cancel, over: make(chan struct{})}
-	withdraw := l.publish(id, r)
-	earlier := l.enter(id, d)
-	conn, err := l.dialAfter(ctx, id, d, earlier)
-	withdraw()
-	next := l.leave(id, d)
-	for err != nil && next != nil {
-		select {
-		case <-next.over:
-			next = l.successor(next)
-		case <-waits.Done():
-			return nil, waits.Err()
+var (
+	errNextRound = errors.New("transport: dialled again")
+	errAbandoned = errors.New("transport: the dial was given up")
+)
+
+// dialPeer has the swarm dial. The error may come though there is a connection now.
+func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, to routes) (network.Conn, error) {
+	defer l.publish(id, to)()
+	for before := (*round)(nil); ; {
+		r, joined, err := l.enter(ctx, id, before)
+		if err != nil {
+			return nil, err
 		}
-	}
-	return conn, err
-}
-
-func (l *libp2pHost) dialAfter(ctx context.Context, id peer.ID, d *underway, earlier []*underway) (network.Conn, error) {
-	if len(earlier) > 0 {
-		if wait := time.Until(d.begun.Add(settle)); wait > 0 {
-			joined, cancel := context.WithTimeout(ctx, wait)
-			conn, err := l.swarm.DialPeer(joined, id)
-			cancel()
-			if err == nil || ctx.Err() != nil {
-				return conn, err
+		conn, err := l.dialIn(ctx, id, r, to.hops)
+		l.leave(id, r)
+		if err != nil && joined { // perhaps for what the swarm had tried before
+			select {
+			case <-r.left:
+			case <-ctx.Done():
 			}
 		}
-		l.takePlaces(d, earlier)
+		cause := context.Cause(r.ctx)
+		switch {
+		case err == nil:
+			return conn, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case l.host.ctx.Err() != nil:
+			return nil, ErrClosed
+		case errors.Is(cause, errAbandoned):
+			return nil, errAbandoned
+		case !joined && !errors.Is(cause, errNextRound):
+			return nil, err
+		}
+		before = r
 	}
+}
+
+// enter takes part in the round to a peer, or begins one when the swarm has let go of the one before. It tells whether the
+// swarm was at it already.
+func (l *libp2pHost) enter(ctx context.Context, id peer.ID, before *round) (r *round, joined bool, err error) {
+	for {
+		l.dialMu.Lock()
+		r = l.rounds[id]
+		if r == nil || r.ctx.Err() == nil {
+			break
+		}
+		l.dialMu.Unlock()
+		before = r
+		select {
+		case <-r.left:
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
+	}
+	defer l.dialMu.Unlock()
+	if joined = r != nil && before == nil; r == nil {
+		r = &round{begun: time.Now(), lasts: roundLasts, left: make(chan struct{})}
+		if before != nil && errors.Is(context.Cause(before.ctx), errNextRound) {
+			r.lasts = 2 * before.lasts
+		}
+		r.ctx, r.end = context.WithCancelCause(l.host.ctx)
+		l.rounds[id] = r
+	}
+	if joined && r.timer == nil {
+		r.timer = time.AfterFunc(time.Until(r.begun.Add(r.lasts)), func() { r.end(errNextRound) })
+	}
+	r.dials++
+	return r, joined, nil
+}
+
+func (l *libp2pHost) dialIn(ctx context.Context, id peer.ID, r *round, hops []hop) (network.Conn, error) {
+	circuits := make([]ma.Multiaddr, len(hops))
+	for i, h := range hops {
+		circuits[i] = l.circuits.address(id, h.id)
+	}
+	defer l.addAddrs(id, circuits)()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.ctx, cancel)()
+	l.swarm.Backoff().Clear(id)
 	return l.swarm.DialPeer(ctx, id)
 }
 
-// enter counts a dial as under way, and returns those that are already.
-func (l *libp2pHost) enter(id peer.ID, d *underway) (earlier []*underway) {
+func (l *libp2pHost) leave(id peer.ID, r *round) {
 	l.dialMu.Lock()
 	defer l.dialMu.Unlock()
-	earlier = slices.Clone(l.underway[id])
-	d.begun = time.Now()
-	if n := len(earlier); n > 0 {
-		d.begun = earlier[n-1].begun
+	if r.dials--; r.dials > 0 {
+		return
 	}
-	l.underway[id] = append(l.underway[id], d)
-	return earlier
-}
-
-// takePlaces ends earlier dials, and with them the swarm's memory of what failed.
-func (l *libp2pHost) takePlaces(d *underway, earlier []*underway) {
-	l.dialMu.Lock()
-	for _, e := range earlier {
-		if e.takenBy == nil {
-			e.takenBy = d
-		}
-		e.cancel()
+	if r.timer != nil {
+		r.timer.Stop()
 	}
-	d.begun = time.Now()
-	l.dialMu.Unlock()
-	for _, e := range earlier {
-		<-e.over
-	}
-}
-
-// leave tells who took a dial's place, if somebody did.
-func (l *libp2pHost) leave(id peer.ID, d *underway) *underway {
-	close(d.over)
-	l.dialMu.Lock()
-	defer l.dialMu.Unlock()
-	l.underway[id] = slices.DeleteFunc(l.underway[id], func(o *underway) bool { return o == d })
-	if len(l.underway[id]) == 0 {
-		delete(l.underway, id)
-	}
-	return d.takenBy
-}
-
-func (l *libp2pHost) successor(d *underway) *underway {
-	l.dialMu.Lock()
-	defer l.dialMu.Unlock()
-	return d.takenBy
+	r.end(nil)
+	delete(l.rounds, id)
+	l.circuits.forget(id)
+	close(r.left)
 }
 
 // abandonDials ends the dials to a peer, or to all: when this host is on another network, since they would go on there
@@ -114,11 +135,9 @@ func (l *libp2pHost) successor(d *underway) *underway {
 func (l *libp2pHost) abandonDials(only peer.ID) {
 	l.dialMu.Lock()
 	defer l.dialMu.Unlock()
-	for id, all := range l.underway {
-		for _, d := range all {
-			if only == "" || only == id {
-				d.cancel()
-			}
+	for id, r := range l.rounds {
+		if only == "" || only == id {
+			r.end(errAbandoned)
 		}
 	}
 }
@@ -126,18 +145,12 @@ func (l *libp2pHost) abandonDials(only peer.ID) {
 // publish puts addresses into the peerstore, which is only how the swarm is told where to dial: they are there as long as
 // the dial is under way. Relays on the way may be dialled as long.
 func (l *libp2pHost) publish(id peer.ID, r routes) (done func()) {
-	l.swarm.Backoff().Clear(id)
 	l.host.contacts.noteDial(id, r.direct...)
-	addrs := slices.Clone(r.direct)
-	for _, h := range r.hops {
-		addrs = append(addrs, circuitAddress(h.id))
-	}
-	withdraw := []func(){l.addAddrs(id, addrs)}
+	withdraw := []func(){l.addAddrs(id, r.direct)}
 	for _, h := range r.hops {
 		if len(h.addrs) > 0 {
 			l.host.holdHop(h.id, 1)
 			l.host.contacts.noteDial(h.id, h.addrs...)
-			l.swarm.Backoff().Clear(h.id)
 			withdraw = append(withdraw, l.addAddrs(h.id, h.addrs), func() { l.host.holdHop(h.id, -1) })
 		}
 	}

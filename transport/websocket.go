@@ -48,14 +48,15 @@ type webSocketTransport struct {
 	upgrader  libp2ptransport.Upgrader
 	resources network.ResourceManager
 	dialer    websocket.Dialer
+	proxy     ProxyFunc // nil is none
+	contacts  *contacts
 	anyHead   bool // tests only: an answer may be as long as it likes
 }
 
 var _ libp2ptransport.Transport = (*webSocketTransport)(nil)
 
-func newWebSocket(up libp2ptransport.Upgrader, resources network.ResourceManager, proxy ProxyFunc) *webSocketTransport {
-	return &webSocketTransport{upgrader: up, resources: resources, dialer: websocket.Dialer{
-		Proxy:            proxy, // nil is none
+func newWebSocket(up libp2ptransport.Upgrader, resources network.ResourceManager, proxy ProxyFunc, noted *contacts) *webSocketTransport {
+	return &webSocketTransport{upgrader: up, resources: resources, proxy: proxy, contacts: noted, dialer: websocket.Dialer{
 		HandshakeTimeout: webSocketTimeout,
 		TLSClientConfig:  &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 		WriteBufferSize:  webSocketBuffer,
@@ -134,7 +135,7 @@ func (t *webSocketTransport) Dial(ctx context.Context, a ma.Multiaddr, id peer.I
 }
 
 func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Conn, error) {
-	at, ok := addrPortOf(firstTwo(a))
+	at, ok := addrPortOf(a)
 	if !ok || !isWebSocket(a) {
 		return nil, ErrNoAddress
 	}
@@ -142,7 +143,7 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 	if relayauth.Kind(a) == relayauth.KindWebSocketTLS {
 		u.Scheme = "wss"
 	}
-	conn, response, err := t.handshake(ctx, u.String())
+	conn, response, err := t.handshake(ctx, u)
 	if response != nil && response.Body != nil {
 		_ = response.Body.Close()
 	}
@@ -157,14 +158,25 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 	return &webSocketConn{Conn: conn, local: local, remote: a}, nil
 }
 
-// handshake dials, and reads little until there is a WebSocket (RLY-9).
-func (t *webSocketTransport) handshake(ctx context.Context, url string) (*websocket.Conn, *http.Response, error) {
+// handshake dials, by way of the proxy if there is one, and reads little until there is a WebSocket (RLY-9). Of the proxy
+// is noted that it was used, and whether without TLS (EXP-4).
+func (t *webSocketTransport) handshake(ctx context.Context, to url.URL) (*websocket.Conn, *http.Response, error) {
 	var head *headConn
+	var by *url.URL
 	dialer := t.dialer
+	if t.proxy != nil {
+		dialer.Proxy = func(r *http.Request) (_ *url.URL, err error) { // it is asked before anything is dialled
+			by, err = t.proxy(r)
+			return by, err
+		}
+	}
 	dialer.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
+		}
+		if by != nil {
+			t.contacts.noteProxy(by.Host, conn.RemoteAddr(), to.Scheme == "ws")
 		}
 		head = &headConn{Conn: conn}
 		if head.left.Store(webSocketHead); t.anyHead {
@@ -172,7 +184,7 @@ func (t *webSocketTransport) handshake(ctx context.Context, url string) (*websoc
 		}
 		return head, nil
 	}
-	conn, response, err := dialer.DialContext(ctx, url, nil)
+	conn, response, err := dialer.DialContext(ctx, to.String(), nil)
 	if err == nil {
 		head.left.Store(-1)
 	}

@@ -55,7 +55,7 @@ func TestWebSocketHead(t *testing.T) {
 				proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:" + strconv.Itoa(port)})
 				at = ma.StringCast("/ip4/127.0.0.1/tcp/1/ws")
 			}
-			w := newWebSocket(nil, nil, proxy)
+			w := newWebSocket(nil, nil, proxy, new(contacts))
 			w.anyHead = !protected
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			if c, err := w.dial(ctx, at); err == nil {

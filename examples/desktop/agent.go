@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -35,6 +36,7 @@ type options struct {
 	run      string        // directory of what ends with the program
 	link     string
 	network  func(meet.Config) meet.Config // for tests: another network
+	proxy    proxyFunc                     // for tests: another than the environment's
 	factor   int                           // for tests: the store's scrypt work
 	wordless bool                          // for tests: words, which take half a second, are computed only when asked for
 }
@@ -74,6 +76,9 @@ func newAgent(ctx context.Context, o options) (*agent, error) {
 	a := &agent{options: o, identity: crypto.GenerateIdentity(), queue: newQueue(), over: make(chan struct{})}
 	a.context, a.end = context.WithCancelCause(ctx)
 	a.state = firstState(o)
+	if a.options.proxy == nil {
+		a.options.proxy = http.ProxyFromEnvironment // what this computer's user set
+	}
 	a.keep = newKeeper(o.data, o.factor)
 	a.spool = spool.New(filepath.Join(o.run, "spool"))
 	a.showStore()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
@@ -73,11 +74,26 @@ func (a *agent) join(_ context.Context, r join) (any, error) {
 		a.update(func(st *state) {
 			if a.session == s {
 				st.Phase = to
+				s.waited = s.waited || to.Name == "waiting"
 			}
 		}, "phase")
 	}
 	c.AskRouter = r.AskRouter
-	c.OnReply = func(code string) { goes(phase{Name: "replying", Since: now(), Reply: code}) }
+	handed := ""
+	c.OnReply = func(code string) {
+		to := phase{Name: "replying", Since: now(), Reply: code}
+		a.mu.Lock()
+		waited := s.waited
+		a.mu.Unlock()
+		switch {
+		case handed == code:
+			to.Error = &failure{Code: replyLost}
+		case waited:
+			to.Error = &failure{Code: replyRenewed}
+		}
+		handed = code
+		goes(to)
+	}
 	c.OnWaiting = func() { goes(phase{Name: "waiting", Since: now()}) }
 	a.tasks.Go(func() { s.entered(meet.Join(s.context, link, c)) })
 	return nil, nil
@@ -118,6 +134,10 @@ func (s *session) entered(m *meet.Meeting, err error) {
 	if err != nil {
 		a.session = nil
 		a.state.Phase = phase{Name: "start", Since: now(), Error: failureOf(err)}
+		var lost *meet.UnreachableError
+		if s.waited && errors.As(err, &lost) { // that nobody can be reached at all isn't so
+			a.state.Phase.Error = &failure{Code: doorLost}
+		}
 		if why := context.Cause(s.context); why != nil {
 			a.state.Phase.Error = failureOf(why)
 			if a.state.Phase.Error.Code == canceled {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/huisclos/huisclos/meet"
 )
@@ -54,7 +55,7 @@ func (e *exposure) follow(from *meet.Exposure) {
 
 // partyNames are what the page calls the library's parties.
 var partyNames = map[meet.PartyKind]string{
-	meet.PartyMember: "members", meet.PartyRelay: "relay", meet.PartyDHT: "dht", meet.PartyRouter: "router",
+	meet.PartyMember: "members", meet.PartyRelay: "relay", meet.PartyProxy: "proxy", meet.PartyDHT: "dht", meet.PartyRouter: "router",
 	meet.PartyNetwork: "local-network", meet.PartyObserver: "access-provider", meet.PartyCarrier: "carrier",
 }
 
@@ -76,12 +77,25 @@ func observed(from *meet.Exposure, d meet.Datum) (all []exposureParty) {
 			if i < 0 {
 				i, all = len(all), append(all, found)
 			}
-			if p.Party.Name != "" {
-				all[i].Names = append(all[i].Names, cleanName(p.Party.Name))
+			if name := shownName(p.Party); name != "" {
+				all[i].Names = append(all[i].Names, name)
 			}
 		}
 	}
 	return all
+}
+
+// shownName is what a person knows a party by: a relay by its addresses, and not by the fingerprint of its key.
+func shownName(p meet.Party) string {
+	relay := p.Kind == meet.PartyRelay || p.Kind == meet.PartyObserver && p.Identity.IsZero() && p.Name != ""
+	if !relay || len(p.Addresses) == 0 {
+		return cleanName(p.Name)
+	}
+	var all []string
+	for _, a := range p.Addresses {
+		all = append(all, a.String())
+	}
+	return strings.Join(all, ", ")
 }
 
 func howSeen(o meet.Observation) (how string, seen bool) {
@@ -127,14 +141,15 @@ func exposureOf(s *state) exposure {
 		remembered = "store"
 	}
 	everywhere := []string{"this-machine", "members-machines", "in-transit"}
+	packets := []string{"this-machine", "members-machines", "on-packets"}
 	rows := []exposureRow{
-		{Datum: "ip", Purpose: "connect", Kept: "memory", Where: everywhere,
+		{Datum: "ip", Purpose: "connect", Kept: "memory", Where: packets,
 			Seen: []exposureParty{self, members("clear"), carrier("clear"), network("clear")}},
 		{Datum: "device", Purpose: "none", Kept: "not-kept", Where: []string{"this-machine"},
 			Seen: []exposureParty{self, browser, {Party: "nobody-else", How: "clear"}}},
 		{Datum: "browser", Purpose: "none", Kept: "not-kept", Where: []string{"this-machine"},
 			Seen: []exposureParty{self, {Party: "nobody-else", How: "clear"}}},
-		{Datum: "times", Purpose: "connect", Kept: kept, Days: days, Where: everywhere,
+		{Datum: "times", Purpose: "connect", Kept: kept, Days: days, Where: packets,
 			Seen: []exposureParty{self, members("clear"), network("sizes-and-times")}},
 		{Datum: "names", Purpose: "show", Kept: kept, Days: days, Where: everywhere,
 			Seen: []exposureParty{self, members("clear"), browser, programs, network("encrypted")}},
@@ -155,8 +170,8 @@ func exposureOf(s *state) exposure {
 		{Datum: "words", Purpose: "authenticate", Kept: "not-kept", Where: []string{"this-machine", "members-machines"},
 			Seen: []exposureParty{self, members("clear")}},
 		{Datum: "contacts", Purpose: "authenticate", Kept: remembered, Where: []string{"this-machine"}, Seen: []exposureParty{self, programs}},
-		{Datum: "volume", Purpose: "connect", Kept: "not-kept", Where: everywhere, Seen: []exposureParty{self, members("clear"), network("clear")}},
-		{Datum: "counterpart", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, members("clear"), network("clear")}},
+		{Datum: "volume", Purpose: "connect", Kept: "not-kept", Where: packets, Seen: []exposureParty{self, members("clear"), network("clear")}},
+		{Datum: "counterpart", Purpose: "connect", Kept: "memory", Where: packets, Seen: []exposureParty{self, members("clear"), network("clear")}},
 		{Datum: "link", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, carrier("clear"), members("clear")}},
 	}
 	if s.Phase.Alone { // nothing leaves this machine, and no link was sent
@@ -198,8 +213,13 @@ func (n networkSettings) whoElse(datum string, seen []exposureParty) []exposureP
 		if with("relay", "clear", relays...); ip && hidden {
 			seen = slices.DeleteFunc(seen, func(p exposureParty) bool { return p.Party == "members" || p.Party == "carrier" })
 		}
+		if n.Proxy != "" {
+			with("proxy", "clear", n.Proxy)
+		}
 	case sealed, datum == "membership", datum == "speaking":
-		with("relay", "encrypted", relays...)
+		if with("relay", "encrypted", relays...); n.Proxy != "" {
+			with("proxy", "encrypted", n.Proxy)
+		}
 	}
 	for _, way := range n.ways() {
 		switch party := map[bool]string{true: "local-network", false: "dht"}[way == "local-network"]; datum {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"net/netip"
 	"testing"
 
+	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
 )
 
@@ -27,6 +29,8 @@ func TestExposureOfSettings(t *testing.T) {
 		{firstNetwork(), "ip", "self:clear members:clear carrier:clear access-provider:clear "},
 		{networkSettings{Mode: modeHidden, Relays: relays, FindOnLAN: true}, "ip", "self:clear access-provider:clear relay:clear "},
 		{networkSettings{Mode: modeNormal, Relays: relays}, "ip", "self:clear members:clear carrier:clear access-provider:clear relay:clear "},
+		{networkSettings{Mode: modeNormal, Relays: relays, Proxy: "proxy.example:3128"}, "times", "self:clear members:clear access-provider:sizes-and-times relay:clear proxy:clear "},
+		{networkSettings{Mode: modeHidden, Relays: relays, Proxy: "proxy.example:3128"}, "chat", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted proxy:encrypted "},
 		{networkSettings{Mode: modeHidden, Relays: relays}, "media", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted "},
 		{networkSettings{Mode: modeLAN, FindOnLAN: true, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear local-network:clear "},
 		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear access-provider:clear dht:clear "},
@@ -34,6 +38,27 @@ func TestExposureOfSettings(t *testing.T) {
 	} {
 		if s.Network = tt.n; who(tt.datum) != tt.want {
 			t.Errorf("%+v, %s: %q, want %q", tt.n, tt.datum, who(tt.datum), tt.want)
+		}
+	}
+}
+
+// TestShownName: people know a relay by its address.
+func TestShownName(t *testing.T) {
+	at := []netip.Addr{netip.MustParseAddr("203.0.113.9")}
+	for _, tt := range []struct {
+		party meet.Party
+		want  string
+	}{
+		{meet.Party{Kind: meet.PartyMember, Name: "Ada", Addresses: at}, "Ada"},
+		{meet.Party{Kind: meet.PartyRelay, Name: relayID, Addresses: at}, "203.0.113.9"},
+		{meet.Party{Kind: meet.PartyRelay, Name: relayID}, relayID},
+		{meet.Party{Kind: meet.PartyProxy, Name: "proxy.example:3128", Addresses: at}, "proxy.example:3128"},
+		{meet.Party{Kind: meet.PartyObserver, Name: relayID, Addresses: at}, "203.0.113.9"},
+		{meet.Party{Kind: meet.PartyObserver, Name: "Ada", Identity: crypto.IdentityKey{1}, Addresses: at}, "Ada"},
+		{meet.Party{Kind: meet.PartyObserver, Addresses: at}, ""},
+	} {
+		if got := shownName(tt.party); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.party, got, tt.want)
 		}
 	}
 }
@@ -51,7 +76,7 @@ func TestExposureFollows(t *testing.T) {
 	e.follow(&meet.Exposure{Parties: []meet.PartyExposure{
 		party(meet.PartyMember, "Ada", chat), party(meet.PartyMember, "Blaise", chat),
 		party(meet.PartyMember, "Carl", meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenNot, Why: meet.CauseTooEarly}),
-		party(meet.PartyRelay, "", sealed), party(meet.PartyObserver, "Ada", sealed), party(meet.PartyObserver, "Blaise", sealed),
+		party(meet.PartyRelay, "", sealed), party(meet.PartyProxy, "proxy.example:3128", sealed), party(meet.PartyObserver, "Ada", sealed), party(meet.PartyObserver, "Blaise", sealed),
 	}})
 	for _, r := range e.Rows {
 		last := r.Seen[len(r.Seen)-1]
@@ -64,7 +89,7 @@ func TestExposureFollows(t *testing.T) {
 					t.Errorf("names: %q", p.Names)
 				}
 			}
-			want := []string{"self clear ", "browser clear ", "same-user possible ", "members clear told", "relay encrypted sealed", "access-provider encrypted sealed"}
+			want := []string{"self clear ", "browser clear ", "same-user possible ", "members clear told", "relay encrypted sealed", "proxy encrypted sealed", "access-provider encrypted sealed"}
 			if len(got) != len(want) {
 				t.Fatalf("%q", got)
 			}

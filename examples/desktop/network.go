@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/huisclos/huisclos/meet"
@@ -104,7 +105,7 @@ func (a *agent) apply(c *meet.Config) error {
 		return fail(needsRelay)
 	}
 	if len(c.Relays) > 0 {
-		c.Proxy = http.ProxyFromEnvironment // what this computer's user set, for relays alone
+		c.Proxy = a.options.proxy
 	}
 	for _, name := range n.ways() {
 		var r meet.Rendezvous = lan.New()
@@ -192,8 +193,27 @@ func (a *agent) showNetwork() {
 	for _, r := range a.relays {
 		shown = append(shown, relay{ID: r.Fingerprint(), Addresses: r.Addresses()})
 	}
-	a.state.Network.Relays = shown
+	a.state.Network.Relays, a.state.Network.Proxy = shown, a.relayProxy()
 	a.changed("network")
+}
+
+// proxyFunc names the proxy for a request, nil for none.
+type proxyFunc = func(*http.Request) (*url.URL, error)
+
+// relayProxy is the proxy by which relays are reached, as host and port; empty for none. agent.mu is held.
+func (a *agent) relayProxy() string {
+	if a.state.Network.Mode == modeLAN { // which uses none
+		return ""
+	}
+	for _, r := range a.relays {
+		for _, at := range r.Addresses() {
+			by, err := a.options.proxy(&http.Request{URL: &url.URL{Scheme: "https", Host: at}})
+			if err == nil && by != nil {
+				return by.Host
+			}
+		}
+	}
+	return ""
 }
 
 // keptNetwork is what the store holds of it.

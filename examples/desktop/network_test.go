@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -118,6 +119,36 @@ func TestNetworkSettings(t *testing.T) {
 	}
 }
 
+// TestProxyShown: the proxy that this computer's settings name is shown with the relays, without its password, and used for
+// these alone; not where nothing leaves the local network.
+func TestProxyShown(t *testing.T) {
+	t.Parallel()
+	by := &url.URL{Scheme: "http", User: url.UserPassword("ada", "hunter2"), Host: "proxy.example:3128"}
+	a := startAgent(t, func(o *options) { o.proxy = http.ProxyURL(by) })
+	p := openPage(t, a)
+	shown := func(want string) {
+		t.Helper()
+		if got := get[networkSettings](p, "network").Proxy; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	shown("")
+	p.must("relay-add", map[string]any{"text": relayText})
+	shown(by.Host)
+	if c, err := a.config(); err != nil || c.Proxy == nil {
+		t.Errorf("it isn't used: %v", err)
+	}
+	p.must("network-set", map[string]any{"mode": "lan", "dht": noDHT})
+	shown("")
+	p.must("network-set", map[string]any{"mode": "normal", "dht": noDHT})
+	shown(by.Host)
+	p.must("relay-remove", map[string]any{"relay": relayID})
+	shown("")
+	if p.said("hunter2") {
+		t.Error("the page was told a password")
+	}
+}
+
 // TestRelaysKept: the relays are in the store, encrypted, and in nothing else; a program that unlocks it keeps to the
 // choices. What was chosen before unlocking stays. After erasing, hiding is refused rather than forgotten.
 func TestRelaysKept(t *testing.T) {
@@ -189,20 +220,27 @@ func elsewhere(t *testing.T, text string) string {
 	return link.String()
 }
 
-// TestReplyCode: a guest who can reach nobody gets a code, which the host follows; the guest knocks then.
-func TestReplyCode(t *testing.T) {
-	t.Parallel()
-	host, guest := openPage(t, startAgent(t, nil)), openPage(t, startAgent(t, nil))
+// replying are a host, and a guest who can reach nobody and waits to be dialled, with the code that says where.
+func replying(t *testing.T) (host, guest *testPage, reply string) {
+	t.Helper()
+	host, guest = openPage(t, startAgent(t, nil)), openPage(t, startAgent(t, nil))
 	host.name("Maître Dupont")
 	guest.name("Ada")
 	host.must("create", nil)
 	host.until("invitation", func() bool { return part[*invitation](host, "invite") != nil })
 	guest.must("join", map[string]any{"link": elsewhere(t, get[*invitation](host, "invite").Link)})
 	guest.untilPhase("replying")
-	reply := get[phase](guest, "phase").Reply
+	reply = get[phase](guest, "phase").Reply
 	if !strings.HasPrefix(reply, "huisclos-reply:") {
 		t.Fatal(reply)
 	}
+	return host, guest, reply
+}
+
+// TestReplyCode: a guest who can reach nobody gets a code, which the host follows; the guest knocks then.
+func TestReplyCode(t *testing.T) {
+	t.Parallel()
+	host, guest, reply := replying(t)
 	for text, want := range map[string]code{"": replyUnreadable, reply[:60]: replyUnreadable} {
 		if _, refused := host.ask("reply", map[string]any{"code": text}); refused != want {
 			t.Errorf("%q: %q, want %q", text, refused, want)
@@ -227,16 +265,56 @@ func TestReplyCode(t *testing.T) {
 	}
 }
 
-// TestReplyCancelled: who waits to be dialled can give up.
-func TestReplyCancelled(t *testing.T) {
+// TestReplyLost: when the connection is lost while the guest waits at the door, the page says so, and shows the code again.
+func TestReplyLost(t *testing.T) {
+	t.Parallel()
+	host, guest, reply := replying(t)
+	host.must("reply", map[string]any{"code": reply})
+	guest.untilPhase("waiting")
+	host.must("leave", nil)
+	guest.untilPhase("replying")
+	if p := get[phase](guest, "phase"); p.Reply != reply || p.Error == nil || p.Error.Code != replyLost {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestDoorLost: the same for who came by the link, who gets a code then; and where none would help, the page doesn't say
+// that nobody could be reached.
+func TestDoorLost(t *testing.T) {
 	t.Parallel()
 	host, guest := openPage(t, startAgent(t, nil)), openPage(t, startAgent(t, nil))
 	host.name("Maître Dupont")
 	guest.name("Ada")
 	host.must("create", nil)
 	host.until("invitation", func() bool { return part[*invitation](host, "invite") != nil })
-	guest.must("join", map[string]any{"link": elsewhere(t, get[*invitation](host, "invite").Link)})
+	guest.must("join", map[string]any{"link": get[*invitation](host, "invite").Link})
+	guest.untilPhase("waiting")
+	host.must("leave", nil)
 	guest.untilPhase("replying")
+	if p := get[phase](guest, "phase"); p.Error == nil || p.Error.Code != replyRenewed {
+		t.Errorf("%+v", p)
+	}
+	guest.must("cancel", nil)
+	guest.untilPhase("start")
+
+	for waited, want := range map[bool]code{true: doorLost, false: neitherSide} {
+		s, err := guest.agent.begin("joining", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.waited = waited
+		s.entered(nil, &meet.UnreachableError{Err: errors.New("x"), Neither: true})
+		guest.until("failed", func() bool {
+			p := part[phase](guest, "phase")
+			return p.Name == "start" && p.Error != nil && p.Error.Code == want
+		})
+	}
+}
+
+// TestReplyCancelled: who waits to be dialled can give up.
+func TestReplyCancelled(t *testing.T) {
+	t.Parallel()
+	_, guest, _ := replying(t)
 	guest.must("cancel", nil)
 	guest.untilPhase("start")
 	if f := get[phase](guest, "phase").Error; f != nil {

@@ -115,6 +115,9 @@ const (
 	replyForeign     code = "reply-foreign"     // not to a link of this meeting
 	replyExpired     code = "reply-expired"     // its link no longer works
 	replyUnreachable code = "reply-unreachable" // nobody answers at its addresses
+	replyLost        code = "reply-lost"        // the connection broke while the guest waited: the host takes the code again
+	replyRenewed     code = "reply-renewed"     // the same, by a code that the host hasn't seen
+	doorLost         code = "door-lost"         // the connection broke while the guest waited, and didn't come back
 	impostor         code = "impostor"          // whoever answered isn't who made the link
 	deniedByHost     code = "denied-by-host"
 	deniedLocked     code = "denied-locked"

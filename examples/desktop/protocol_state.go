@@ -111,6 +111,9 @@ type networkSettings struct {
 	FindOnLAN bool        `json:"findOnLAN"` // meetings are found, and announced, on the local network; rests while hidden
 	DHT       dhtSettings `json:"dht"`       // rests in the modes lan and hidden
 	Relays    []relay     `json:"relays"`    // at most 4
+	// Proxy is the host and port of the proxy by which relays may be reached, as this computer's settings name it; empty
+	// for none.
+	Proxy string `json:"proxy"`
 }
 
 // dhtSettings say by which public or own directory meetings are found.
@@ -134,7 +137,8 @@ type phase struct {
 	Since int64  `json:"since"`
 	// Reply is the code for who sent the link, by which they can reach this computer.
 	Reply string `json:"reply,omitempty"`
-	// Error is why the last attempt failed (start), or why the meeting is over (ended; code left, ended, removed, …).
+	// Error is why the last attempt failed (start), why the code is needed once more (replying; code reply-lost,
+	// reply-renewed), or why the meeting is over (ended; code left, ended, removed, …).
 	Error *failure `json:"error,omitempty"`
 	// Alone: the meeting is the one with two synthetic participants.
 	Alone bool `json:"alone,omitempty"`
@@ -412,7 +416,7 @@ type exposureRow struct {
 	Purpose string `json:"purpose"`
 	// Seen says who could observe it.
 	Seen []exposureParty `json:"seen"`
-	// Where: this-machine, members-machines, in-transit.
+	// Where: this-machine, members-machines, in-transit (encrypted), on-packets (in transit, not encrypted).
 	Where []string `json:"where"`
 	// Kept: not-kept, memory (until the program ends), store, members (they can keep it).
 	Kept string `json:"kept"`
@@ -421,13 +425,13 @@ type exposureRow struct {
 }
 
 type exposureParty struct {
-	// Party: self, members, host, carrier (who carries the link), access-provider, local-network, relay, dht, router,
-	// browser, same-user (programs of the same user on this machine), nobody-else.
+	// Party: self, members, host, carrier (who carries the link), access-provider, local-network, relay, proxy, dht,
+	// router, browser, same-user (programs of the same user on this machine), nobody-else.
 	Party string `json:"party"`
 	// How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is turned on).
 	How string `json:"how"`
 	// Why is meet.SeenCause, in a meeting.
 	Why string `json:"why,omitempty"`
-	// Names are those it concerns, for members and relays.
+	// Names are those it concerns, for members, relays and proxies.
 	Names []string `json:"names,omitempty"`
 }

@@ -24,6 +24,7 @@ type session struct {
 	alone   bool
 	mode    string   // of the network settings it began with
 	found   []string // the ways to be found, by name
+	waited  bool     // at the door
 
 	meeting      *meet.Meeting // nil while entering
 	began        int64

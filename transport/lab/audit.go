@@ -14,6 +14,13 @@ import (
 	"github.com/fxamacker/cbor/v2" // reads links of later versions too, which the strict codec refuses
 )
 
+// The names and texts that no wire may show.
+const (
+	auditAlice = "Alice Auditeur"
+	auditBob   = "Bob Betrachter"
+	auditChat  = "the witness will be heard on Thursday"
+)
+
 // needle is something to look for, in one form.
 type needle struct {
 	label string

@@ -83,11 +83,11 @@ func (c *call) start(h *host, name, mode string, args ...string) (*member, error
 func (c *call) audit(r *result) {
 	for _, m := range c.members {
 		for _, s := range destinations(m.name, m.host.capture.snapshot(), c.allowed) {
-			r.fail("%s", s)
+			r.breach("%s", s)
 		}
 	}
 	for _, s := range c.world.wan.strayPackets() {
-		r.fail("packet to nowhere %v", s)
+		r.breach("packet to nowhere %v", s)
 	}
 }
 

@@ -45,7 +45,7 @@ func (l *lab) cell(ctx context.Context, c cell, r *result) error {
 		r.judge(c)
 	}
 	for _, s := range m.audit() {
-		r.fail("%s", s)
+		r.breach("%s", s)
 	}
 	return nil
 }

@@ -24,7 +24,8 @@
 // this process alone; members die with it. So nothing is left behind, whatever ends it.
 //
 // The path of a pair is read off the wire, not from what a member claims. What every host sends is captured and judged:
-// to whom it may go, and what may be seen in it.
+// to whom it may go, and what may be seen in it. Of a relay, which is built with the tag "lab" for that, and of the
+// nodes of a DHT, which this program itself is then, what they can read after their own decryption is audited too.
 //
 // The package never sends a packet out of its namespaces, never changes the machine's own network, and never ends a
 // process that it didn't start.

@@ -4,16 +4,21 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/huisclos/huisclos/transport/internal/tap"
 )
 
-// exposed holds what each member says of who could observe what of it to what was captured: on its local network, on the
-// way, at the relay, at the other members; and has the audit find each lie, on either side.
+// exposed holds what each member says of who could observe what of it to what could be seen: on its local network, on the
+// way, at the other members, in the invite, and at the relay and a DHT's node also after their own decryption; and has
+// the audit find each lie, on either side.
 func (l *lab) exposed(ctx context.Context, r *result) error {
 	c, err := l.newCall(true)
 	if err != nil {
@@ -24,20 +29,60 @@ func (l *lab) exposed(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	relay, err := l.startRelay(ctx, c.world, 9)
+	relay, err := l.startTapped(ctx, c.world, 9)
 	if err != nil {
 		return err
 	}
 	c.ends = append(c.ends, relay.end)
-	c.allowed = append(c.allowed, relay.host.addresses()...)
-	if err := c.gather(ctx, sites, "--relay", relay.uri); err != nil {
+	nodes, err := c.startDHT(ctx, 8, 443)
+	if err != nil {
 		return err
 	}
+	c.allowed = append(c.allowed, relay.host.addresses()...)
+	if err := c.gather(ctx, hostsOf(sites), nil, append([]string{"--relay", relay.uri}, nodes.flags...)...); err != nil {
+		return err
+	}
+	if err := c.exposures(ctx, r, relay, nodes); err != nil {
+		return err
+	}
+	c.audit(r)
+	return nil
+}
+
+// hostsOf are the first of each site.
+func hostsOf(sites []*site) (all []*host) {
+	for _, s := range sites {
+		all = append(all, s.hosts[0])
+	}
+	return all
+}
+
+// gather has three come together, of whom the last two send sound. The first gets more flags than the others.
+func (c *call) gather(ctx context.Context, hosts []*host, creator []string, flags ...string) error {
+	creator = slices.Concat(flags, creator, []string{"--accept-files", "--files", c.world.dir})
+	carol, err := c.create(ctx, hosts[0], "Carol Clairvoyante", creator...)
+	if err != nil {
+		return err
+	}
+	alice, err := c.join(ctx, hosts[1], auditAlice, append(c.play(0), flags...)...)
+	if err != nil {
+		return err
+	}
+	bob, err := c.join(ctx, hosts[2], auditBob, append(c.play(1), flags...)...)
+	if err != nil {
+		return err
+	}
+	_, err = hear(ctx, time.Now(), [2]*member{carol, alice}, [2]*member{bob, alice}, [2]*member{alice, bob})
+	return err
+}
+
+// exposures has all talk, and holds what each says was to be seen to what was. Relay and nodes may be nil.
+func (c *call) exposures(ctx context.Context, r *result, relay *relay, nodes *nodes) error {
 	subjects, err := c.talk(ctx)
 	if err != nil {
 		return err
 	}
-	checked, lies := 0, 0
+	a := auditor{call: c, relay: relay, nodes: nodes, kinds: map[string]bool{}}
 	for i, s := range subjects {
 		file := filepath.Join(c.world.dir, fmt.Sprintf("exposure-%d.json", i))
 		if _, err := c.members[i].ask(ctx, "exposure "+file); err != nil {
@@ -47,55 +92,84 @@ func (l *lab) exposed(ctx context.Context, r *result) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range e.Parties {
-			found, packets, err := c.sawOf(s, c.members[i], p, relay)
-			if err != nil {
-				return err
-			}
-			checked += len(found)
-			for _, text := range p.contradictions(s.name, found) {
-				r.fail("%s", text)
-			}
-			n, err := s.selfTest(p, found, packets)
-			if err != nil {
-				r.fail("%v", err)
-			}
-			lies += n
+		if err := a.hold(r, *s, c.members[i], e); err != nil {
+			return err
 		}
 	}
-	c.audit(r)
-	r.note("%d statements held to captures, %d lies found out", checked, lies)
-	if checked < 100 || lies < 100 {
+	r.note("%d statements held to what %d sights show, %d lies found out", a.checked, a.sights, a.lies)
+	kinds := []string{"network main.wire", "carrier main.invite", "member main.only"}
+	if relay != nil {
+		kinds = append(kinds, "observer main.wire", "relay main.wire", "relay main.opened")
+	}
+	if nodes != nil {
+		kinds = append(kinds, "observer main.wire", "dht main.opened")
+	}
+	for _, k := range kinds {
+		if !a.kinds[k] {
+			r.fail("nobody was held to what the %s shows", k)
+		}
+	}
+	if a.checked < 100 || a.lies < 100 {
 		r.fail("too little was checked")
 	}
 	return nil
 }
 
-// gather has three come together, of whom the last reaches the relay alone.
-func (c *call) gather(ctx context.Context, sites []*site, flags ...string) error {
-	carol, err := c.create(ctx, sites[0].hosts[0], "Carol Clairvoyante", append(flags, "--accept-files", "--files", c.world.dir)...)
-	if err != nil {
-		return err
+// auditor holds exposures to what could be seen.
+type auditor struct {
+	call  *call
+	relay *relay // nil: none
+	nodes *nodes // nil: none
+
+	checked, sights, lies int
+	kinds                 map[string]bool // of party, with the type of sight
+}
+
+// hold holds one member's.
+func (a *auditor) hold(r *result, s subject, m *member, e exposure) error {
+	for _, p := range e.Parties {
+		all, err := a.sightsOf(s, m, p)
+		if err != nil {
+			return err
+		}
+		for _, sight := range all {
+			found := sight.of(s)
+			a.checked += len(found)
+			a.sights++
+			a.kinds[fmt.Sprintf("%s %T", p.Party.Kind, sight)] = true
+			for _, x := range p.contradictions(s.name, found, sight.clear()) {
+				r.fail("%s", x.text)
+				r.Breach = r.Breach || x.leak
+			}
+			n, err := s.selfTest(p, sight, found)
+			if err != nil {
+				r.fail("%v", err)
+			}
+			a.lies += n
+		}
 	}
-	alice, err := c.join(ctx, sites[1].hosts[0], auditAlice, append(c.play(0), flags...)...)
-	if err != nil {
-		return err
+	var dht []netip.Addr
+	if a.nodes != nil {
+		dht = a.nodes.host.addresses()
 	}
-	bob, err := c.join(ctx, sites[2].hosts[0], auditBob, append(c.play(1), flags...)...)
-	if err != nil {
-		return err
+	flows := m.host.capture.snapshot()
+	for _, text := range e.unnamed(s.name, flows, m.host.own, dht) {
+		r.breach("%s", text)
 	}
-	_, err = hear(ctx, time.Now(), [2]*member{carol, alice}, [2]*member{bob, alice}, [2]*member{alice, bob})
-	return err
+	if a.lies++; len(exposure{}.unnamed(s.name, flows, m.host.own, dht)) == 0 {
+		r.fail("that %s names nobody isn't found out", s.name)
+	}
+	return nil
 }
 
 // talk has each say something to all and something to one, and offer a file, and returns what gives each away.
-func (c *call) talk(ctx context.Context) ([]subject, error) {
+func (c *call) talk(ctx context.Context) ([]*subject, error) {
 	link, _, err := readLink(c.invite)
 	if err != nil {
 		return nil, err
 	}
-	var all []subject
+	var all []*subject
+	keys := make([][]byte, len(c.members))
 	for i, m := range c.members {
 		e, ok := m.find(isEvent("ready"))
 		key, err := hex.DecodeString(e.Key)
@@ -114,18 +188,28 @@ func (c *call) talk(ctx context.Context) ([]subject, error) {
 		m.tell("say " + said)
 		m.tell("tell " + other.name + " " + private)
 		m.tell("send " + file)
-		s := subject{name: m.name, addresses: m.host.addresses(), needles: map[string][]needle{
+		if keys[i], err = c.meetingKey(ctx, m, key); err != nil {
+			return nil, err
+		}
+		s := &subject{name: m.name, addresses: m.host.addresses(), key: keys[i], needles: map[string][]needle{
 			"identity": forms("identity key", key), "name": forms("name", []byte(m.name)), "members": forms("another's name", []byte(other.name)),
 			"meeting": forms("meeting ID", link.Meeting), "invite": slices.Concat(forms("invite secret", link.Secret), forms("door key", link.DoorKey)),
 			"chat": forms("chat", []byte(said)), "private-chat": forms("private chat", []byte(private)),
 			"files": slices.Concat(forms("file name", []byte(name)), forms("file", content[:30])),
 		}}
-		if i == 0 {
-			s.needles["meeting-key"] = forms("meeting key", link.Doors[0].Key)
-		} else if s.needles["media"], err = c.lab.samplesOf(i - 1); err != nil {
-			return nil, err
+		s.needles["meeting-key"] = keyNeedles("meeting key", s.key)
+		if i > 0 { // who came plays
+			if s.needles["media"], err = c.lab.samplesOf(i - 1); err != nil {
+				return nil, err
+			}
 		}
 		all = append(all, s)
+	}
+	if !bytes.Equal(keys[0], link.Doors[0].Key) {
+		return nil, errors.New("the creator's meeting key isn't that of the link's door")
+	}
+	for i, s := range all {
+		s.others = slices.Concat(all[:i], all[i+1:])
 	}
 	for i, m := range c.members {
 		from := (i + len(c.members) - 1) % len(c.members)
@@ -139,59 +223,87 @@ func (c *call) talk(ctx context.Context) ([]subject, error) {
 	return all, nil
 }
 
-// sawOf is what the captures show that one party could look at of a member. Nil: it can't be captured.
-func (c *call) sawOf(s subject, m *member, p exposedTo, relay *relay) (map[string]bool, []kept, error) {
-	var packets []kept
+// sightsOf are what one party could look at of a member. None: it can't be seen here.
+func (a *auditor) sightsOf(s subject, m *member, p exposedTo) ([]sight, error) {
+	c := a.call
 	switch p.Party.Kind {
 	case "network":
-		packets = m.host.capture.packets()
+		return []sight{wire(m.host.capture.packets())}, nil
 	case "observer": // anywhere on the way, from the member's own router on
-		packets = append(between(c.world.seen.packets(), m.host.outside, p.Party.Addresses),
+		packets := append(between(c.world.seen.packets(), m.host.outside, p.Party.Addresses),
 			between(m.host.capture.packets(), m.host.own, p.Party.Addresses)...)
 		if len(packets) == 0 && !slices.ContainsFunc(p.Party.Addresses, func(a netip.Addr) bool { return !a.IsPrivate() }) {
-			return nil, nil, nil // dialled on its own subnet, where nobody has the address: no packet, which no program is told
+			return nil, nil // dialled on its own subnet, where nobody has the address: no packet, which no program is told
 		}
+		return []sight{wire(packets)}, nil
 	case "relay":
-		packets = between(relay.host.capture.packets(), m.host.outside, relay.host.own)
+		records, err := tap.Read(a.relay.tap)
+		return []sight{wire(between(a.relay.host.capture.packets(), m.host.outside, a.relay.host.own)), opened{records, atRelay}}, err
+	case "dht":
+		records, err := tap.Read(a.nodes.tap)
+		return []sight{opened{records, atDHT}}, err
 	case "carrier":
 		_, raw, err := readLink(c.invite)
-		return s.inInvite(raw), nil, err
+		return []sight{invite(raw)}, err
 	case "member":
 		i := slices.IndexFunc(c.members, func(x *member) bool { return x.name == p.Party.Name })
 		if i < 0 {
-			return nil, nil, fmt.Errorf("%s says that %q is a member", m.name, p.Party.Name)
+			return nil, fmt.Errorf("%s says that %q is a member", m.name, p.Party.Name)
 		}
 		// What is sealed for a member it has; but its address is on packets, in a record, or unknown to it.
 		at := slices.IndexFunc(p.Observations, func(o observed) bool { return o.Datum == "address" && o.Why != "record" })
 		if at < 0 {
-			return nil, nil, nil
+			return nil, nil
 		}
 		// A packet that was sent to it may be stopped by a firewall, of which no sender is told.
 		sent := between(m.host.capture.packets(), m.host.own, p.Party.Addresses)
-		return map[string]bool{"address": s.found(append(sent, c.members[i].host.capture.packets()...))["address"]}, nil, nil
-	default:
-		return nil, nil, nil
+		return []sight{only{"address": wire(append(sent, c.members[i].host.capture.packets()...)).of(s)["address"]}}, nil
 	}
-	return s.found(packets), packets, nil
+	return nil, nil
 }
 
-// selfTest turns each statement round, and has the wire give away each datum: the audit must find all of that out.
-func (s subject) selfTest(p exposedTo, found map[string]bool, packets []kept) (lies int, err error) {
-	for _, liar := range p.liars(found) {
-		if lies++; len(liar.contradictions(s.name, found)) == 0 {
+// selfTest turns each statement round, and has the sight give away each datum that isn't seen: the audit must find all
+// of that out.
+func (s subject) selfTest(p exposedTo, sight sight, found map[string]bool) (lies int, err error) {
+	for _, liar := range p.liars(found, sight.clear()) {
+		if lies++; len(liar.contradictions(s.name, found, sight.clear())) == 0 {
 			return lies, fmt.Errorf("a lie of %s about %s isn't found out", s.name, p.Party.Kind)
 		}
 	}
-	if packets == nil {
-		return lies, nil
-	}
-	for datum, leaky := range s.planted(nil) { // what passed besides was searched already
+	for datum, leaky := range sight.leaks(s) { // what was there besides was searched already
 		if slices.ContainsFunc(p.Observations, func(o observed) bool { return o.Datum == datum && o.Seen != "no" }) {
 			continue
 		}
-		if lies++; !s.found(leaky)[datum] || len(p.contradictions(s.name, map[string]bool{datum: true})) == 0 {
-			return lies, fmt.Errorf("%s of %s on the wire of %s isn't found out", datum, s.name, p.Party.Kind)
+		is := leaky.of(s)[datum]
+		if lies++; !is || len(p.contradictions(s.name, map[string]bool{datum: true}, nil)) == 0 {
+			return lies, fmt.Errorf("%s of %s, shown to %s, isn't found out", datum, s.name, p.Party.Kind)
 		}
 	}
 	return lies, nil
+}
+
+// meetingKey reads a member's key for this meeting off the record of who was in: it stands there behind the identity, in
+// what the member signed (SPEC §2: {1: identity, 2: meeting key, …}).
+func (c *call) meetingKey(ctx context.Context, m *member, identity []byte) ([]byte, error) {
+	file := filepath.Join(c.world.dir, "attendance "+m.name)
+	if _, err := m.ask(ctx, "attendance "+file); err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var record struct {
+		Genesis    []byte   `json:"genesis"`
+		Operations [][]byte `json:"operations"`
+	}
+	if err := json.Unmarshal(raw, &record); err != nil {
+		return nil, err
+	}
+	for _, b := range append(record.Operations, record.Genesis) {
+		if _, key, ok := bytes.Cut(b, append(bytes.Clone(identity), 2, 0x58, 32)); ok && len(key) >= 32 {
+			return key[:32], nil
+		}
+	}
+	return nil, fmt.Errorf("the record doesn't have the bundle of %s", m.name)
 }

@@ -25,12 +25,20 @@ type result struct {
 	Expected path
 	Notes    []string // figures of a scenario
 	Failures []string
+	Breach   bool   // one of them is of something sent or shown that may not be: no repetition makes it good
 	Pending  string // why it wasn't run
+	Again    int    // the how manieth repetition this is; 0: none
 	Took     time.Duration
 }
 
 func (r *result) fail(format string, args ...any) {
 	r.Failures = append(r.Failures, fmt.Sprintf(format, args...))
+}
+
+// breach fails for something sent or shown that may not be.
+func (r *result) breach(format string, args ...any) {
+	r.fail(format, args...)
+	r.Breach = true
 }
 
 func (r *result) note(format string, args ...any) {

@@ -18,6 +18,7 @@ type lab struct {
 	root     string // of the repository
 	headless string
 	relay    string
+	tapped   string   // the relay that writes down what it can read
 	usage    string   // of headless: what it can be told
 	speech   []string // files to play
 	verbose  bool
@@ -49,11 +50,13 @@ func newLab(ctx context.Context, verbose bool) (*lab, error) {
 	for _, name := range []string{"speech-1.ogg", "speech-2.ogg"} {
 		l.speech = append(l.speech, filepath.Join(l.root, "examples/internal/media", name))
 	}
-	l.headless, l.relay = filepath.Join(l.dir, "headless"), filepath.Join(l.dir, "relay")
-	build := exec.CommandContext(ctx, "go", "build", "-o", l.dir, "./examples/headless", "./examples/relay")
-	build.Dir = l.root
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("go build: %w\n%s", err, out), l.close())
+	l.headless, l.relay, l.tapped = filepath.Join(l.dir, "headless"), filepath.Join(l.dir, "relay"), filepath.Join(l.dir, "relay-tapped")
+	for _, args := range [][]string{{"-o", l.dir, "./examples/headless", "./examples/relay"}, {"-tags", "lab", "-o", l.tapped, "./examples/relay"}} {
+		build := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
+		build.Dir = l.root
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, errors.Join(fmt.Errorf("go build: %w\n%s", err, out), l.close())
+		}
 	}
 	usage, err := exec.CommandContext(ctx, l.headless, "-h").Output()
 	if err != nil {
@@ -162,6 +165,27 @@ func (o options) wanted(all []experiment) []experiment {
 	return out
 }
 
+// repetitions is how often what falls short is measured again.
+const repetitions = 2
+
+// measured runs experiments, some beside each other, and those that fall short again, alone, twice at most: on two cores
+// the others' work can make one late. The last result of each counts, and says that it is of a repetition. What was sent
+// or shown and may not be is final.
+func (l *lab) measured(ctx context.Context, all []experiment, jobs int, show func(result)) []result {
+	results := l.runAll(ctx, all, jobs, show)
+	for again := range repetitions {
+		for i, e := range all {
+			if len(results[i].Failures) == 0 || results[i].Breach || ctx.Err() != nil {
+				continue
+			}
+			results[i] = l.runOne(ctx, e)
+			results[i].Again = again + 1
+			show(results[i])
+		}
+	}
+	return results
+}
+
 // runAll runs experiments, some at a time, and returns their results in order. Each is shown when it is done.
 func (l *lab) runAll(ctx context.Context, all []experiment, jobs int, show func(result)) []result {
 	results := make([]result, len(all))
@@ -231,7 +255,7 @@ func runLab(ctx context.Context, o options) error {
 		return nil
 	}
 	began := time.Now()
-	results := l.runAll(ctx, all, max(1, o.jobs), func(r result) { fmt.Print(r.line()) })
+	results := l.measured(ctx, all, max(1, o.jobs), func(r result) { fmt.Print(r.line()) })
 	failed, pending := tally(results)
 	fmt.Printf("%d of %d fell short, %d not run, %v in all\n", failed, len(results), pending, time.Since(began).Round(time.Second))
 	if o.write {

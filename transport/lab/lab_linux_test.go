@@ -73,8 +73,8 @@ func TestNatures(t *testing.T) {
 	}
 }
 
-// TestMatrix runs all cells and scenarios, three beside each other, and those that fall short again, alone, twice at
-// most: on two cores the others' work can make one late. It fails for each that falls short each time.
+// TestMatrix runs all cells and scenarios, three beside each other, and those that fall short again: see measured. It
+// fails for each that falls short each time.
 func TestMatrix(t *testing.T) {
 	needRoot(t)
 	l, err := newLab(t.Context(), false)
@@ -83,23 +83,10 @@ func TestMatrix(t *testing.T) {
 	}
 	defer func() { _ = l.close() }()
 	all := options{short: testing.Short()}.wanted(l.experiments())
-	fellShort := map[string]bool{}
-	l.runAll(t.Context(), all, 3, func(r result) {
-		t.Log(r.line())
-		if r.Pending != "" {
-			t.Errorf("%s: %s", r.Name, r.Pending)
+	for _, r := range l.measured(t.Context(), all, 3, func(r result) { t.Log(r.line()) }) {
+		if r.Pending != "" || len(r.Failures) > 0 {
+			t.Errorf("%s: %s %q", r.Name, r.Pending, r.Failures)
 		}
-		fellShort[r.Name] = len(r.Failures) > 0
-	})
-	for try := range 2 {
-		all = slices.DeleteFunc(all, func(e experiment) bool { return !fellShort[e.name] })
-		l.runAll(t.Context(), all, 1, func(r result) {
-			t.Log(r.line())
-			fellShort[r.Name] = len(r.Failures) > 0
-			if fellShort[r.Name] && try == 1 {
-				t.Errorf("%s: %q", r.Name, r.Failures)
-			}
-		})
 	}
 }
 

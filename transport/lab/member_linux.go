@@ -69,6 +69,7 @@ type member struct {
 	host  *host
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
+	began time.Time     // when it was started
 	done  chan struct{} // it has exited, and all it wrote was read
 
 	mu     sync.Mutex
@@ -93,6 +94,7 @@ func (l *lab) start(h *host, name, mode string, args ...string) (*member, error)
 	if err != nil {
 		return nil, err
 	}
+	m.began = time.Now()
 	if err := h.ns.start(m.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}

@@ -361,12 +361,15 @@ func TestTables(t *testing.T) {
 		{Name: "a", A: kindPublic, B: kindSymmetric, Sides: [2]side{s, s}},
 		{Name: "b", A: kindPublic, B: kindProxy, Pending: "headless has no --relay"},
 		{Name: "sleep", Notes: []string{"back after 1 s"}, Failures: []string{"a message was lost"}},
+		{Name: "c", A: kindPublic, B: kindPublic, Sides: [2]side{s, s}, Again: 1},
+		{Name: "roaming", Notes: []string{"late"}, Failures: []string{"too late"}, Again: 2},
 	}
 	text, err := replaceTables([]byte("# Head\n"+tablesBegin+"old\n"+tablesEnd+"tail\n"), tables(all))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"# Head\n", "tail\n", "| public | symmetric | UDP | 100 ms |", "not run: headless has no --relay", "| sleep | back after 1 s | a message was lost |"} {
+	for _, want := range []string{"# Head\n", "tail\n", "| public | symmetric | UDP | 100 ms |", "not run: headless has no --relay", "| sleep | back after 1 s | a message was lost |",
+		"| 0.0 % |  |\n", "| 0.0 % | measured again, alone |\n", "| roaming | late | too late; measured again, alone, 2 times |"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -377,7 +380,7 @@ func TestTables(t *testing.T) {
 	if _, err := replaceTables([]byte("# Head\n"), ""); err == nil {
 		t.Error("a file without a place for the tables was written")
 	}
-	if failed, pending := tally(all); failed != 1 || pending != 1 {
+	if failed, pending := tally(all); failed != 2 || pending != 1 {
 		t.Errorf("%d failed, %d pending", failed, pending)
 	}
 	for _, r := range all {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ type relay struct {
 	dir  string // of its key and tokens
 	host *host
 	uri  string // with the token
+	tap  string // a file with what it could read; "": it isn't told to write one
 	cmd  *exec.Cmd
 }
 
@@ -37,6 +39,16 @@ func (l *lab) startRelay(ctx context.Context, w *world, n int) (*relay, error) {
 	return r, r.begin(ctx)
 }
 
+// startTapped runs one that writes down all that it can read after its own decryption.
+func (l *lab) startTapped(ctx context.Context, w *world, n int) (*relay, error) {
+	s, err := w.public("relay", n)
+	if err != nil {
+		return nil, err
+	}
+	r := &relay{lab: l, dir: w.dir, host: s.hosts[0], tap: filepath.Join(w.dir, "relay.tap")}
+	return r, r.begin(ctx)
+}
+
 // begin starts the program and waits until it says what to hand out.
 func (r *relay) begin(ctx context.Context) error {
 	args := []string{"-listen", ":443", "-key", filepath.Join(r.dir, "relay.key"), "-tokens", filepath.Join(r.dir, "relay.tokens")}
@@ -44,6 +56,10 @@ func (r *relay) begin(ctx context.Context) error {
 		args = append(args, "-public", a.String())
 	}
 	r.cmd = exec.Command(r.lab.relay, args...)
+	if r.tap != "" {
+		r.cmd = exec.Command(r.lab.tapped, args...)
+		r.cmd.Env = append(os.Environ(), "HUISCLOS_RELAY_TAP="+r.tap)
+	}
 	stdout, err := r.cmd.StdoutPipe()
 	if err != nil {
 		return err

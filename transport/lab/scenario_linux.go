@@ -13,9 +13,11 @@ import (
 func (l *lab) scenarios() []experiment {
 	return []experiment{
 		{name: "wire audit: what the path sees", short: true, limit: time.Minute, run: l.wireAudit},
-		{name: "wire audit: what Exposure says", needs: []string{"--relay", "--exposure"}, limit: time.Minute, run: l.exposed},
+		{name: "audit: what Exposure says", needs: []string{"--relay", "--dht-bootstrap", "--exposure"}, limit: time.Minute, run: l.exposed},
 		{name: "courtroom: a LAN without any route", short: true, limit: time.Minute, run: l.courtroom},
 		{name: "LAN only, beside the Internet", needs: []string{"--lan-only"}, limit: time.Minute, run: l.lanOnly},
+		{name: "mDNS: a LAN without any route, a link without addresses", needs: []string{"--mdns", "--no-addresses"}, limit: time.Minute, run: l.multicast},
+		{name: "DHT: a link without addresses", needs: []string{"--dht-bootstrap", "--no-addresses"}, limit: time.Minute, run: l.addressless},
 		{name: "hidden addresses", needs: []string{"--hide-address", "--relay"}, limit: time.Minute, run: l.hidden},
 		{name: "link of a home with a UPnP router", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindMapped)},
 		{name: "link of a home with an IPv6 firewall", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindIPv6)},
@@ -41,13 +43,6 @@ func (c *call) sites(kinds ...kind) ([]*site, error) {
 	}
 	return all, nil
 }
-
-// The names and texts that no wire may show.
-const (
-	auditAlice = "Alice Auditeur"
-	auditBob   = "Bob Betrachter"
-	auditChat  = "the witness will be heard on Thursday"
-)
 
 // wireAudit has people talk, over UDP and TCP, and looks for what they said in every packet.
 func (l *lab) wireAudit(ctx context.Context, r *result) error {
@@ -131,7 +126,7 @@ func (r *result) searched(c *capture, needles []needle) {
 	}
 	packets := c.packets()
 	for _, f := range search(packets, needles) {
-		r.fail("found at %s: %v", c.name, f)
+		r.breach("found at %s: %v", c.name, f)
 	}
 	r.note("%d packets searched for %d needles", len(packets), len(needles))
 }
@@ -180,11 +175,7 @@ func (l *lab) onLAN(ctx context.Context, r *result, k kind) error {
 	}
 	c.allowed = onLAN(s)
 	c.audit(r)
-	for f, n := range c.world.seen.snapshot() {
-		if f.class != classKernel { // the router's own
-			r.fail("%d packets left the LAN: %v", n.packets, f.flow)
-		}
-	}
+	r.nothingLeft(c.world.seen)
 	return nil
 }
 
@@ -208,22 +199,22 @@ func (l *lab) hidden(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	relay, err := l.startRelay(ctx, c.world, 9)
+	relay, err := l.startTapped(ctx, c.world, 9)
 	if err != nil {
 		return err
 	}
 	c.ends = append(c.ends, relay.end)
 	flags := []string{"--hide-address", "--relay", relay.uri}
-	carol, err := c.create(ctx, sites[0].hosts[0], "Carol", flags...)
+	carol, err := c.create(ctx, sites[0].hosts[0], "Carol Clairvoyante", flags...)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	alice, err := c.join(ctx, sites[1].hosts[0], "Alice", append(c.play(0), flags...)...)
+	alice, err := c.join(ctx, sites[1].hosts[0], auditAlice, append(c.play(0), flags...)...)
 	if err != nil {
 		return err
 	}
-	bob, err := c.join(ctx, sites[2].hosts[0], "Bob", append(c.play(1), flags...)...)
+	bob, err := c.join(ctx, sites[2].hosts[0], auditBob, append(c.play(1), flags...)...)
 	if err != nil {
 		return err
 	}
@@ -231,11 +222,13 @@ func (l *lab) hidden(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	pause(ctx, 3*time.Second)
 	r.note("all hear each other after %v", took.Round(time.Millisecond))
+	if err := c.exposures(ctx, r, relay, nil); err != nil {
+		return err
+	}
 	for _, m := range c.members {
 		for _, s := range destinations(m.name, m.host.capture.snapshot(), relay.host.addresses()) {
-			r.fail("%s", s)
+			r.breach("%s", s)
 		}
 		// Nor does anything name another's address, in any packet that a member sees.
 		var needles []needle

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,6 +28,9 @@ func (r *result) line() string {
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "  %s;", n)
 	}
+	if r.Again > 0 {
+		fmt.Fprintf(&b, "  %s;", r.repetition())
+	}
 	fmt.Fprintf(&b, "  (%.1f s)\n", r.Took.Seconds())
 	for _, f := range r.Failures {
 		fmt.Fprintf(&b, "        %s\n", f)
@@ -42,6 +46,23 @@ func milliseconds(d time.Duration) string {
 }
 
 func percent(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }
+
+// repetition says that the figures aren't the first.
+func (r *result) repetition() string {
+	if r.Again == 1 {
+		return "measured again, alone"
+	}
+	return fmt.Sprintf("measured again, alone, %d times", r.Again)
+}
+
+// remarks are the last column of the tables.
+func (r *result) remarks() string {
+	all := slices.Clone(r.Failures)
+	if r.Again > 0 {
+		all = append(all, r.repetition())
+	}
+	return strings.Join(all, "; ")
+}
 
 func tally(all []result) (failed, pending int) {
 	for _, r := range all {
@@ -79,7 +100,7 @@ func tables(all []result) string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", r.A, r.B,
 			both(x.Path.String(), y.Path.String()), both(milliseconds(x.First), milliseconds(y.First)),
 			both(milliseconds(x.Direct), milliseconds(y.Direct)), both(milliseconds(x.RTT), milliseconds(y.RTT)),
-			both(percent(x.Loss), percent(y.Loss)), strings.Join(r.Failures, "; "))
+			both(percent(x.Loss), percent(y.Loss)), r.remarks())
 	}
 	b.WriteString("\n| scenario | figures | |\n|---|---|---|\n")
 	for _, r := range all {
@@ -88,7 +109,7 @@ func tables(all []result) string {
 		case r.Pending != "":
 			fmt.Fprintf(&b, "| %s | | not run: %s |\n", r.Name, r.Pending)
 		default:
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", r.Name, strings.Join(r.Notes, "; "), strings.Join(r.Failures, "; "))
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", r.Name, strings.Join(r.Notes, "; "), r.remarks())
 		}
 	}
 	return b.String()

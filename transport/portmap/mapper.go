@@ -141,7 +141,7 @@ func (m *Mapper) serve(ctx context.Context, s *site, p Ports, asked func()) {
 
 // release deletes what is held (MAP-3).
 func (m *Mapper) release(c client, held []Mapping) {
-	if c == nil || len(held) == 0 {
+	if c == nil || len(held) == 0 || m.config.unsafe.keepOpen {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
@@ -259,7 +259,7 @@ func (m *Mapper) choose(ctx context.Context, c *control, g Gateway, w wanted) (c
 		r := <-mapped
 		return chosen{mapping: r.mapping}, r.err
 	}
-	u := &upnp{network: m.config.Network, gateway: g, trusted: g.Address, unsafe: m.config.unsafe}
+	u := &upnp{network: m.config.Network, gateway: g, trusted: g.Address, unsafe: m.config.unsafe, permanent: m.config.unsafe.permanent}
 	if m.config.unsafe.anyURL {
 		u.trusted = netip.Addr{}
 	}

@@ -117,6 +117,8 @@ type unsafeSwitches struct {
 	anySource bool // MAP-2: hears whoever answers
 	anyNonce  bool // MAP-2: believes an answer to another's request
 	anyURL    bool // MAP-1: goes where a device leads
+	keepOpen  bool // MAP-3: Close deletes nothing
+	permanent bool // MAP-3: asks for mappings without an end
 }
 
 // Ports are what is to be reachable.

@@ -77,7 +77,7 @@ func TestProtocols(t *testing.T) {
 				if took > tt.limit {
 					t.Errorf("took %v", took)
 				}
-				if open := r.open(); len(open) != 2 {
+				if open := r.open(); len(open) != 2 || !endsIn(open, map[bool]string{true: "0", false: "600"}[r.permOnly]) {
 					t.Errorf("the router has %v", open)
 				}
 				for range 4 { // renewals
@@ -89,6 +89,42 @@ func TestProtocols(t *testing.T) {
 					t.Errorf("after Close the router has %v", open)
 				}
 				gatewayAlone(t, r)
+			})
+		})
+	}
+}
+
+// endsIn says whether all that a router has was asked for with this end, in seconds; 0: none.
+func endsIn(open map[string]string, seconds string) bool {
+	for _, m := range open {
+		if !strings.HasSuffix(m, " "+seconds) {
+			return false
+		}
+	}
+	return true
+}
+
+// TestLeftOpen: without the protections what was opened stays open: after Close, and, where the host crashes, for ever.
+//
+// Checks: MAP-3.
+func TestLeftOpen(t *testing.T) {
+	for name, tt := range map[string]struct {
+		unsafe unsafeSwitches
+		end    string
+	}{"protected": {unsafeSwitches{}, "600"}, "not deleted": {unsafeSwitches{keepOpen: true}, "600"}, "no end": {unsafeSwitches{permanent: true}, "0"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRouter()
+				r.upnp = true
+				m := New(Config{Network: r, Listen: ports, unsafe: tt.unsafe})
+				<-m.Known()
+				if open := r.open(); len(open) != 2 || !endsIn(open, tt.end) {
+					t.Errorf("the router has %v", open)
+				}
+				m.Close()
+				if open := r.open(); (len(open) > 0) != tt.unsafe.keepOpen {
+					t.Errorf("after Close the router has %v", open)
+				}
 			})
 		})
 	}
@@ -422,7 +458,8 @@ func TestHostileUPnP(t *testing.T) {
 	}
 }
 
-// TestCloseSilent: a router that has gone silent holds Close up for a second at most; so does one that was never asked.
+// TestCloseSilent: a router that has gone silent holds Close up for a second at most; so does one that was never asked. It
+// has no twin: without the limit Close would never return.
 //
 // Checks: MAP-3.
 func TestCloseSilent(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/huisclos/huisclos/transport/internal/fakesocket"
 )
 
 var (
@@ -81,71 +83,20 @@ func (r *router) Gateways() []Gateway {
 
 func (r *router) epoch() uint32 { return uint32(time.Since(r.started) / time.Second) }
 
-// socket is the host's end of UDP.
-type socket struct {
-	r        *router
-	in       chan forged
-	mu       sync.Mutex
-	deadline time.Time
-	moved    chan struct{}
-	local    netip.Addr
-}
-
 func (r *router) ListenPacket(local netip.Addr) (net.PacketConn, error) {
-	return &socket{r: r, in: make(chan forged, 64), moved: make(chan struct{}), local: local}, nil
-}
-
-func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
-	for {
-		s.mu.Lock()
-		deadline, moved := s.deadline, s.moved
-		s.mu.Unlock()
-		var timeout <-chan time.Time
-		if !deadline.IsZero() {
-			t := time.NewTimer(time.Until(deadline))
-			defer t.Stop()
-			timeout = t.C
+	return fakesocket.New(local, func(b []byte, to netip.AddrPort, answer fakesocket.Answer) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.sent = append(r.sent, to)
+		answers := r.answer(b, to, local)
+		if r.forge != nil {
+			answers = r.forge(b, answers)
 		}
-		select {
-		case f := <-s.in:
-			return copy(b, f.data), net.UDPAddrFromAddrPort(f.from), nil
-		case <-timeout:
-			return 0, nil, os.ErrDeadlineExceeded
-		case <-moved:
+		for _, a := range answers {
+			answer(a.from, a.data)
 		}
-	}
+	}), nil
 }
-
-func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
-	ap := to.(*net.UDPAddr).AddrPort()
-	s.r.mu.Lock()
-	defer s.r.mu.Unlock()
-	s.r.sent = append(s.r.sent, ap)
-	answers := s.r.answer(b, ap, s.local)
-	if s.r.forge != nil {
-		answers = s.r.forge(b, answers)
-	}
-	for _, a := range answers {
-		select {
-		case s.in <- a:
-		default:
-		}
-	}
-	return len(b), nil
-}
-
-func (s *socket) SetReadDeadline(t time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deadline = t
-	close(s.moved)
-	s.moved = make(chan struct{})
-	return nil
-}
-func (s *socket) SetDeadline(t time.Time) error    { return s.SetReadDeadline(t) }
-func (s *socket) SetWriteDeadline(time.Time) error { return nil }
-func (s *socket) Close() error                     { return nil }
-func (s *socket) LocalAddr() net.Addr              { return &net.UDPAddr{} }
 
 // answer is the router's to one datagram.
 func (r *router) answer(b []byte, to netip.AddrPort, local netip.Addr) []forged {

@@ -45,7 +45,7 @@ import (
 
 const (
 	negotiationTimeout = 10 * time.Second
-	idleTimeout        = 15 * time.Second // as the members' (the shorter of both holds)
+	idleTimeout        = 8 * time.Second // as the members' (the shorter of both holds)
 	// portTries is how often a port is sought that is free for both UDP and TCP.
 	portTries = 16
 	// socketBuffer is what the relay asks of the operating system for each UDP socket.
@@ -267,6 +267,7 @@ func (h *relayHost) handleStream(s network.Stream) {
 		return
 	}
 	defer h.relay.tracked.Done()
+	s = tapped(s)
 	_ = s.SetDeadline(time.Now().Add(negotiationTimeout))
 	id, f, err := h.mux.Negotiate(s)
 	if err != nil {
@@ -312,6 +313,7 @@ func (h *relayHost) NewStream(ctx context.Context, id peer.ID, protocols ...prot
 		_ = s.Reset()
 		return nil, ErrClosed
 	}
+	s = tapped(s)
 	m := h.relay.meter(s, p, mss.NewMSSelect(s, protocols[0]))
 	if err := s.SetProtocol(protocols[0]); err != nil {
 		_ = m.Reset()

@@ -126,6 +126,9 @@ func TestMembers(t *testing.T) {
 			if n := proxy.connects.Load() - before; (n > 0) != (tt.proxy != nil) {
 				t.Errorf("%d connections by the proxy", n)
 			}
+			if used := a.Proxies(); (len(used) > 0) != (tt.proxy != nil) || tt.proxy != nil && (used[0].Name != proxy.url.Host || used[0].Open) {
+				t.Errorf("proxies: %+v", used)
+			}
 			a.Allow(b.Key())
 			b.Allow(a.Key())
 			exchange := func(text string) {

@@ -1,15 +1,15 @@
 package transporttest
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"sync"
 	"time"
 
+	"github.com/huisclos/huisclos/transport/internal/fakesocket"
 	"github.com/huisclos/huisclos/transport/portmap"
 )
 
@@ -26,7 +26,6 @@ const (
 	natpmpPort     = 5351
 	routerLease    = time.Hour // of vnet's NAT; NAT-PMP's lifetimes are answered and not kept
 	routerEpoch    = 1 << 20
-	routerAnswers  = 8
 	resultOpcode   = 5 // unsupported opcode
 	resultNoSocket = 3 // network failure
 )
@@ -52,7 +51,7 @@ func (h *Host) Gateways() []portmap.Gateway {
 
 // ListenPacket opens a socket towards the router.
 func (h *Host) ListenPacket(local netip.Addr) (net.PacketConn, error) {
-	return &routerConn{host: h, local: local, in: make(chan routerAnswer, routerAnswers), moved: make(chan struct{})}, nil
+	return fakesocket.New(local, h.askRouter), nil
 }
 
 // DialTCP fails: there is no TCP.
@@ -60,54 +59,29 @@ func (h *Host) DialTCP(context.Context, netip.Addr, netip.AddrPort) (net.Conn, e
 	return nil, errors.ErrUnsupported
 }
 
-type routerAnswer struct {
-	from netip.AddrPort
-	data []byte
-}
-
-// routerConn is a socket whose other end is the router.
-type routerConn struct {
-	host  *Host
-	local netip.Addr
-	in    chan routerAnswer
-
-	mu       sync.Mutex
-	deadline time.Time
-	moved    chan struct{} // closed and replaced with the deadline
-}
-
-// WriteTo asks the router.
-func (c *routerConn) WriteTo(b []byte, to net.Addr) (int, error) {
-	gateway := addrPort(to)
-	answer := func(data []byte) {
-		select {
-		case c.in <- routerAnswer{gateway, data}:
-		default:
-		}
-	}
+func (h *Host) askRouter(b []byte, gateway netip.AddrPort, answer fakesocket.Answer) {
 	if gateway.Port() != natpmpPort || len(b) < 2 || b[0] != 0 { // PCP and UPnP get no answer
-		return len(b), nil
+		return
 	}
-	head := binary.BigEndian.AppendUint32([]byte{0, b[1] | 0x80, 0, 0}, routerEpoch+uint32(time.Since(c.host.world.began)/time.Second))
+	head := binary.BigEndian.AppendUint32([]byte{0, b[1] | 0x80, 0, 0}, routerEpoch+uint32(time.Since(h.world.began)/time.Second))
 	switch {
 	case b[1] == 0:
-		outside := c.host.outside.As4()
-		answer(append(head, outside[:]...))
+		outside := h.outside.As4()
+		answer(gateway, append(head, outside[:]...))
 	case b[1] == 1 && len(b) == 12:
-		internal := binary.BigEndian.Uint16(b[4:])
-		if !c.host.open(internal, func(external uint16) {
+		internal, lease := binary.BigEndian.Uint16(b[4:]), bytes.Clone(b[8:12])
+		if !h.open(internal, func(external uint16) {
 			head = binary.BigEndian.AppendUint16(head, internal)
 			head = binary.BigEndian.AppendUint16(head, external)
-			answer(append(head, b[8:12]...))
+			answer(gateway, append(head, lease...))
 		}) {
 			head[3] = resultNoSocket
-			answer(append(head, b[4:12]...))
+			answer(gateway, append(head, b[4:12]...))
 		}
 	default:
 		head[3] = resultOpcode
-		answer(append(head, 0, 0, 0, 0, 0, 0, 0, 0))
+		answer(gateway, append(head, 0, 0, 0, 0, 0, 0, 0, 0))
 	}
-	return len(b), nil
 }
 
 // open has the NAT open the port of a socket, and says what it is outside.
@@ -143,45 +117,3 @@ func (w *World) sunk(d Datagram) bool {
 	}
 	return true
 }
-
-// ReadFrom waits for an answer.
-func (c *routerConn) ReadFrom(b []byte) (int, net.Addr, error) {
-	for {
-		c.mu.Lock()
-		deadline, moved := c.deadline, c.moved
-		c.mu.Unlock()
-		var timeout <-chan time.Time
-		if !deadline.IsZero() {
-			timeout = time.After(time.Until(deadline))
-		}
-		select {
-		case a := <-c.in:
-			return copy(b, a.data), net.UDPAddrFromAddrPort(a.from), nil
-		case <-timeout:
-			return 0, nil, os.ErrDeadlineExceeded
-		case <-moved:
-		}
-	}
-}
-
-// SetReadDeadline bounds reads, one that is under way too.
-func (c *routerConn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deadline = t
-	close(c.moved)
-	c.moved = make(chan struct{})
-	return nil
-}
-
-// SetDeadline is SetReadDeadline.
-func (c *routerConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
-
-// SetWriteDeadline does nothing: writes don't block.
-func (c *routerConn) SetWriteDeadline(time.Time) error { return nil }
-
-// Close does nothing.
-func (c *routerConn) Close() error { return nil }
-
-// LocalAddr is the host's.
-func (c *routerConn) LocalAddr() net.Addr { return &net.UDPAddr{IP: c.local.AsSlice()} }

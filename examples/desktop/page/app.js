@@ -3,7 +3,7 @@
 import { h, render } from "./dom.js";
 import { setLanguage, t } from "./i18n.js";
 import { Connection, openSession } from "./protocol.js";
-import { announce, begin, closeDialog, openDialog, pageSetting, state, ui, update } from "./model.js";
+import { announce, begin, closeDialog, openDialog, pageSetting, sentence, state, ui, update } from "./model.js";
 import { watchDevices, stopTrial } from "./devices.js";
 import * as media from "./media.js";
 import { dialogs } from "./dialogs.js";
@@ -128,6 +128,7 @@ function toTop() {
 
 /** @param {string} phase the one that is new */
 function moved(phase) {
+  const { error } = state().phase;
   const before = lastPhase;
   lastPhase = phase;
   const first = before === "";
@@ -148,7 +149,7 @@ function moved(phase) {
     ui.panel = "";
   }
   if (phase === "waiting") announce(t("waiting.waiting"));
-  if (phase === "replying") announce(t("replying.title"), true);
+  if (phase === "replying") announce(error === undefined ? t("replying.title") : sentence(error), true);
   if (phase === "ended" || phase === "start") stopTrial();
   // What had the focus is gone with the screen; the new one begins at its heading.
   if (!first && ui.dialog === "") setTimeout(toTop, 50);

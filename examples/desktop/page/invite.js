@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { currentLanguage, dateTime, of, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ask, closeNotice, has, notice, openDialog, state, submit, ui, update } from "./model.js";
+import { ask, closeDialog, closeNotice, has, notice, openDialog, state, submit, ui, update } from "./model.js";
 import { button, choice, copy, dialog, failureLine, field, note, person, spinner, toggle } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Invitation} Invitation */
@@ -162,15 +162,17 @@ async function follow(e) {
   e.preventDefault();
   if (await submit("reply", "reply", { code: form.code }) === null) return;
   form.code = "";
-  notice(t("reply.done"));
-  update();
+  closeDialog(); // whoever knocks is shown under it
+  setTimeout(() => notice(t("reply.done")), 0); // once it is gone, for it would be announced in it
 }
 
 /** @param {Event} e */
 async function make(e) {
   e.preventDefault();
   const hours = Number(form.lasts);
-  await submit("invite", "invite", { expires: hours === 0 ? 0 : Date.now() + hours * 3600e3, noAddresses: form.bare && state().meeting?.found.length !== 0 });
+  const made = await submit("invite", "invite", { expires: hours === 0 ? 0 : Date.now() + hours * 3600e3, noAddresses: form.bare && state().meeting?.found.length !== 0 });
+  // The new link stands above.
+  if (made !== null) document.querySelector("dialog.dialog-invite[open] .body")?.scrollTo(0, 0);
 }
 
 let offered = 0;

@@ -60,6 +60,7 @@ function relays() {
     h("h4", { id: "relays-title" }, t("network.relays")),
     h("p", null, t("network.relays-text")),
     network.relays.length === 0 ? null : h("ul.relays", { "aria-labelledby": "relays-title" }, network.relays.map(named)),
+    network.proxy === "" ? null : h("p.hint", null, icon("info"), h("span", null, t("network.relay-proxy", { name: network.proxy }))),
     failureLine(ui.failures["relay-remove"]),
     network.relays.length >= 4 ? h("p.hint", null, t("network.relays-full")) : h("form", { on: { submit: (/** @type {Event} */ e) => void addRelay(e) } },
       field("relay-text", t("network.relay"), h("input", {

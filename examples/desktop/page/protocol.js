@@ -112,6 +112,8 @@
  * @property {boolean} findOnLAN meetings are found, and announced, on the local network; rests while hidden
  * @property {DHTSettings} dht rests in the modes lan and hidden
  * @property {Relay[]} relays at most 4
+ * @property {string} proxy Proxy is the host and port of the proxy by which relays may be reached, as this computer's settings name it; empty
+ *   for none.
  */
 
 /**
@@ -133,8 +135,8 @@
  *   reply), waiting (at the door), meeting, ended.
  * @property {number} since
  * @property {string} [reply] Reply is the code for who sent the link, by which they can reach this computer.
- * @property {Failure} [error] Error is why the last attempt failed (start), or why the meeting is over (ended; code
- *   left, ended, removed, …).
+ * @property {Failure} [error] Error is why the last attempt failed (start), why the code is needed once more (replying;
+ *   code reply-lost, reply-renewed), or why the meeting is over (ended; code left, ended, removed, …).
  * @property {boolean} [alone] Alone: the meeting is the one with two synthetic participants.
  * @property {Summary} [ended] Ended is the summary, when over.
  */
@@ -398,7 +400,8 @@
  *   private-chat, media, files, recording, attendance, words, contacts, link, volume, counterpart.
  * @property {string} purpose Purpose: connect, show, deliver, authenticate, prove, none.
  * @property {ExposureParty[]} seen Seen says who could observe it.
- * @property {string[]} where Where: this-machine, members-machines, in-transit.
+ * @property {string[]} where Where: this-machine, members-machines, in-transit (encrypted), on-packets (in transit, not
+ *   encrypted).
  * @property {string} kept Kept: not-kept, memory (until the program ends), store, members (they can keep it).
  * @property {number} [days] Days is the retention of what is in the store, 0 for none.
  */
@@ -406,11 +409,11 @@
 /**
  * @typedef {object} ExposureParty
  * @property {string} party Party: self, members, host, carrier (who carries the link), access-provider,
- *   local-network, relay, dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
+ *   local-network, relay, proxy, dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
  * @property {string} how How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is
  *   turned on).
  * @property {string} [why] Why is meet.SeenCause, in a meeting.
- * @property {string[]} [names] Names are those it concerns, for members and relays.
+ * @property {string[]} [names] Names are those it concerns, for members, relays and proxies.
  */
 
 /**
@@ -420,8 +423,8 @@
  *   "bad-request"|"rate-limited"|"unavailable"|"busy"|"canceled"|"timeout"|"internal"|"not-in-meeting"|
  *   "already-in-meeting"|"bad-name"|"bad-link"|"link-expired"|"unreachable"|"neither-reachable"|
  *   "no-way-to-find"|"not-found"|"outside-lan"|"no-lan"|"needs-relay"|"relay-away"|"no-common-relay"|"bad-relay"|
- *   "bad-nodes"|"reply-unreadable"|"reply-foreign"|"reply-expired"|"reply-unreachable"|"impostor"|"denied-by-host"|
- *   "denied-locked"|"denied-link"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
+ *   "bad-nodes"|"reply-unreadable"|"reply-foreign"|"reply-expired"|"reply-unreachable"|"reply-lost"|
+ *   "reply-renewed"|"door-lost"|"impostor"|"denied-by-host"|"denied-locked"|"denied-link"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
  *   "denied-removed"|"network"|"left"|"removed"|"banned"|"ended"|"resumed-elsewhere"|"admission-void"|
  *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|
  *   "not-connected"|"comparing"|"comparison-failed"|"isolated"|"too-long"|"not-text"|"too-many"|

@@ -61,7 +61,7 @@ function failed(failure) {
 }
 
 /** The failures that other network settings, or the person's own router, may mend. */
-const mended = ["neither-reachable", "unreachable", "no-way-to-find", "not-found", "outside-lan", "no-lan", "needs-relay", "relay-away", "no-common-relay"];
+const mended = ["neither-reachable", "unreachable", "no-way-to-find", "not-found", "outside-lan", "no-lan", "needs-relay", "relay-away", "no-common-relay", "door-lost"];
 
 /** @param {Failure} failure @returns {import("./dom.js").VNode|null} what can be done where nobody was reached */
 function choices(failure) {

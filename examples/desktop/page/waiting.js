@@ -3,8 +3,8 @@
 import { h } from "./dom.js";
 import { clock, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ask, notice, state } from "./model.js";
-import { button, copy, field, person, spinner } from "./parts.js";
+import { ask, notice, sentence, state } from "./model.js";
+import { button, copy, field, note, person, spinner } from "./parts.js";
 import { preview } from "./devices.js";
 
 /** @returns {import("./dom.js").VNode} */
@@ -15,7 +15,7 @@ export function waitingScreen() {
       h("div.center", { role: "status" }, spinner(), h("h1", null, t("creating.title")), h("p", null, t("creating.text"))),
       h("div.row.center", null, button(t("cancel"), () => void ask("cancel", {})))));
   }
-  if (phase.name === "replying") return replying(phase.reply ?? "");
+  if (phase.name === "replying") return replying(phase.reply ?? "", phase.error);
   const waiting = phase.name === "waiting";
   return h("div.waiting", { key: "waiting" },
     h("div.card.message", null,
@@ -30,12 +30,15 @@ export function waitingScreen() {
     preview());
 }
 
-/** @param {string} code what to hand back to who sent the link */
-function replying(code) {
+/**
+ * @param {string} code what to hand back to who sent the link
+ * @param {import("./protocol.js").Failure} [again] why it is needed once more
+ */
+function replying(code, again) {
   return h("div.waiting", { key: "replying" },
     h("div.card.message", null,
-      h("h1", null, t("replying.title")),
-      h("p", null, t("replying.text")),
+      h("h1", null, t(again === undefined ? "replying.title" : "replying.again")),
+      again === undefined ? h("p", null, t("replying.text")) : note("warning", h("p", null, sentence(again))),
       field("reply-code", t("replying.code"), h("textarea.code", { readonly: true, rows: "4", spellcheck: "false", dir: "ltr", value: code }), { hint: t("replying.reveals") }),
       h("p", { role: "status" }, spinner(), " ", t("replying.since"), " ", h("span", { "aria-hidden": "true", own: true, created: tick })),
       h("div.row", null,

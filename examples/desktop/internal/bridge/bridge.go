@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -354,12 +355,22 @@ func layersOf(r *webrtc.RTPReceiver) []string {
 }
 
 func (b *Bridge) read(name string, rids []string, t *webrtc.TrackRemote, levelID uint8) {
-	buf := make([]byte, 1500)
-	var h rtp.Header
 	var l *layer
 	mime := ""
+	packets(t.Read, func(h *rtp.Header, payload []byte) {
+		if now := t.Codec().MimeType; now != mime { // it is known from the first packet on
+			l, mime = b.source(name, rids, t), now
+		}
+		l.write(h, payload, levelID, time.Now())
+	})
+}
+
+// packets hands on what is read, without padding, until that fails. Header and payload are good until each returns.
+func packets(read func([]byte) (int, interceptor.Attributes, error), each func(h *rtp.Header, payload []byte)) {
+	buf := make([]byte, 1500)
+	var h rtp.Header
 	for {
-		n, _, err := t.Read(buf)
+		n, _, err := read(buf)
 		if err != nil {
 			return
 		}
@@ -372,10 +383,7 @@ func (b *Bridge) read(name string, rids []string, t *webrtc.TrackRemote, levelID
 		if h.Padding && end > size {
 			end = max(size, end-int(buf[n-1]))
 		}
-		if now := t.Codec().MimeType; now != mime { // it is known from the first packet on
-			l, mime = b.source(name, rids, t), now
-		}
-		l.write(&h, buf[size:end], levelID, time.Now())
+		each(&h, buf[size:end])
 	}
 }
 

@@ -39,25 +39,14 @@ type remote struct {
 
 // pump reads the track until its end and writes what comes to its slot.
 func (r *remote) pump() {
-	buf := make([]byte, 1500)
-	var h rtp.Header
-	for {
-		n, _, err := r.Read(buf)
-		if err != nil {
-			return
-		}
-		h.Extensions = h.Extensions[:0]
-		size, err := h.Unmarshal(buf[:n])
-		if err != nil {
-			continue
-		}
+	packets(r.Read, func(h *rtp.Header, payload []byte) {
 		if tap := r.tap.Load(); tap != nil {
-			(*tap)(r.ID(), false, &h, buf[size:n])
+			(*tap)(r.ID(), false, h, payload)
 		}
 		if s := r.slot.Load(); s != nil {
-			s.write(r, &h, buf[size:n], time.Now())
+			s.write(r, h, payload, time.Now())
 		}
-	}
+	})
 }
 
 // slot is one m-line on which the page receives: a pion TrackLocal that carries one remote after the other.

@@ -287,7 +287,8 @@ test("a guest who can reach nobody hands a code back; the host pastes it", optio
   await page.locator(".failure").getByText("does not answer a link of this meeting").waitFor();
   agent.refuse = {};
   await page.getByRole("button", { name: "Call their computer" }).click();
-  await said("Their computer answered");
+  await said("The guest’s computer answered");
+  await until(async () => await page.locator("dialog[open]").count() === 0, "who knocks lies under no dialog");
   assert.equal(asked("reply").at(-1).code, "huisclos-reply:1-AAAA");
 });
 

@@ -14,7 +14,7 @@ const features = {
   simulcast: available, alone: available,
 };
 
-const network = { mode: "normal", findOnLAN: false, dht: { use: "off", nodes: [], prefix: "/huisclos" }, relays: [] };
+const network = { mode: "normal", findOnLAN: false, dht: { use: "off", nodes: [], prefix: "/huisclos" }, relays: [], proxy: "" };
 const relay = (n, at) => ({ id: `3f8a 91c${n} 0b27 d4e6 58aa 1c09 7f33 e2b${n}`, addresses: [at] });
 
 /** start is the state when the program has just been opened. */
@@ -146,7 +146,7 @@ const hostile = [
 export const exposure = {
   at: now,
   rows: [
-    { datum: "media", purpose: "deliver", seen: [{ party: "members", how: "clear", why: "told", names: ["Hélène Marchand", "Jean-Baptiste Lefèvre"] }, { party: "relay", how: "encrypted", why: "sealed" }, { party: "access-provider", how: "sizes-and-times", why: "sizes" }, { party: "nobody-else", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
+    { datum: "media", purpose: "deliver", seen: [{ party: "members", how: "clear", why: "told", names: ["Hélène Marchand", "Jean-Baptiste Lefèvre"] }, { party: "relay", how: "encrypted", why: "sealed" }, { party: "proxy", how: "encrypted", why: "sealed", names: ["mandataire.cabinet-laurent.fr:3128"] }, { party: "access-provider", how: "sizes-and-times", why: "sizes" }, { party: "nobody-else", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
     { datum: "chat", purpose: "deliver", seen: [{ party: "members", how: "clear" }, { party: "nobody-else", how: "clear" }], where: ["this-machine", "members-machines", "in-transit"], kept: "memory" },
     { datum: "ip", purpose: "connect", seen: [{ party: "members", how: "clear", names: ["Hélène Marchand"] }, { party: "access-provider", how: "clear" }, { party: "carrier", how: "clear" }], where: ["members-machines", "in-transit"], kept: "members" },
     { datum: "names", purpose: "show", seen: [{ party: "members", how: "clear" }], where: ["members-machines"], kept: "members" },
@@ -204,8 +204,9 @@ export const scenes = {
   "start-failed": () => start({ settings: named("Hélène Marchand"), phase: { name: "start", since: now, error: { code: "unreachable", detail: "dial 203.0.113.57:41820: i/o timeout" } } }),
   "start-neither": () => start({ settings: named("Hélène Marchand"), phase: { name: "start", since: now, error: { code: "neither-reachable" } } }),
   replying: () => start({ settings: named("Hélène Marchand"), phase: { name: "replying", since: Date.now() - 42000, reply } }),
-  relays: () => start({ network: { ...network, mode: "hidden", findOnLAN: true, relays: [relay(1, "relais.cabinet-laurent.fr:443"), relay(2, "203.0.113.80:4001")] } }),
-  directory: () => meeting(2, { store: open, network: { mode: "normal", findOnLAN: true, dht: { use: "own", nodes: ["/dns4/annuaire.cabinet-laurent.fr/tcp/4001/p2p/12D3KooWKRyzVWW6ChFjQjK4miCty85Niy49tpPV95XdKu1BcvMA"], prefix: "/cabinet-laurent" }, relays: [relay(1, "relais.cabinet-laurent.fr:443")] } }),
+  "replying-again": () => start({ settings: named("Hélène Marchand"), phase: { name: "replying", since: Date.now() - 9000, reply, error: { code: "reply-lost" } } }),
+  relays: () => start({ network: { ...network, mode: "hidden", findOnLAN: true, proxy: "mandataire.cabinet-laurent.fr:3128", relays: [relay(1, "relais.cabinet-laurent.fr:443"), relay(2, "203.0.113.80:4001")] } }),
+  directory: () => meeting(2, { store: open, network: { mode: "normal", findOnLAN: true, dht: { use: "own", nodes: ["/dns4/annuaire.cabinet-laurent.fr/tcp/4001/p2p/12D3KooWKRyzVWW6ChFjQjK4miCty85Niy49tpPV95XdKu1BcvMA"], prefix: "/cabinet-laurent" }, proxy: "", relays: [relay(1, "relais.cabinet-laurent.fr:443")] } }),
   "invite-relay": () => meeting(1, { invite: invite("everywhere", { reach: { scope: "everywhere", router: "not-asked", addresses: [{ address: "relais.cabinet-laurent.fr", scope: "everywhere", via: "relay" }] } }) }),
   "invite-others": () => meeting(3, { invite: invite("everywhere", { reach: { scope: "everywhere", router: "none", addresses: [
     { address: "192.168.1.24", scope: "network", via: "interface" }, { address: "203.0.113.9", scope: "everywhere", via: "interface", whose: "Jean-Baptiste Lefèvre" }] } }) }),

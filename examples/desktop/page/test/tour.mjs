@@ -32,6 +32,7 @@ export const tour = [
   { name: "joining", scene: "joining" },
   { name: "start-neither", scene: "start-neither" },
   { name: "replying", scene: "replying" },
+  { name: "replying-again", scene: "replying-again" },
   { name: "waiting", scene: "waiting" },
   { name: "invite-relay", scene: "invite-relay", go: all(press(".meeting-bar button[aria-haspopup]"), press(".reveals summary"), down) },
   { name: "invite-others", scene: "invite-others", go: all(press(".meeting-bar button[aria-haspopup]"), press(".reveals summary"), down) },
