@@ -160,7 +160,8 @@ function answer() {
 /** @param {Event} e */
 async function follow(e) {
   e.preventDefault();
-  if (await submit("reply", "reply", { code: form.code }) === null) return;
+  // What the guest wrote before it may have been pasted with it.
+  if (await submit("reply", "reply", { code: form.code.slice(Math.max(0, form.code.indexOf("huisclos-reply:"))) }) === null) return;
   form.code = "";
   closeDialog(); // whoever knocks is shown under it
   setTimeout(() => notice(t("reply.done")), 0); // once it is gone, for it would be announced in it

@@ -282,7 +282,7 @@ test("a guest who can reach nobody hands a code back; the host pastes it", optio
   await page.locator(".meeting-bar button[aria-haspopup]").click();
   await page.getByText("A guest sent me a code").click();
   agent.refuse.reply = { code: "reply-foreign" };
-  await page.locator("#reply-code").fill("huisclos-reply:1-AAAA");
+  await page.locator("#reply-code").fill("Bonjour,\nle code : huisclos-reply:1-AAAA");
   await page.getByRole("button", { name: "Call their computer" }).click();
   await page.locator(".failure").getByText("does not answer a link of this meeting").waitFor();
   agent.refuse = {};
