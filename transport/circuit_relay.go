@@ -20,7 +20,7 @@ const (
 	// A dial to a relay has so long: little at first, since over one address it may hang that failed at once over another,
 	// and is tried again there only by the next.
 	relayTimeoutMin = time.Second
-	relayTimeoutMax = 3 * time.Second
+	relayTimeoutMax = 8 * time.Second
 	// Dials begin so far apart.
 	relayPauseMin = 500 * time.Millisecond
 	relayPauseMax = 1500 * time.Millisecond
