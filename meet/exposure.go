@@ -34,7 +34,8 @@ type PartyExposure struct {
 type Party struct {
 	Kind PartyKind
 	// Identity and Name are those of a member, or of the one whose link an observer watches. The name of a relay is its
-	// fingerprint, that of a proxy its host and port, as Config.Proxy named it.
+	// fingerprint, that of a proxy its host and port, as Config.Proxy named it. An observer named "DHT" watches the way to a
+	// DHT's nodes, or is the name server that was asked for those the user gave by name.
 	Identity crypto.IdentityKey
 	Name     string
 	// Gone: a member who is no longer on the roster.
@@ -42,7 +43,7 @@ type Party struct {
 	// Bridge: a member through whom packets of this member went to others.
 	Bridge bool
 	// Addresses are the addresses of the party, or, of an observer, those whose link with this member it watches, as far
-	// as packets were sent to them or came from them.
+	// as packets were sent to them or came from them. What a rendezvous asks isn't known by address.
 	Addresses []netip.Addr
 }
 

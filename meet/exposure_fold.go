@@ -109,6 +109,9 @@ func (f *exposureFacts) ways(each func(Party, observations)) {
 		way(Party{Name: p.name}, p.contacts, f.byProxy(p))
 	}
 	way(Party{}, f.others, f.onTheWay())
+	if f.dht != nil {
+		each(Party{Name: wayToDHT, Addresses: f.dht}, f.onTheWayToDHT())
+	}
 }
 
 func (f *exposureFacts) anyPacket() bool {
@@ -240,6 +243,19 @@ func (f *exposureFacts) byRouter() observations {
 func (f *exposureFacts) byNetwork() observations { return f.packets(f.outsider(CauseEncrypted)) }
 
 func (f *exposureFacts) onTheWay() observations { return f.packets(f.outsider(CauseEncrypted)) }
+
+// wayToDHT is the name of the observer on the way to a DHT's nodes, and of the name server that knows those given by name.
+const wayToDHT = "DHT"
+
+// onTheWayToDHT: what is asked there goes encrypted, and only as often as somebody looks or announces.
+func (f *exposureFacts) onTheWayToDHT() observations {
+	o := f.onTheWay()
+	o[DatumTimes], o[DatumSpeaking] = observation{SeenPart, CausePacket}, no(CauseNotSent)
+	if !f.spoke {
+		o[DatumSpeaking] = no(CauseNothing)
+	}
+	return o
+}
 
 // byCarrier: whoever has the invite knows what stands in it, and could knock. With it a reply code can be read.
 func (f *exposureFacts) byCarrier() observations {

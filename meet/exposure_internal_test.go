@@ -61,7 +61,7 @@ func TestExposureIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := map[PartyKind]int{PartyMember: 2, PartyRelay: 1, PartyProxy: 1, PartyDHT: 1, PartyRouter: 1, PartyNetwork: 1, PartyObserver: 3, PartyCarrier: 1}
+	want := map[PartyKind]int{PartyMember: 2, PartyRelay: 1, PartyProxy: 1, PartyDHT: 1, PartyRouter: 1, PartyNetwork: 1, PartyObserver: 4, PartyCarrier: 1}
 	for kind, n := range want {
 		if kinds[kind] != n {
 			t.Errorf("%d of %s, want %d", kinds[kind], kind, n)

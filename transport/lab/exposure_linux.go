@@ -230,9 +230,12 @@ func (a *auditor) sightsOf(s subject, m *member, p exposedTo) ([]sight, error) {
 	case "network":
 		return []sight{wire(m.host.capture.packets())}, nil
 	case "observer": // anywhere on the way, from the member's own router on
-		packets := append(between(c.world.seen.packets(), m.host.outside, p.Party.Addresses),
-			between(m.host.capture.packets(), m.host.own, p.Party.Addresses)...)
-		if len(packets) == 0 && !slices.ContainsFunc(p.Party.Addresses, func(a netip.Addr) bool { return !a.IsPrivate() }) {
+		to := p.Party.Addresses
+		if p.Party.Name == "DHT" && a.nodes != nil {
+			to = a.nodes.host.addresses()
+		}
+		packets := append(between(c.world.seen.packets(), m.host.outside, to), between(m.host.capture.packets(), m.host.own, to)...)
+		if len(packets) == 0 && !slices.ContainsFunc(to, func(a netip.Addr) bool { return !a.IsPrivate() }) {
 			return nil, nil // dialled on its own subnet, where nobody has the address: no packet, which no program is told
 		}
 		return []sight{wire(packets)}, nil
