@@ -18,6 +18,8 @@ const (
 	// redialPause is how long somebody who lost a connection waits at least before the next, and half of it more by
 	// chance: a peer that is connected to by many at once turns some away.
 	redialPause = 100 * time.Millisecond
+	// answerPause is how long whoever was there leaves it to somebody new to connect, and half of it more by chance.
+	answerPause = 400 * time.Millisecond
 	// handshakeEvery is how long a handshake under way is left alone. The packets of one are on a reliable stream, so
 	// a second one would only void the media offer of the first.
 	handshakeEvery = time.Second
@@ -97,9 +99,10 @@ func (m *Meeting) addPeer(r *roster.Member) {
 		return
 	}
 	p := &peer{key: key, session: session, reader: m.plane.addSender(key), addedAt: time.Now()}
-	// Who comes dials, since it was told where everybody is; the others when nothing came of that.
+	// Who comes dials, since it was told where everybody is; the others when nothing came of that: then a firewall may
+	// stand before each, and open when both have sent.
 	if m.started {
-		p.dialAt = time.Now().Add(2 * time.Second)
+		m.dialLater(p, p.addedAt, answerPause+rand.N(answerPause/2))
 	}
 	m.peers[key] = p
 	m.ledger.came(r)
@@ -188,11 +191,16 @@ func (m *Meeting) disconnected(k crypto.MeetingKey) {
 	p.compare.fail(ErrNotConnected)
 	m.pathChanged(p, time.Now())
 	m.lonely(time.Now())
-	pause := redialPause + rand.N(redialPause/2)
-	p.dialAt, p.dialWait = time.Now().Add(pause), 0
+	p.dialWait = 0
 	m.changed(p)
+	m.dialLater(p, time.Now(), redialPause+rand.N(redialPause/2))
+}
+
+// dialLater dials after a pause, and not before.
+func (m *Meeting) dialLater(p *peer, now time.Time, pause time.Duration) {
+	p.dialAt = now.Add(pause)
 	m.after(pause, func() {
-		if m.peers[k] == p {
+		if m.peers[p.key] == p {
 			m.dial(p, time.Now())
 		}
 	})
