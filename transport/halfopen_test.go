@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -139,19 +138,13 @@ func (d deaf) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// quicConns is how many QUIC connections there are in this process, both ends counted.
-func quicConns() (n int) {
+// quicAccepted is how many QUIC connections that others began there are in this process.
+func quicAccepted() (n int) {
 	var profile bytes.Buffer
-	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
+	_ = pprof.Lookup("goroutine").WriteTo(&profile, 2)
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
-		if !strings.Contains(stack, "quic-go.(*Conn).run") {
-			continue
-		}
-		for line := range strings.Lines(stack) {
-			if count, _, ok := strings.Cut(line, " @ "); ok {
-				k, _ := strconv.Atoi(count)
-				n += k
-			}
+		if strings.Contains(stack, "quic-go.(*Conn).run") && strings.Contains(stack, "created by github.com/quic-go/quic-go.(*baseServer)") {
+			n++
 		}
 	}
 	return n
@@ -179,11 +172,19 @@ func TestQUICHalfOpen(t *testing.T) {
 				_, _ = reuse.DialQUIC(ctx, at, &tls.Config{NextProtos: []string{"libp2p"}, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}, nil)
 			})
 		}
-		group.Wait() // the dialler's ends are gone
-		if n := quicConns(); (n <= 100) != protected {
-			t.Errorf("protected %v: %d handshakes are under way", protected, n)
+		most := 0
+		for most <= 100 && ctx.Err() == nil { // while the diallers wait
+			most = max(most, quicAccepted())
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+		if t.Logf("%d handshakes under way at most", most); (most <= 100) != protected {
+			t.Errorf("protected %v: %d handshakes are under way", protected, most)
 		}
 		cancel()
+		group.Wait()
 		_ = reuse.Close()
 		a.close()
 	}

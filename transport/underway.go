@@ -32,6 +32,9 @@ type round struct {
 // long, so that dials that follow each other closely don't keep a slow handshake from its end.
 const roundLasts = 2500 * time.Millisecond
 
+// dialLasts is after how long a dial goes into no further round: as long as the swarm tries one address.
+const dialLasts = 5 * time.Second
+
 var (
 	errNextRound = errors.New("transport: dialled again")
 	errAbandoned = errors.New("transport: the dial was given up")
@@ -41,6 +44,7 @@ var (
 // unless ctx asks for a direct one.
 func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, to routes) (network.Conn, error) {
 	defer l.publish(id, to)()
+	begun := time.Now()
 	for before := (*round)(nil); ; {
 		r, joined, err := l.enter(ctx, id, before)
 		if err != nil {
@@ -67,7 +71,7 @@ func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, to routes) (netwo
 			return nil, ErrClosed
 		case errors.Is(cause, errAbandoned):
 			return nil, errAbandoned
-		case !joined && !errors.Is(cause, errNextRound):
+		case !joined && !errors.Is(cause, errNextRound), time.Since(begun) >= dialLasts:
 			return nil, err
 		}
 		before = r
