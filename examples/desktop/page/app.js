@@ -121,7 +121,10 @@ function follow(whole) {
   update();
 }
 
-function toTop() {
+/** toTop goes to the beginning of a new screen, unless the person was faster. @param {Element|null} had what had the focus */
+function toTop(had) {
+  const has = document.activeElement;
+  if (has !== had && has !== document.body) return;
   document.getElementById("main")?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 }
@@ -152,7 +155,8 @@ function moved(phase) {
   if (phase === "replying") announce(error === undefined ? t("replying.title") : sentence(error), true);
   if (phase === "ended" || phase === "start") stopTrial();
   // What had the focus is gone with the screen; the new one begins at its heading.
-  if (!first && ui.dialog === "") setTimeout(toTop, 50);
+  const had = document.activeElement;
+  if (!first && ui.dialog === "") setTimeout(() => toTop(had), 50);
 }
 
 /** @param {Connection} c */
