@@ -87,7 +87,7 @@ func (l *libp2pHost) routes(id peer.ID, addrs []ma.Multiaddr) (r routes) {
 	for _, a := range addrs[:min(len(addrs), 2*MaxAddresses)] {
 		via, at, ok := circuitOf(a)
 		if !ok {
-			if l.host.filter.dialable(a) && !slices.ContainsFunc(r.direct, a.Equal) {
+			if l.host.filter.dialable(a) && l.host.leavesOnSubnet(a) && !slices.ContainsFunc(r.direct, a.Equal) {
 				r.direct = append(r.direct, a)
 			}
 			continue

@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 const (
@@ -118,6 +119,17 @@ func (r *routeWatch) stale(slept bool, own []netip.Prefix) (peers []peer.ID) {
 		}
 	}
 	return peers
+}
+
+// leavesOnSubnet tells whether packets to a private address go to the subnet of ours that has it. The machine may be on
+// another network since it was looked at last, and there they would go to somebody else, or nowhere (TRA-22).
+func (h *Host) leavesOnSubnet(a ma.Multiaddr) bool {
+	to, ok := addrPortOf(a)
+	if !ok || h.routes.of == nil || !to.Addr().IsPrivate() && !carrierNAT.Contains(to.Addr()) {
+		return ok
+	}
+	from := h.routes.source(to.Addr())
+	return slices.ContainsFunc(h.filter.ownPrefixes(), func(p netip.Prefix) bool { return p.Contains(from) && p.Contains(to.Addr()) })
 }
 
 // watchRoutes looks at the routes until the host closes (TRA-22).

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -176,5 +177,35 @@ func TestRouteKept(t *testing.T) {
 	}
 	if kept := transport.RoutesKept(n, &stub{closed: true}, &stub{}); kept != 1 {
 		t.Errorf("%d connections are remembered, want 1", kept)
+	}
+}
+
+// TestSubnetLeft: what was a neighbour's address on the network before is dialled no more, also where the change hasn't been
+// noticed.
+//
+// Checks: TRA-22.
+func TestSubnetLeft(t *testing.T) {
+	for name, sent := range map[string]bool{"192.168.1.50": true, "5.0.0.1": false, "": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, r, a, b := roaming(t)
+				r.have("127.0.0.1/8", "5.0.0.1/24", "192.168.1.50/24")
+				a.FollowRoutes(false)
+				a.Disconnect(b.Key())
+				var packets atomic.Int64
+				r.SetTap(func(d transporttest.Datagram) {
+					if d.To.Addr() == netip.MustParseAddr("192.168.1.20") {
+						packets.Add(1)
+					}
+				})
+				r.move(name)
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				_ = a.Connect(ctx, b.Key(), []ma.Multiaddr{ma.StringCast("/ip4/192.168.1.20/udp/4000/quic-v1")})
+				if got := packets.Load() > 0; got != sent {
+					t.Errorf("%d packets to a neighbour, while packets leave from %q", packets.Load(), name)
+				}
+			})
+		})
 	}
 }
