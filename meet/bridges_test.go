@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -311,11 +312,11 @@ func TestBridgeFlood(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				passed := 0
+				var passed atomic.Int64
 				victim := creator.Incarnation().Key()
 				_, err = w.Join(ctx, "reader", creator, meet.OnPair(meet.Config{}, func(from crypto.MeetingKey, msg meet.PairMessage) {
 					if from == victim && len(msg.Addresses) > 0 {
-						passed++
+						passed.Add(1)
 					}
 				}))
 				if err != nil {
@@ -327,7 +328,7 @@ func TestBridgeFlood(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.Advance(15 * time.Second)
-				before := passed
+				before := passed.Load()
 				bridge, err := transport.CircuitAddress(transport.PeerKey(victim))
 				if err != nil {
 					t.Fatal(err)
@@ -339,7 +340,7 @@ func TestBridgeFlood(t *testing.T) {
 					}
 					w.Advance(500 * time.Millisecond)
 				}
-				if n := passed - before; (n <= 9) != protected || n < 4 {
+				if n := passed.Load() - before; (n <= 9) != protected || n < 4 {
 					t.Errorf("%d records passed on in 20 s, protected: %v", n, protected)
 				}
 			})

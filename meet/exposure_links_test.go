@@ -3,6 +3,7 @@ package meet_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,10 +86,15 @@ func TestRelayToldAgain(t *testing.T) {
 	u := relayURI(t, 1)
 	tokens := relayauth.NewTokens(u.Token)
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		var mu sync.Mutex
 		var got []relayauth.Nonce
+		told := func() []relayauth.Nonce { mu.Lock(); defer mu.Unlock(); return slices.Clone(got) }
 		config := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
 			for _, r := range msg.Relays {
-				got = append(got, must[relayauth.Claim](t)(tokens.Verify(r.Ticket, time.Now())).Nonce)
+				nonce := must[relayauth.Claim](t)(tokens.Verify(r.Ticket, time.Now())).Nonce
+				mu.Lock()
+				got = append(got, nonce)
+				mu.Unlock()
 			}
 		})
 		c := open()
@@ -97,13 +103,13 @@ func TestRelayToldAgain(t *testing.T) {
 		guest := must[*meettest.Member](t)(w.Join(ctx, "guest", host, config))
 		connected(t, ctx, host, guest)
 		w.Advance(time.Second)
-		before := len(got)
+		before := len(told())
 		w.Network.Partition([]string{"host"}, []string{"guest"})
 		w.Advance(20 * time.Second)
 		w.Network.Heal()
 		w.Advance(20 * time.Second)
-		if before == 0 || len(got) == before || got[0] != got[len(got)-1] {
-			t.Errorf("%d times, then %d: %x", before, len(got), got)
+		if all := told(); before == 0 || len(all) == before || all[0] != all[len(all)-1] {
+			t.Errorf("%d times, then %d: %x", before, len(all), all)
 		}
 	})
 }

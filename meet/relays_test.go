@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,11 +119,14 @@ func TestRelayRenewal(t *testing.T) {
 	u := relayURI(t, 1)
 	tokens := relayauth.NewTokens(u.Token)
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		var mu sync.Mutex
 		var got []time.Duration // how long each is still good for
 		config := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
 			for _, r := range msg.Relays {
 				claim := must[relayauth.Claim](t)(tokens.Verify(r.Ticket, time.Now()))
+				mu.Lock()
 				got = append(got, time.Until(claim.Expiry))
+				mu.Unlock()
 			}
 		})
 		c := open()
@@ -131,10 +136,15 @@ func TestRelayRenewal(t *testing.T) {
 		connected(t, ctx, host, guest)
 		ok(t, host.AgeRelays(ctx, relayauth.TicketLifetime/2-time.Minute))
 		w.Advance(30 * time.Second)
-		if len(got) != 1 {
-			t.Fatalf("early: %v", got)
+		mu.Lock()
+		early := slices.Clone(got)
+		mu.Unlock()
+		if len(early) != 1 {
+			t.Fatalf("early: %v", early)
 		}
 		w.Advance(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(got) != 2 || got[1] < relayauth.TicketLifetime-time.Minute {
 			t.Errorf("%v", got)
 		}
