@@ -3,14 +3,12 @@ package meet_test
 import (
 	"context"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
 	"github.com/huisclos/huisclos/meet/meettest"
-	"github.com/huisclos/huisclos/transport/relayauth"
 	"github.com/huisclos/huisclos/transport/transporttest"
 )
 
@@ -83,33 +81,18 @@ func TestExposureOfInviteTold(t *testing.T) {
 //
 // Checks: RLY-10.
 func TestRelayToldAgain(t *testing.T) {
-	u := relayURI(t, 1)
-	tokens := relayauth.NewTokens(u.Token)
+	tickets := watchTickets(t, relayURI(t, 1))
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
-		var mu sync.Mutex
-		var got []relayauth.Nonce
-		told := func() []relayauth.Nonce { mu.Lock(); defer mu.Unlock(); return slices.Clone(got) }
-		config := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
-			for _, r := range msg.Relays {
-				nonce := must[relayauth.Claim](t)(tokens.Verify(r.Ticket, time.Now())).Nonce
-				mu.Lock()
-				got = append(got, nonce)
-				mu.Unlock()
-			}
-		})
-		c := open()
-		c.Relays = []meet.Relay{parseRelay(t, u)}
-		host := must[*meettest.Member](t)(w.Create(ctx, "host", c))
-		guest := must[*meettest.Member](t)(w.Join(ctx, "guest", host, config))
-		connected(t, ctx, host, guest)
+		relayedPair(t, ctx, w, tickets)
 		w.Advance(time.Second)
-		before := len(told())
+		before := len(tickets.of("guest"))
 		w.Network.Partition([]string{"host"}, []string{"guest"})
 		w.Advance(20 * time.Second)
 		w.Network.Heal()
 		w.Advance(20 * time.Second)
-		if all := told(); before == 0 || len(all) == before || all[0] != all[len(all)-1] {
-			t.Errorf("%d times, then %d: %x", before, len(all), all)
+		all := tickets.of("guest")
+		if before == 0 || len(all) == before || all[0].claim.Nonce != all[len(all)-1].claim.Nonce {
+			t.Errorf("%d times, then %d: %+v", before, len(all), all)
 		}
 	})
 }

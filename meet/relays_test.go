@@ -59,42 +59,77 @@ func TestParseRelay(t *testing.T) {
 	}
 }
 
+// ticketTold is a ticket as a member was told it.
+type ticketTold struct {
+	at    time.Time
+	claim relayauth.Claim
+}
+
+// ticketWatch collects the tickets for one relay that members are told, by their names.
+type ticketWatch struct {
+	t      testing.TB
+	u      relayauth.URI
+	tokens relayauth.Tokens
+	mu     sync.Mutex
+	told   map[string][]ticketTold
+}
+
+func watchTickets(t testing.TB, u relayauth.URI) *ticketWatch {
+	return &ticketWatch{t: t, u: u, tokens: relayauth.NewTokens(u.Token), told: map[string][]ticketTold{}}
+}
+
+func (w *ticketWatch) config(name string) meet.Config {
+	return meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, r := range msg.Relays {
+			claim, err := w.tokens.Verify(r.Ticket, time.Now())
+			if err != nil || r.Key != w.u.Relay || len(r.Addresses) != 3 {
+				w.t.Errorf("%s is told of %+v: %v", name, r, err)
+			}
+			w.told[name] = append(w.told[name], ticketTold{time.Now(), claim})
+		}
+	})
+}
+
+func (w *ticketWatch) of(name string) []ticketTold {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.told[name])
+}
+
+// relayedPair makes a host who has the relay that is watched, and a guest.
+func relayedPair(t *testing.T, ctx context.Context, w *meettest.World, tickets *ticketWatch) (host, guest *meettest.Member) {
+	t.Helper()
+	c := open()
+	c.Relays = []meet.Relay{parseRelay(t, tickets.u)}
+	host = must[*meettest.Member](t)(w.Create(ctx, "host", c))
+	guest = must[*meettest.Member](t)(w.Join(ctx, "guest", host, tickets.config("guest")))
+	connected(t, ctx, host, guest)
+	return host, guest
+}
+
 // TestRelayTickets: each member, a viewer too, gets a ticket of its own, good for a day, renewed at half of that; nobody
 // who only knocks gets one, and the token travels to nobody.
 //
 // Checks: RLY-10.
 func TestRelayTickets(t *testing.T) {
 	u := relayURI(t, 1)
-	tokens := relayauth.NewTokens(u.Token)
+	tickets := watchTickets(t, u)
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
-		type told struct {
-			at    time.Time
-			claim relayauth.Claim
-		}
-		got := map[string][]told{}
-		watch := func(name string) meet.Config {
-			return meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
-				for _, r := range msg.Relays {
-					claim, err := tokens.Verify(r.Ticket, time.Now())
-					if err != nil || r.Key != u.Relay || len(r.Addresses) != 3 {
-						t.Errorf("%s is told of %+v: %v", name, r, err)
-					}
-					got[name] = append(got[name], told{time.Now(), claim})
-				}
-			})
-		}
 		policy := meet.DefaultPolicy()
 		policy.Entry = meet.EntryOpen
 		host := must[*meettest.Member](t)(w.Create(ctx, "host", meet.Config{Policy: policy, Relays: []meet.Relay{parseRelay(t, u)}}))
-		a := must[*meettest.Member](t)(w.Join(ctx, "a", host, watch("a")))
-		b := must[*meettest.Member](t)(w.Join(ctx, "b", host, watch("b")))
+		a := must[*meettest.Member](t)(w.Join(ctx, "a", host, tickets.config("a")))
+		b := must[*meettest.Member](t)(w.Join(ctx, "b", host, tickets.config("b")))
 		connected(t, ctx, host, a, b)
 		ok(t, host.SetRole(ctx, self(t, ctx, b).Identity, meet.Viewer))
 		w.Advance(5 * time.Second)
-		if len(got["a"]) != 1 || len(got["b"]) != 1 || got["a"][0].claim.Nonce == got["b"][0].claim.Nonce {
-			t.Fatalf("%+v", got)
+		ofA, ofB := tickets.of("a"), tickets.of("b")
+		if len(ofA) != 1 || len(ofB) != 1 || ofA[0].claim.Nonce == ofB[0].claim.Nonce {
+			t.Fatalf("%+v, %+v", ofA, ofB)
 		}
-		if left := got["a"][0].claim.Expiry.Sub(got["a"][0].at); left > relayauth.TicketLifetime || left < relayauth.TicketLifetime-time.Minute {
+		if left := ofA[0].claim.Expiry.Sub(ofA[0].at); left > relayauth.TicketLifetime || left < relayauth.TicketLifetime-time.Minute {
 			t.Errorf("good for %v", left)
 		}
 		status := must[[]meet.RelayStatus](t)(a.Relays(ctx))
@@ -116,36 +151,16 @@ func TestRelayTickets(t *testing.T) {
 //
 // Checks: RLY-10.
 func TestRelayRenewal(t *testing.T) {
-	u := relayURI(t, 1)
-	tokens := relayauth.NewTokens(u.Token)
+	tickets := watchTickets(t, relayURI(t, 1))
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
-		var mu sync.Mutex
-		var got []time.Duration // how long each is still good for
-		config := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
-			for _, r := range msg.Relays {
-				claim := must[relayauth.Claim](t)(tokens.Verify(r.Ticket, time.Now()))
-				mu.Lock()
-				got = append(got, time.Until(claim.Expiry))
-				mu.Unlock()
-			}
-		})
-		c := open()
-		c.Relays = []meet.Relay{parseRelay(t, u)}
-		host := must[*meettest.Member](t)(w.Create(ctx, "host", c))
-		guest := must[*meettest.Member](t)(w.Join(ctx, "guest", host, config))
-		connected(t, ctx, host, guest)
+		host, _ := relayedPair(t, ctx, w, tickets)
 		ok(t, host.AgeRelays(ctx, relayauth.TicketLifetime/2-time.Minute))
 		w.Advance(30 * time.Second)
-		mu.Lock()
-		early := slices.Clone(got)
-		mu.Unlock()
-		if len(early) != 1 {
+		if early := tickets.of("guest"); len(early) != 1 {
 			t.Fatalf("early: %v", early)
 		}
 		w.Advance(time.Minute)
-		mu.Lock()
-		defer mu.Unlock()
-		if len(got) != 2 || got[1] < relayauth.TicketLifetime-time.Minute {
+		if got := tickets.of("guest"); len(got) != 2 || got[1].claim.Expiry.Sub(got[1].at) < relayauth.TicketLifetime-time.Minute {
 			t.Errorf("%v", got)
 		}
 	})

@@ -14,8 +14,8 @@ import (
 
 // round is what is dialled to one peer at a time. The swarm joins all dials to a peer, and tries no address twice as long
 // as one of them lasts: what failed at once would wait for what hangs. So when a later dial has joined, the round ends
-// after a while, and all that are in it dial again in the next. Circuits don't
-// wait for that (circuitTransport).
+// after a while, and all that are in it dial again in the next. Circuits don't wait for that
+// (circuitTransport).
 type round struct {
 	ctx   context.Context // done when the round is over, for the cause
 	end   context.CancelCauseFunc
