@@ -23,7 +23,7 @@
  *
  * @typedef {{
  *   key?: string|undefined,
- *   on?: Object<string, (event: any) => void>,
+ *   on?: Object<string, (event: any) => any>,
  *   style?: Object<string, string>,
  *   value?: string,
  *   checked?: boolean,
@@ -40,6 +40,45 @@ const svgTags = new Set(["svg", "path", "circle", "line", "rect", "polyline", "g
 
 /** @type {WeakMap<Node, {node: VNode|null, memo: Memo|null, text: string, key: string|undefined}>} */
 const made = new WeakMap();
+
+/**
+ * The boxes and lists a person has set and that wait for an answer, with how many: till then they show what the person
+ * chose, and afterwards again what they are described as. Radio buttons wait as the group that their name makes.
+ *
+ * @type {Map<Element|string, number>}
+ */
+const waiting = new Map();
+
+/** @param {Element} element @returns {Element|string} */
+function groupOf(element) {
+  return element instanceof HTMLInputElement && element.type === "radio" ? element.name : element;
+}
+
+/** @param {Element} element @param {Promise<any>} answer */
+function wait(element, answer) {
+  const group = groupOf(element);
+  waiting.set(group, (waiting.get(group) ?? 0) + 1);
+  // What the answer changed is drawn first, so that the choice of before isn't shown in between.
+  const answered = () => void setTimeout(() => {
+    const left = (waiting.get(group) ?? 1) - 1;
+    if (left > 0) {
+      waiting.set(group, left);
+      return;
+    }
+    waiting.delete(group);
+    for (const one of typeof group === "string" ? document.getElementsByName(group) : [element]) {
+      setChoice(one, made.get(one)?.node?.attributes ?? {});
+    }
+  }, 0);
+  answer.then(answered, answered);
+}
+
+/** @param {any} element @param {Attributes} now */
+function setChoice(element, now) {
+  if (waiting.has(groupOf(element))) return;
+  if (now.checked !== undefined && element.checked !== now.checked) element.checked = now.checked;
+  if (element instanceof HTMLSelectElement && now.value !== undefined && element.value !== now.value) element.value = now.value;
+}
 
 /**
  * h describes an element.
@@ -162,14 +201,17 @@ function build(want) {
   setAttributes(element, {}, attributes);
   for (const name of Object.keys(attributes.on ?? {})) listen(element, name);
   if (attributes.own !== true) patchChildren(element, children);
-  if (attributes.value !== undefined && element instanceof HTMLSelectElement) element.value = attributes.value;
+  setChoice(element, attributes);
   if (attributes.created !== undefined) queueMicrotask(() => attributes.created?.(element));
   return element;
 }
 
 /** @param {Element} element @param {string} name */
 function listen(element, name) {
-  element.addEventListener(name, (event) => made.get(element)?.node?.attributes.on?.[name]?.(event));
+  element.addEventListener(name, (event) => {
+    const answer = made.get(element)?.node?.attributes.on?.[name]?.(event);
+    if (answer instanceof Promise && name === "change") wait(element, answer);
+  });
 }
 
 /** @param {Node} node @param {VNode|Memo|string} want */
@@ -194,9 +236,7 @@ function patch(node, want) {
   old.memo = "make" in want ? want : null;
   setAttributes(element, before, described.attributes);
   if (described.attributes.own !== true) patchChildren(element, described.children);
-  if (element instanceof HTMLSelectElement && described.attributes.value !== undefined) {
-    if (element.value !== described.attributes.value) element.value = described.attributes.value;
-  }
+  setChoice(element, described.attributes);
   described.attributes.updated?.(element);
 }
 
@@ -227,6 +267,6 @@ function setAttributes(element, before, now) {
   }
   // What the person is typing stays: a field is set only when what it is to hold changes.
   if (element instanceof HTMLOptionElement) element.setAttribute("value", now.value ?? "");
+  else if (element instanceof HTMLSelectElement) return; // its options are made after it
   else if (now.value !== undefined && now.value !== before.value && element.value !== now.value) element.value = now.value;
-  if (now.checked !== undefined && element.checked !== now.checked) element.checked = now.checked;
 }

@@ -23,7 +23,7 @@ export function helpDialog() {
         shortcuts.map((s) => h("tr", null, h("td", null, h("kbd", null, "Alt"), " + ", h("kbd", null, s.letter)), h("td", null, t(s.text)))),
         h("tr", null, h("td", null, h("kbd", null, "F1")), h("td", null, t("key.help"))),
         h("tr", null, h("td", null, h("kbd", null, t("key.escape-name"))), h("td", null, t("key.escape"))))),
-    toggle("shortcuts", t("help.keys-on"), pageSetting("shortcuts") !== "off", (on) => void setPage("shortcuts", on ? "on" : "off")),
+    toggle("shortcuts", t("help.keys-on"), pageSetting("shortcuts") !== "off", (on) => setPage("shortcuts", on ? "on" : "off")),
     h("p.hint", null, t("help.version", { version: state().app.version })),
   ], { wide: true });
 }

@@ -49,7 +49,7 @@ function one(value, now, label, text, reason = "") {
   return h("div.option", { key: id },
     h("input", {
       type: "radio", name: "network-mode", id, checked: now === value, disabled: reason !== "" && now !== value, "aria-describedby": `${id}-text`,
-      on: { change: () => void change({ mode: value }, "network-mode") },
+      on: { change: () => change({ mode: value }, "network-mode") },
     }),
     h("div", null, h("label", { for: id }, label), h("p.hint", { id: `${id}-text` }, text, reason === "" ? null : h("strong.reason", null, ` ${reason}`))));
 }
@@ -100,7 +100,7 @@ function found() {
   return h("section", { "aria-labelledby": "found-title" },
     h("h4", { id: "found-title" }, t("network.found")),
     h("p", null, t("network.found-text")),
-    toggle("network-findOnLAN", t("network.find-lan"), network.findOnLAN, (on) => void change({ findOnLAN: on }, "network-find"), {
+    toggle("network-findOnLAN", t("network.find-lan"), network.findOnLAN, (on) => change({ findOnLAN: on }, "network-find"), {
       disabled: hidden,
       hint: [t("network.find-lan-text"), hidden ? h("strong.reason", null, ` ${t("network.rests-hidden")}`) : null],
     }),

@@ -87,7 +87,7 @@ function technical(detail) {
  *
  * @param {string} value
  * @param {[string, string][]} options value and text
- * @param {(value: string) => void} chosen
+ * @param {(value: string) => void|Promise<any>} chosen
  * @param {Object<string, any>} [attributes]
  * @returns {VNode}
  */
@@ -97,12 +97,12 @@ export function choice(value, options, chosen, attributes = {}) {
 }
 
 /**
- * toggle switches something on or off.
+ * toggle switches something on or off. It shows what was set while the promise of set, if any, is open.
  *
  * @param {string} id
  * @param {string} label
  * @param {boolean} on
- * @param {(on: boolean) => void} set
+ * @param {(on: boolean) => void|Promise<any>} set
  * @param {{hint?: VChildren, disabled?: boolean}} [more]
  * @returns {VNode}
  */

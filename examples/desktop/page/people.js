@@ -20,7 +20,7 @@ export function peoplePanel() {
     h("p.hint", null, count("people.count", members.length)),
     meeting?.hostsAbsent ? note("warning", h("p", null, t("people.no-host"))) : null,
     h("div.row", null, meeting?.can.invite ? button(t("invite.title"), () => openDialog("invite"), { icon: "mail" }) : null),
-    meeting?.can.manage ? toggle("lock", t("lock.label"), policy?.entry === "locked", (on) => void ask("lock", { locked: on }), { hint: t("lock.hint") }) : null,
+    meeting?.can.manage ? toggle("lock", t("lock.label"), policy?.entry === "locked", (on) => ask("lock", { locked: on }), { hint: t("lock.hint") }) : null,
     h("ul.people", null, order.map(row)),
     meeting?.can.manage ? policyPart() : null,
   ];
@@ -86,7 +86,7 @@ function actions(member) {
 /** @param {Member} member */
 function rolePart(member) {
   return field(`role-${member.id}`, t("role.label"), choice(known(member.role), [["host", t("role.host")], ["participant", t("role.participant")], ["viewer", t("role.viewer")]],
-    (role) => role === "host" ? openDialog("promote", member.id) : void ask("role", { member: member.id, role })), { hint: of("role-text.", known(member.role)) });
+    (role) => role === "host" ? openDialog("promote", member.id) : ask("role", { member: member.id, role })), { hint: of("role-text.", known(member.role)) });
 }
 
 /** @returns {import("./dom.js").VNode} asks before a role is given that is hard to take back */

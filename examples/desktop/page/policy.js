@@ -15,15 +15,20 @@ export function policyPart() {
   const { policy } = state();
   if (policy === null) return null;
   return h("details.policy", null, h("summary", null, t("policy.title")),
-    policy.entry === "locked" ? null : field("policy-entry", t("create.entry"), choice(policy.entry, [["ask", t("entry.ask")], ["open", t("entry.open")]], (entry) => set(policy, { entry })), { hint: policy.entry === "open" ? t("entry.open-hint") : null }),
-    field("policy-admitters", t("policy.admitters"), choice(policy.admitters, [["hosts", t("policy.hosts")], ["members", t("policy.members")]], (admitters) => set(policy, { admitters }))),
+    policy.entry === "locked" ? null : field("policy-entry", t("create.entry"), choice(policy.entry, [["ask", t("entry.ask")], ["open", t("entry.open")]], (entry) => set((now) => ({ ...now, entry }))), { hint: policy.entry === "open" ? t("entry.open-hint") : null }),
+    field("policy-admitters", t("policy.admitters"), choice(policy.admitters, [["hosts", t("policy.hosts")], ["members", t("policy.members")]], (admitters) => set((now) => ({ ...now, admitters })))),
     group("members", t("policy.participants"), policy),
     group("viewers", t("policy.viewers"), policy));
 }
 
-/** @param {Policy} policy @param {Partial<Policy>} change */
-function set(policy, change) {
-  void ask("policy-set", { policy: { ...policy, ...change } });
+/** What is asked for and not answered yet: the next change goes on from there, and takes none of it back. @type {Policy|null} */
+let asked = null;
+
+/** @param {(now: Policy) => Policy} change */
+async function set(change) {
+  const mine = asked = change(asked ?? /** @type {Policy} */ (state().policy));
+  await ask("policy-set", { policy: mine });
+  if (asked === mine) asked = null;
 }
 
 /** @param {"members"|"viewers"} who @param {string} title @param {Policy} policy */
@@ -31,6 +36,6 @@ function group(who, title, policy) {
   return h("fieldset", null, h("legend", null, title), rights.map((right) => h("label.check", null,
     h("input", {
       type: "checkbox", checked: policy[who].includes(right),
-      on: { change: (/** @type {any} */ e) => set(policy, { [who]: e.target.checked ? [...policy[who], right] : policy[who].filter((x) => x !== right) }) },
+      on: { change: (/** @type {any} */ e) => set((now) => ({ ...now, [who]: [...now[who].filter((x) => x !== right), ...(e.target.checked ? [right] : [])] })) },
     }), t(`right.${right}`))));
 }

@@ -58,7 +58,7 @@ function linksPart() {
   const { app, features } = state();
   const feature = features["link-handler"];
   return [
-    toggle("settings-links", t("settings.links"), app.linkHandler === true, (on) => void submit("links", "link-handler", { on }), {
+    toggle("settings-links", t("settings.links"), app.linkHandler === true, (on) => submit("links", "link-handler", { on }), {
       disabled: feature?.available !== true,
       hint: [t("settings.links-text"), feature?.available === true ? null : h("strong.reason", null, ` ${reasonText(feature?.reason)}`)],
     }),

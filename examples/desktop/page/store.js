@@ -59,8 +59,8 @@ function historyPart() {
   const { store } = state();
   return h("section", { "aria-labelledby": "history-title" },
     h("h4", { id: "history-title" }, t("history.title")),
-    toggle("history", t("history.on"), store.history, (on) => on ? void setHistory(true, store.retentionDays || 30) : openDialog("erase", "history"), { hint: t("history.text") }),
-    store.history ? field("retention", t("history.retention"), choice(String(store.retentionDays), [["7", t("days", { n: 7 })], ["30", t("days", { n: 30 })], ["90", t("days", { n: 90 })], ["365", t("days", { n: 365 })], ["0", t("history.never")]], (v) => void setHistory(true, Number(v))), { hint: t("history.retention-hint") }) : null,
+    toggle("history", t("history.on"), store.history, (on) => on ? setHistory(true, store.retentionDays || 30) : openDialog("erase", "history"), { hint: t("history.text") }),
+    store.history ? field("retention", t("history.retention"), choice(String(store.retentionDays), [["7", t("days", { n: 7 })], ["30", t("days", { n: 30 })], ["90", t("days", { n: 90 })], ["365", t("days", { n: 365 })], ["0", t("history.never")]], (v) => setHistory(true, Number(v))), { hint: t("history.retention-hint") }) : null,
     failureLine(ui.failures["history"]),
     store.kept.length === 0 ? null : h("ul.people", null, store.kept.map((k) => h("li.member", { key: `kept-${k.id}` },
       h("div.grow", null, h("strong", null, dateTime(k.began)), h("p.hint", null, duration(k.ended - k.began), " · ", count("messages", k.messages), k.deleteAt > 0 ? ` · ${t("history.deleted-on", { when: date(k.deleteAt) })}` : ""),

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { answerer, open } from "./browser.mjs";
 import { listen } from "./mock-agent.mjs";
-import { id, member } from "./scenes.mjs";
+import { id, member, start } from "./scenes.mjs";
 
 let browser, agent, peer, page, wrong;
 before(async () => {
@@ -21,6 +21,7 @@ after(async () => {
 afterEach(async () => {
   await page?.close();
   agent.refuse = {};
+  agent.holds = {};
   agent.answer = null;
 });
 
@@ -268,6 +269,55 @@ test("the network is chosen; a relay's text is shown no more once it is taken; a
   await page.locator("#network-dht").selectOption("public");
   await until(() => asked("network-set").at(-1).dht.use === "public", "public");
   assert.deepEqual(wrong, []);
+});
+
+test("what is chosen is shown while the agent takes its time, and goes back if it refuses", options, async () => {
+  await visit("relays");
+  await page.locator(".top nav button").nth(1).click();
+  await page.locator(".sections button").nth(4).click();
+  // A change of the theme has the page drawn anew.
+  const drawn = async () => {
+    for (const theme of ["dark", "light"]) {
+      agent.send({ event: "changed", part: "settings", value: { ...start().settings, ...agent.settings, theme } });
+      await page.locator(`html[data-theme=${theme}]`).waitFor({ state: "attached" });
+    }
+  };
+  const mode = () => page.evaluate(() => document.querySelector("[name=network-mode]:checked")?.id);
+  let release = () => {};
+  agent.holds["network-set"] = new Promise((done) => release = done);
+  await page.locator("#network-hidden").check();
+  await drawn();
+  assert.equal(await mode(), "network-hidden");
+  release();
+  await until(async () => await page.locator("#network-findOnLAN").isDisabled(), "set");
+  assert.equal(await mode(), "network-hidden");
+
+  agent.holds["network-set"] = new Promise((done) => release = done);
+  agent.refuse["network-set"] = { code: "internal" };
+  await page.locator("#network-normal").check();
+  await drawn();
+  assert.equal(await mode(), "network-normal");
+  release();
+  await page.locator(".failure").waitFor();
+  await until(async () => await mode() === "network-hidden", "as before");
+  assert.deepEqual(wrong, []);
+});
+
+test("of two rights given at once neither takes the other back", options, async () => {
+  await visit("five");
+  await page.locator("#control-people").click();
+  await page.locator("details.policy summary").click();
+  let release = () => {};
+  agent.holds["policy-set"] = new Promise((done) => release = done);
+  const boxes = page.locator("details.policy input[type=checkbox]");
+  const before = await boxes.evaluateAll((all) => all.map((box) => box.checked));
+  await boxes.nth(0).setChecked(!before[0]);
+  await boxes.nth(1).setChecked(!before[1]);
+  release();
+  await until(() => asked("policy-set").length === 2, "both asked");
+  const { members } = asked("policy-set")[1].policy;
+  assert.equal(members.includes("audio"), !before[0]);
+  assert.equal(members.includes("video"), !before[1]);
 });
 
 test("a guest who can reach nobody hands a code back; the host pastes it", options, async () => {

@@ -15,7 +15,7 @@ const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; ch
 
 /** listen serves until close() is called. @param {number} port 0 for any */
 export function listen(port, { answer = null } = {}) {
-  const agent = { url: "", requests: [], refuse: {}, sockets: new Set(), settings: {}, answer, close: () => {}, send: (_) => {} };
+  const agent = { url: "", requests: [], refuse: {}, holds: {}, sockets: new Set(), settings: {}, answer, close: () => {}, send: (_) => {} };
   const server = createServer((request, response) => void serve(request, response, agent));
   server.on("upgrade", (request, socket) => upgrade(request, socket, agent));
   agent.send = (message) => {
@@ -136,6 +136,7 @@ class Client {
 
   async receive(request) {
     this.agent.requests.push(request);
+    await this.agent.holds[request.do];
     const unsaved = this.state.recording?.save && !this.state.recording.saved && ["create", "join", "alone", "done", "quit"].includes(request.do);
     const refusal = unsaved ? { code: "unsaved-recording" } : this.agent.refuse[request.do];
     if (refusal !== undefined) return this.send({ re: request.id, error: refusal });
