@@ -1080,11 +1080,13 @@ export async function openSession() {
   const token = location.hash.slice(1);
   if (token !== "") {
     history.replaceState(null, "", location.pathname);
-    const response = await fetch("/session", {
+    const ask = () => fetch("/session", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token }),
     });
+    // A network that changes at this moment makes the browser drop the request: once more, then.
+    const response = await ask().catch(ask);
     if (response.ok) {
       const { session } = await response.json();
       sessionStorage.setItem(sessionKey, session);

@@ -53,6 +53,19 @@ test("the token leaves the address", options, async () => {
   await until(() => page.url() === `${agent.url}/`, "address without token");
 });
 
+test("what the network took away while the page loaded is fetched again", options, async () => {
+  for (const lost of ["grid.js", "screens.css", "session"]) {
+    let taken = 0;
+    page = await browser.context.newPage();
+    await page.route(`**/${lost}`, (route) => taken++ === 0 ? route.abort("internetdisconnected") : route.continue());
+    await page.goto(`${agent.url}/#two`);
+    await page.locator("main.in-meeting").waitFor();
+    assert.equal(taken, 2, lost);
+    assert.equal(page.url(), `${agent.url}/`);
+    await page.close();
+  }
+});
+
 test("a meeting is opened, its invitation copied", options, async () => {
   await visit("start", "fr");
   await page.locator("#name").fill("Maître Camille Laurent");
