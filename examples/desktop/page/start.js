@@ -139,7 +139,7 @@ function joinCard() {
     field("join-link", t("join.link"), h("input", {
       type: "text", inputmode: "url", autocomplete: "off", spellcheck: "false", dir: "ltr", value: form.link, placeholder: "huisclos:…",
       on: { input: (/** @type {any} */ e) => linkTyped(e.target.value) },
-    }), { failure, hint: form.checked === null ? null : linkSays(form.checked) }),
+    }), { failure, hint: failure !== undefined ? null : form.checked === null ? " " : linkSays(form.checked) }),
     h("div.push"),
     button(t("join.go"), () => {}, { kind: "primary", submit: true, busy: ui.busy.has("join") }));
 }

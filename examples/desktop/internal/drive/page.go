@@ -63,30 +63,39 @@ type What struct {
 	About string `json:"about,omitempty"`
 }
 
-// Press clicks with the mouse, once it is there, enabled, at rest and not covered.
+// Press clicks with the mouse, once it is there, enabled, at rest and not covered; again if it moved away meanwhile.
 func (p *Page) Press(what What) error {
 	where, _ := json.Marshal(what)
-	var at struct {
-		X, Y float64
-		Why  string
-	}
+	var why string
 	for end := time.Now().Add(Patience); ; time.Sleep(between) {
-		var err error
-		at.Why = ""
-		at, err = Evaluate[struct {
+		at, err := Evaluate[struct {
 			X, Y float64
 			Why  string
 		}](p, `drive.point(`+string(where)+`)`)
-		if err == nil && at.Why == "" {
-			break
+		why = at.Why
+		if err == nil && why == "" {
+			pressed, err := p.click(at.X, at.Y)
+			if pressed || err != nil {
+				return err
+			}
+			why = "it moved away"
 		}
 		if p.context.Err() != nil || time.Now().After(end) {
-			return fmt.Errorf("can't press %s: %s %w", where, at.Why, errors.Join(err))
+			return fmt.Errorf("can't press %s: %s %w", where, why, errors.Join(err))
 		}
 	}
+}
+
+// click says whether the click reached what drive.point found.
+func (p *Page) click(x, y float64) (bool, error) {
 	ctx, cancel := context.WithTimeout(p.context, Patience)
 	defer cancel()
-	return chromedp.Do(ctx, chromedp.MouseClickXY(at.X, at.Y))
+	if err := chromedp.Do(ctx, chromedp.MouseClickXY(x, y)); err != nil {
+		return false, err
+	}
+	// What was pressed may have taken the page away.
+	pressed, err := Evaluate[bool](p, `globalThis.drive?.pressed() ?? true`)
+	return pressed || err != nil, nil
 }
 
 // Type clicks into a field and replaces what is in it.

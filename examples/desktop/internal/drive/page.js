@@ -20,6 +20,10 @@ globalThis.drive ??= (() => {
     return all.find((e) => fits(e, true)) ?? all.find((e) => fits(e, false));
   }
 
+  /** Whether the click on what point found came there. */
+  let reached = false;
+  const pressed = () => reached;
+
   /** point returns where to press, or why it can't be pressed now. */
   async function point(what) {
     const e = await find(what);
@@ -33,6 +37,8 @@ globalThis.drive ??= (() => {
     const x = r.x + r.width / 2, y = r.y + r.height / 2;
     const top = document.elementFromPoint(x, y);
     if (top === null || !(e === top || e.contains(top))) return { why: `covered by ${top?.outerHTML.slice(0, 120)}` };
+    reached = false;
+    e.addEventListener("click", () => reached = true, { capture: true, once: true });
     return { x, y };
   }
 
@@ -91,5 +97,5 @@ globalThis.drive ??= (() => {
     return heard;
   }
 
-  return { load, state, find, label, point, pictures, tones };
+  return { load, state, find, label, point, pressed, pictures, tones };
 })();

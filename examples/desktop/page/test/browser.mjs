@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
+/** What a page shows that has its state from the agent: before, it has nothing to press and no keys. */
+export const connected = "main:not(.card-screen)";
+
 /** open starts the browser with an empty profile; close ends it. */
 export async function open() {
   const profile = await mkdtemp(join(tmpdir(), "page-test-"));

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { answerer, open } from "./browser.mjs";
+import { answerer, connected, open } from "./browser.mjs";
 import { listen } from "./mock-agent.mjs";
 import { tour } from "./tour.mjs";
 
@@ -33,7 +33,7 @@ for (const look of looks) {
   for (const stop of tour) {
     const name = `${stop.name}-${look.language}-${look.theme}-${look.width}`;
     if (only !== "" && !new RegExp(only).test(name)) continue;
-    test(name, { timeout: 60000 }, async () => {
+    test(name, { timeout: 120000 }, async () => {
       agent.settings = { language: look.language, theme: look.theme };
       agent.answer = stop.media ? peer.answer : null;
       const page = await browser.context.newPage();
@@ -43,7 +43,7 @@ for (const look of looks) {
       await page.setViewportSize({ width: look.width, height: look.width < 500 ? 760 : look.width > 2000 ? 2160 : 800 });
       await page.emulateMedia({ reducedMotion: "reduce" });
       await page.goto(`${agent.url}/#${stop.scene}`);
-      await page.waitForSelector("main");
+      await page.waitForSelector(connected);
       await page.waitForTimeout(stop.media ? 1200 : 150);
       await stop.go?.(page);
       await page.waitForTimeout(100);
