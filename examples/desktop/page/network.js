@@ -49,7 +49,7 @@ function one(value, now, label, text, reason = "") {
   return h("div.option", { key: id },
     h("input", {
       type: "radio", name: "network-mode", id, checked: now === value, disabled: reason !== "" && now !== value, "aria-describedby": `${id}-text`,
-      on: { change: () => change({ mode: value }, "network-mode") },
+      on: { change: () => change(() => ({ mode: value }), "network-mode") },
     }),
     h("div", null, h("label", { for: id }, label), h("p.hint", { id: `${id}-text` }, text, reason === "" ? null : h("strong.reason", null, ` ${reason}`))));
 }
@@ -100,7 +100,7 @@ function found() {
   return h("section", { "aria-labelledby": "found-title" },
     h("h4", { id: "found-title" }, t("network.found")),
     h("p", null, t("network.found-text")),
-    toggle("network-findOnLAN", t("network.find-lan"), network.findOnLAN, (on) => change({ findOnLAN: on }, "network-find"), {
+    toggle("network-findOnLAN", t("network.find-lan"), network.findOnLAN, (on) => change(() => ({ findOnLAN: on }), "network-find"), {
       disabled: hidden,
       hint: [t("network.find-lan-text"), hidden ? h("strong.reason", null, ` ${t("network.rests-hidden")}`) : null],
     }),
@@ -122,7 +122,7 @@ function chosen(use) {
     announce(t("dht.own-wanted"));
     return; // till its addresses are there
   }
-  void change({ dht: { ...dht, use } }, "network-dht").then(() => {
+  void change((now) => ({ dht: { ...now.dht, use } }), "network-dht").then(() => {
     form.use = null;
     update();
   });
@@ -155,16 +155,27 @@ async function setOwn(e) {
   e.preventDefault();
   const { dht } = state().network;
   const nodes = (form.nodes ?? dht.nodes.join("\n")).split(/\s+/).filter(Boolean);
-  if (await change({ dht: { use: "own", nodes, prefix: (form.prefix ?? dht.prefix).trim() } }, "network-dht") === null) return;
+  if (await change(() => ({ dht: { use: "own", nodes, prefix: (form.prefix ?? dht.prefix).trim() } }), "network-dht") === null) return;
   form.use = form.nodes = form.prefix = null;
   notice(t("network.saved"));
   update();
 }
 
-/** @param {Partial<NetworkSet>} what @param {string} form_ where a refusal is shown */
-async function change(what, form_) {
-  const { mode, findOnLAN, dht } = state().network;
-  const done = await submit(form_, "network-set", { mode, findOnLAN, dht, ...what });
-  update();
+/** @type {Promise<any>} */
+let before = Promise.resolve();
+
+/**
+ * change sets a part of it, after what is still being set: each begins from what there is then.
+ *
+ * @param {(now: NetworkSet) => Partial<NetworkSet>} what
+ * @param {string} form where a refusal is shown
+ */
+function change(what, form) {
+  const done = before.then(() => {
+    const { mode, findOnLAN, dht } = state().network;
+    const now = { mode, findOnLAN, dht };
+    return submit(form, "network-set", { ...now, ...what(now) });
+  });
+  before = done;
   return done;
 }

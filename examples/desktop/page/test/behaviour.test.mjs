@@ -304,12 +304,23 @@ test("what is chosen is shown while the agent takes its time, and goes back if i
   const mode = () => page.evaluate(() => document.querySelector("[name=network-mode]:checked")?.id);
   let release = () => {};
   agent.holds["network-set"] = new Promise((done) => release = done);
+  assert.equal(await mode(), "network-hidden");
+  await page.locator("#network-normal").check();
+  await drawn();
+  assert.equal(await mode(), "network-normal");
+  release();
+  await until(async () => await page.locator("#network-findOnLAN").isEnabled(), "set");
+  assert.equal(await mode(), "network-normal");
+
+  // A second choice while the first is under way comes after it.
+  agent.holds["network-set"] = new Promise((done) => release = done);
+  await page.locator("#network-lan").check();
   await page.locator("#network-hidden").check();
   await drawn();
   assert.equal(await mode(), "network-hidden");
   release();
-  await until(async () => await page.locator("#network-findOnLAN").isDisabled(), "set");
-  assert.equal(await mode(), "network-hidden");
+  await until(() => asked("network-set").length === 3, "both set");
+  assert.deepEqual(asked("network-set").map((r) => r.mode), ["normal", "lan", "hidden"]);
 
   agent.holds["network-set"] = new Promise((done) => release = done);
   agent.refuse["network-set"] = { code: "internal" };
