@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/huisclos/huisclos/transport"
 	"github.com/huisclos/huisclos/transport/relayauth"
+	"github.com/huisclos/huisclos/transport/transporttest"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/pb"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
@@ -111,11 +111,11 @@ func TestMembers(t *testing.T) {
 	}{
 		"QUIC": {relayauth.KindQUIC, nil}, "TCP": {relayauth.KindTCP, nil}, "WebSocket": {relayauth.KindWebSocket, nil},
 		"WebSocket over TLS":                  {relayauth.KindWebSocketTLS, nil},
-		"WebSocket over TLS, through a proxy": {relayauth.KindWebSocketTLS, http.ProxyURL(proxy.url)},
+		"WebSocket over TLS, through a proxy": {relayauth.KindWebSocketTLS, http.ProxyURL(proxy.URL())},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("HTTPS_PROXY", proxy.url.String()) // not asked
-			before := proxy.connects.Load()
+			t.Setenv("HTTPS_PROXY", proxy.URL().String()) // not asked
+			before := proxy.Connects()
 			token := relayauth.NewToken()
 			c := Config{Key: newKey(t), Tokens: relayauth.NewTokens(token)}
 			r := startRelay(t, c)
@@ -123,10 +123,10 @@ func TestMembers(t *testing.T) {
 			a := newMember(t, transport.Config{Proxy: tt.proxy, Relays: relays(r, tt.kind, token)})
 			b := newMember(t, transport.Config{Proxy: tt.proxy, Relays: relays(r, tt.kind, token)})
 			eventually(t, "reserved", func() bool { return a.reserved() && b.reserved() })
-			if n := proxy.connects.Load() - before; (n > 0) != (tt.proxy != nil) {
+			if n := proxy.Connects() - before; (n > 0) != (tt.proxy != nil) {
 				t.Errorf("%d connections by the proxy", n)
 			}
-			if used := a.Proxies(); (len(used) > 0) != (tt.proxy != nil) || tt.proxy != nil && (used[0].Name != proxy.url.Host || used[0].Open) {
+			if used := a.Proxies(); (len(used) > 0) != (tt.proxy != nil) || tt.proxy != nil && (used[0].Name != proxy.URL().Host || used[0].Open) {
 				t.Errorf("proxies: %+v", used)
 			}
 			a.Allow(b.Key())
@@ -160,50 +160,21 @@ func TestLANOnlyUsesNoProxy(t *testing.T) {
 		proxy := newProxy(t)
 		token := relayauth.NewToken()
 		r := startRelay(t, Config{Key: newKey(t), Tokens: relayauth.NewTokens(token)})
-		m := newMember(t, transport.Config{LANOnly: lan, Proxy: http.ProxyURL(proxy.url), Relays: relays(r, relayauth.KindWebSocketTLS, token)})
+		m := newMember(t, transport.Config{LANOnly: lan, Proxy: http.ProxyURL(proxy.URL()), Relays: relays(r, relayauth.KindWebSocketTLS, token)})
 		eventually(t, "reserved", m.reserved)
-		if n := proxy.connects.Load(); n > 0 == lan {
+		if n := proxy.Connects(); n > 0 == lan {
 			t.Errorf("LAN only %v: %d connections by the proxy", lan, n)
 		}
 	}
 }
 
-// proxy is an HTTP proxy that lets CONNECT through and nothing else.
-type proxy struct {
-	url      *url.URL
-	connects atomic.Int64
-}
-
-func newProxy(t *testing.T) *proxy {
-	p := &proxy{}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func newProxy(t *testing.T) *transporttest.Proxy {
+	t.Helper()
+	p, err := transporttest.NewProxy("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.url = &url.URL{Scheme: "http", Host: l.Addr().String()}
-	var wg sync.WaitGroup
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		p.connects.Add(1)
-		to, err := net.Dial("tcp", r.Host)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		from, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			_ = to.Close()
-			return
-		}
-		_, _ = from.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
-		wg.Go(func() { _, _ = io.Copy(to, from); _ = to.Close() })
-		wg.Go(func() { _, _ = io.Copy(from, to); _ = from.Close() })
-	})}
-	wg.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { _ = s.Close(); wg.Wait() })
+	t.Cleanup(p.Close)
 	return p
 }
 
