@@ -21,7 +21,7 @@ func unsafeDoor(t *testing.T, w *transporttest.World, u transport.Unsafe) *node 
 	return host
 }
 
-// knock opens a door stream and waits for the welcome, which an empty answer follows; it stays open.
+// knock opens a door stream, which stays open, and waits for an answer.
 func (n *node) knock(to *node) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -41,14 +41,16 @@ func (n *node) knock(to *node) error {
 func (n *node) answer(hangUp bool) (count func() int) {
 	var mu sync.Mutex
 	var all []*transport.DoorStream
-	done := make(chan struct{})
+	done, ended := make(chan struct{}), make(chan struct{})
 	n.t.Cleanup(func() {
 		close(done)
+		<-ended
 		for _, d := range all {
 			d.Close()
 		}
 	})
 	go func() {
+		defer close(ended)
 		for {
 			select {
 			case d := <-n.Doors():
