@@ -139,15 +139,21 @@ func TestSilentStreams(t *testing.T) {
 			host := simNodeConfig(t, w, "host", transport.Without(transport.Config{Key: testKey(1)}, transport.Unsafe{AnyStrangers: !protected}), public)
 			member := simNode(t, w, "member", testKey(2), public)
 			befriend(host, member)
+			var strangers []*node
 			for i := range 5 {
 				s := simNode(t, w, fmt.Sprint("stranger ", i), testKey(int64(10+i)), public)
 				s.Allow(host.Key())
 				s.connect(host)
-				for range 200 {
-					_ = s.OpenSilent(host.Key())
-				}
+				strangers = append(strangers, s)
 			}
-			time.Sleep(100 * time.Millisecond)
+			for _, n := range []int{180, 10, 10} { // of many at once, one may be refused though there is room
+				for _, s := range strangers {
+					for range n {
+						_ = s.OpenSilent(host.Key())
+					}
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
 			member.connect(host)
 			member.waitUp(host)
 			if err := member.Send(host.Key(), []byte("hello")); err != nil {
