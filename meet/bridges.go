@@ -293,7 +293,7 @@ func (m *Meeting) bridgesTick(now time.Time) {
 		m.tellRecord()
 	}
 	for _, p := range m.peers {
-		if p.connected && !p.direct() && now.After(p.directAt) {
+		if p.connected && !p.direct() && now.After(p.directAt) && !m.config.hooks.noSeeking { // BRI-3
 			m.seekDirect(p, now)
 		}
 	}

@@ -3,8 +3,10 @@ package meet_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -158,6 +160,45 @@ func TestNoBridges(t *testing.T) {
 		if p := pathTo(t, ctx, pair[0], pair[1]); p.Kind != meet.PathNone {
 			t.Errorf("path %v", p)
 		}
+	})
+}
+
+// TestDirectAgain: two whom something keeps apart, but for a while, don't go on through the one in the middle when that is
+// over, though ICE still finds nothing; until then both are shown who that is. The twin goes on through it. (That the way
+// is shown has no twin: what is shown is the connection there is.)
+//
+// Checks: BRI-3.
+func TestDirectAgain(t *testing.T) {
+	twin(t, "noSeeking", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
+			creator := must[*meettest.Member](t)(w.Create(ctx, "bridge", open()))
+			var mu sync.Mutex
+			var bridge netip.Addr
+			apart := true
+			w.Network.SetFilter(func(d transporttest.Datagram) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				if !bridge.IsValid() {
+					bridge = d.To.Addr() // whom a dials
+				}
+				quic := d.Data[0]&0x40 != 0 // RFC 9000 section 17
+				return d.From.Addr() == bridge || d.To.Addr() == bridge || quic && !apart
+			})
+			a := must[*meettest.Member](t)(w.Join(ctx, "a", creator, config))
+			b := must[*meettest.Member](t)(w.Join(ctx, "b", creator, config))
+			awaitPath(t, ctx, w, a, b, 10*time.Second, meet.PathMember)
+			w.Advance(time.Minute)
+			if p, q := pathTo(t, ctx, a, b), pathTo(t, ctx, b, a); p.Name != "bridge" || q.Name != "bridge" {
+				t.Errorf("paths %v, %v", p, q)
+			}
+			mu.Lock()
+			apart = false
+			mu.Unlock()
+			w.Advance(32 * time.Second)
+			if p, q := pathTo(t, ctx, a, b), pathTo(t, ctx, b, a); (p.Kind == meet.PathUDP) != protected || (q.Kind == meet.PathUDP) != protected {
+				t.Errorf("protected %v: paths %v, %v", protected, p, q)
+			}
+		})
 	})
 }
 

@@ -124,6 +124,7 @@ type hooks struct {
 	noPacing        bool // FIL-9: sends as fast as it can
 	anyContent      bool // FIL-6: takes content whatever its hash
 	noBridges       bool // reserves nowhere
+	noSeeking       bool // BRI-3: leaves it at a circuit
 	anyRelay        bool // RLY-11: takes whatever relays a member names
 	oneTopic        bool // RDV-1: the same topic for ever
 	keepTopics      bool // RDV-2: dead links too

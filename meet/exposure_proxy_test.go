@@ -3,7 +3,6 @@ package meet_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,32 +16,17 @@ import (
 	"github.com/huisclos/huisclos/crypto"
 	"github.com/huisclos/huisclos/meet"
 	"github.com/huisclos/huisclos/transport/relayauth"
+	"github.com/huisclos/huisclos/transport/transporttest"
 )
 
 // realProxy is an HTTP proxy on this machine that lets CONNECT through, or refuses all.
 func realProxy(t *testing.T, refuses bool) *url.URL {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.7:0")
-	ok(t, err)
-	var tasks sync.WaitGroup
-	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		to, err := net.Dial("tcp", r.Host)
-		if err != nil || refuses {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		from, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			_ = to.Close()
-			return
-		}
-		_, _ = from.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
-		tasks.Go(func() { _, _ = io.Copy(to, from); _ = to.Close() })
-		tasks.Go(func() { _, _ = io.Copy(from, to); _ = from.Close() })
-	})}
-	tasks.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { _ = s.Close(); tasks.Wait() })
-	return &url.URL{Scheme: "http", User: url.UserPassword("ada", "hunter2"), Host: l.Addr().String()}
+	p := must[*transporttest.Proxy](t)(transporttest.NewProxy("127.0.0.7:0", refuses))
+	t.Cleanup(p.Close)
+	u := p.URL()
+	u.User = url.UserPassword("grace", "hunter2")
+	return u
 }
 
 // hangsUp is a SOCKS5 proxy that takes connections and says nothing.
@@ -128,7 +112,7 @@ func TestExposureOfProxy(t *testing.T) {
 					t.Errorf("%s: %+v", d, o[d])
 				}
 			}
-			if raw := string(must[[]byte](t)(json.Marshal(e))); strings.Contains(raw, "hunter2") || strings.Contains(raw, "ada") || !strings.Contains(raw, `"kind":"proxy"`) {
+			if raw := string(must[[]byte](t)(json.Marshal(e))); strings.Contains(raw, "hunter2") || strings.Contains(raw, "grace") || !strings.Contains(raw, `"kind":"proxy"`) {
 				t.Error(raw)
 			}
 		})

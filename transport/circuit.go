@@ -135,7 +135,7 @@ func (h *Host) viaLocked(c network.Conn, n int) {
 // retireLocked closes the circuits to a peer there is a direct connection to, once nothing is under way on them (TRA-20).
 // A door stream isn't moved, so it keeps its circuit. Host.mu is held.
 func (h *Host) retireLocked(p *peerState) {
-	if p.retiring || p.direct == 0 || p.direct == p.conns || p.doors > 0 || h.closed {
+	if p.retiring || p.direct == 0 || p.direct == p.conns || p.doors > 0 || h.closed || h.config.unsafe.keepCircuits {
 		return
 	}
 	p.retiring = true

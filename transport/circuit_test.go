@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,8 +35,8 @@ func via(t testing.TB, bridge *node) ma.Multiaddr {
 func bridged(t testing.TB, w *transporttest.World, oa, ob transporttest.HostOptions, u transport.Unsafe) (a, b, bridge *node) {
 	t.Helper()
 	keys := sortedKeys(3)
-	a = simNode(t, w, "a", keys[0], oa)
-	b = simNode(t, w, "b", keys[1], ob)
+	a = simNodeConfig(t, w, "a", transport.Without(transport.Config{Key: keys[0]}, u), oa)
+	b = simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: keys[1]}, u), ob)
 	bridge = simNodeConfig(t, w, "bridge", transport.Without(transport.Config{Key: keys[2]}, u), public)
 	befriend(a, b, bridge)
 	for _, n := range []*node{a, b} {
@@ -202,7 +203,7 @@ func TestPunched(t *testing.T) {
 				if took > time.Second {
 					t.Errorf("direct after %v, want within 1 s", took)
 				}
-				time.Sleep(1500 * time.Millisecond)
+				time.Sleep(circuitsGoWithin)
 				if n := a.ConnsTo(b.Key()); n > 2 {
 					t.Errorf("%d connections", n)
 				}
@@ -222,6 +223,54 @@ func TestPunched(t *testing.T) {
 		})
 	}
 }
+
+// TestMiddleSeesNoMore: once there is a direct connection, whoever was in the middle sees no more how much the two say to
+// each other. The twin goes on through it.
+//
+// Checks: TRA-20.
+func TestMiddleSeesNoMore(t *testing.T) {
+	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {KeepCircuits: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+				a, b, bridge := trio(t, w, narrow, narrow, u)
+				if err := a.circuitTo(b, bridge); err != nil {
+					t.Fatal(err)
+				}
+				a.waitUp(b)
+				b.waitUp(a)
+				a.offer(b)
+				for start := time.Now(); a.Path(b.Key()).Kind != transport.PathUDP; time.Sleep(5 * time.Millisecond) {
+					if time.Since(start) > 5*time.Second {
+						t.Fatal("no direct path")
+					}
+				}
+				time.Sleep(circuitsGoWithin)
+				var seen atomic.Int64
+				bridge.network.SetTap(func(d transporttest.Datagram) { seen.Add(int64(len(d.Data))) })
+				const messages, size = 200, 1000
+				for range messages {
+					if err := a.Send(b.Key(), make([]byte, size)); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(5 * time.Millisecond)
+				}
+				if err := a.Send(b.Key(), []byte("that was all")); err != nil {
+					t.Fatal(err)
+				}
+				b.wait("message", time.Second, b.got("that was all"))
+				kept, bytes := a.CircuitsTo(b.Key())+b.CircuitsTo(a.Key()), seen.Load()
+				t.Logf("%d circuits, %d bytes through the middle", kept, bytes)
+				if protected := name == "protected"; (kept == 0 && bytes < messages*size/10) != protected {
+					t.Errorf("%d circuits, %d bytes through the middle; protected %v", kept, bytes, protected)
+				}
+			})
+		})
+	}
+}
+
+// circuitsGoWithin is how soon a circuit must be closed beside a direct connection.
+const circuitsGoWithin = 1500 * time.Millisecond
 
 // checkOrder checks that all messages came, once and in order.
 func checkOrder(t *testing.T, n *node, sent int) {

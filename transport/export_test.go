@@ -12,7 +12,7 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits bool
 }
 
 // Without returns a configuration without the named protections.
@@ -20,7 +20,7 @@ func Without(c Config, u Unsafe) Config {
 	c.unsafe = unsafeSwitches{openGate: u.OpenGate, anyAddress: u.AnyAddress, claimOnCheck: u.ClaimOnCheck, resendPlain: u.ResendPlain,
 		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
 		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
-		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd}
+		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits}
 	return c
 }
 
@@ -202,4 +202,14 @@ func (h *Host) Dials() int {
 	h.libp2p.dialMu.Lock()
 	defer h.libp2p.dialMu.Unlock()
 	return len(h.libp2p.rounds) + len(h.libp2p.dials)
+}
+
+// OpenSilent opens a stream on which nothing is said but half of how it begins.
+func (h *Host) OpenSilent(key PeerKey) error {
+	id, _ := idOfKey(key)
+	s, err := h.libp2p.swarm.NewStream(network.WithNoDial(context.Background(), ""), id)
+	if err == nil {
+		_, err = s.Write([]byte("\x13/multi"))
+	}
+	return err
 }

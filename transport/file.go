@@ -178,8 +178,7 @@ func (f *FileStream) over() bool {
 // Close ends the stream, delivering what was sent. It may be called more than once.
 func (f *FileStream) Close() {
 	f.once.Do(func() {
-		_ = f.stream.CloseWrite()
-		_ = f.stream.CloseRead()
+		finish(f.stream)
 		f.host.mu.Lock()
 		defer f.host.mu.Unlock()
 		delete(f.peer.files, f)

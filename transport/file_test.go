@@ -152,3 +152,30 @@ func TestFileStreamsBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestFileStreamsInTurn: what was closed makes room for others, as often as that is.
+func TestFileStreamsInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := filePair(t, transport.Unsafe{})
+		for i := range 200 {
+			s, err := b.OpenFile(t.Context(), a.Key())
+			if err != nil {
+				t.Fatalf("file %d: %v", i+1, err)
+			}
+			if err := s.Send([]byte("ask"), time.Second); err != nil {
+				t.Fatalf("file %d: %v", i+1, err)
+			}
+			select {
+			case theirs := <-a.Files():
+				if _, err := theirs.Receive(time.Second); err != nil {
+					t.Fatalf("file %d: %v", i+1, err)
+				}
+				theirs.Close()
+			case <-time.After(time.Second):
+				t.Fatalf("file %d doesn't come", i+1)
+			}
+			s.Close()
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+}

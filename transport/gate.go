@@ -127,6 +127,29 @@ func (g *gate) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason
 	return !c.Stat().Limited, 0
 }
 
+// strangerStreams is how many streams of a stranger may be negotiated at once: all strangers' together are fewer than there
+// may be (newResources), and leave room for members'.
+const strangerStreams = 4
+
+// strangerStream counts a stream of a stranger's for as long as it is negotiated; nil if there are too many (TRA-5), or
+// the stranger is gone.
+func (h *Host) strangerStream(id peer.ID) *peerState {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.peers[id]
+	if p == nil || p.opening >= strangerStreams && !h.config.unsafe.anyStrangers {
+		return nil
+	}
+	p.opening++
+	return p
+}
+
+func (h *Host) strangerStreamDone(p *peerState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p.opening--
+}
+
 // expireLocked closes a stranger's connections after a while. Host.mu is held (TRA-5).
 func (h *Host) expireLocked(p *peerState) {
 	if p.allowed || p.conns == 0 || p.keptLocked() || h.closed || h.config.unsafe.anyStrangers {

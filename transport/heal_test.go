@@ -222,14 +222,21 @@ func TestReplayedOffer(t *testing.T) {
 	}
 }
 
-// TestSlowReader: a peer whose owner does not read fills its own queue and no other's (TRA-13).
+// TestSlowReader: a peer whose owner does not read fills its own queue and no other's (TRA-13). The twin's queue grows as
+// long as one sends.
 func TestSlowReader(t *testing.T) {
+	for _, protected := range []bool{true, false} {
+		slowReader(t, transport.Unsafe{AnyQueue: !protected})
+	}
+}
+
+func slowReader(t *testing.T, u transport.Unsafe) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
 		keys := sortedKeys(3)
 		var n [3]*node
 		for i := range n {
-			n[i] = simNode(t, w, fmt.Sprint("host ", i), keys[i], transporttest.HostOptions{})
+			n[i] = simNodeConfig(t, w, fmt.Sprint("host ", i), transport.Without(transport.Config{Key: keys[i]}, u), transporttest.HostOptions{})
 		}
 		befriend(n[:]...)
 		a, slow, c := n[0], n[1], n[2]
@@ -243,15 +250,20 @@ func TestSlowReader(t *testing.T) {
 		big := make([]byte, 60000)
 		sent := 0
 		var err error
-		for range 10000 {
+		for range 3000 { // far more than are queued or under way
 			if err = a.Send(slow.Key(), big); err != nil {
 				break
 			}
 			sent++
 			time.Sleep(time.Millisecond)
 		}
-		if !errors.Is(err, transport.ErrQueueFull) {
-			t.Fatalf("after %d messages: %v, want a full queue", sent, err)
+		if errors.Is(err, transport.ErrQueueFull) == u.AnyQueue {
+			t.Fatalf("after %d messages: %v; unprotected %v", sent, err, u.AnyQueue)
+		}
+		if u.AnyQueue {
+			slow.done, slow.stop = make(chan struct{}), make(chan struct{})
+			close(slow.done)
+			return
 		}
 		if err := a.Send(c.Key(), []byte("quick")); err != nil {
 			t.Fatal(err)
@@ -264,14 +276,21 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// TestFlood: a peer that floods does not keep others' messages from a busy owner (TRA-13).
+// TestFlood: a peer that floods does not keep others' messages from a busy owner (TRA-13). In the twin, where messages are
+// queued as they come, it does.
 func TestFlood(t *testing.T) {
+	for _, protected := range []bool{true, false} {
+		flood(t, transport.Unsafe{AnyQueue: !protected})
+	}
+}
+
+func flood(t *testing.T, u transport.Unsafe) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: time.Millisecond})
 		keys := sortedKeys(3)
 		var n [3]*node
 		for i := range n {
-			n[i] = simNode(t, w, fmt.Sprint("host ", i), keys[i], transporttest.HostOptions{})
+			n[i] = simNodeConfig(t, w, fmt.Sprint("host ", i), transport.Without(transport.Config{Key: keys[i]}, u), transporttest.HostOptions{})
 		}
 		befriend(n[:]...)
 		victim, flooder, quiet := n[0], n[1], n[2]
@@ -281,8 +300,13 @@ func TestFlood(t *testing.T) {
 		quiet.waitUp(victim)
 		close(victim.stop)
 		<-victim.done
-		for flooder.Send(victim.Key(), make([]byte, 100)) == nil {
+		var full error
+		for i := 0; i < 10_000 && full == nil; i++ {
+			full = flooder.Send(victim.Key(), make([]byte, 100))
 			time.Sleep(10 * time.Microsecond)
+		}
+		if (full != nil) == u.AnyQueue {
+			t.Errorf("it floods, until %v; unprotected %v", full, u.AnyQueue)
 		}
 		if err := quiet.Send(victim.Key(), []byte("hello")); err != nil {
 			t.Fatal(err)
@@ -291,8 +315,8 @@ func TestFlood(t *testing.T) {
 		for before := 0; ; before++ { // its owner reads slowly
 			if m, ok := (<-victim.Events()).(transport.Message); ok && m.Peer == quiet.Key() {
 				t.Logf("after %d events of the flood", before)
-				if before > 100 {
-					t.Errorf("the flood came first %d times", before)
+				if before > 100 != u.AnyQueue {
+					t.Errorf("the flood came first %d times; unprotected %v", before, u.AnyQueue)
 				}
 				break
 			}

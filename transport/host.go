@@ -137,7 +137,10 @@ type unsafeSwitches struct {
 	anyBridge      bool // circuits for anybody
 	keepStreams    bool // and so do media streams
 	oneCrowd       bool // strangers crowd members out of what is remembered
-	anyStrangers   bool // any number of strangers connects, for ever
+	anyStrangers   bool // any number of strangers connects, for ever, and opens streams
+	anyDoors       bool // any number of door streams, at any rate, and nothing need be said on them
+	anyQueue       bool // queues have no bounds, and nobody waits
+	keepCircuits   bool // circuits go on beside direct connections
 	anyFrames      bool // media streams hold anything, and there may be any number
 	anyDelay       bool // media streams queue without limits
 	showAddress    bool // RelayOnly hides nothing
@@ -226,6 +229,7 @@ type peerState struct {
 	conns   int
 	direct  int // of conns, those that are no circuits
 	doors   int // open door streams, ours and theirs
+	opening int // streams that it opens as a stranger and that aren't negotiated yet
 	pair    *pairSender
 	inbound *pairReceiver
 	files   map[*FileStream]struct{} // ours and theirs
@@ -283,6 +287,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 	h.choke = &choke{filter: h.filter, open: config.unsafe.noChoke}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.events = newEvents(h.ctx)
+	h.events.noTurns = config.unsafe.anyQueue
 	h.mux = newMediaMux(h.primaryAddress)
 	h.mux.claimOnCheck = config.unsafe.claimOnCheck
 	h.contacts.oneCrowd = config.unsafe.oneCrowd

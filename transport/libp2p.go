@@ -326,6 +326,11 @@ func (l *libp2pHost) handleStream(s network.Stream) {
 		table = l.members
 	} else if l.host.isRelay(s.Conn().RemotePeer()) {
 		table = l.relays
+	} else if p := l.host.strangerStream(s.Conn().RemotePeer()); p == nil {
+		_ = s.Reset()
+		return
+	} else {
+		defer l.host.strangerStreamDone(p)
 	}
 	_ = s.SetDeadline(time.Now().Add(negotiationTimeout))
 	tapped := l.tap(s)

@@ -100,7 +100,7 @@ func (h *Host) Send(key PeerKey, data []byte) error {
 func (s *pairSender) push(data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) >= pairMessages || s.bytes+len(data) > s.host.config.PairQueue {
+	if (len(s.queue) >= pairMessages || s.bytes+len(data) > s.host.config.PairQueue) && !s.host.config.unsafe.anyQueue { // TRA-13
 		return ErrQueueFull
 	}
 	s.queue = append(s.queue, data)
@@ -154,7 +154,7 @@ func (s *pairSender) leaves() bool {
 	s.mu.Lock()
 	welcomed := s.welcomed
 	s.mu.Unlock()
-	return welcomed && s.host.libp2p.direct(s.peer.id)
+	return welcomed && s.host.libp2p.direct(s.peer.id) && !s.host.config.unsafe.keepCircuits
 }
 
 // run keeps the stream open as long as the peer is connected and allowed.

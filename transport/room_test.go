@@ -301,11 +301,18 @@ func TestDoor(t *testing.T) {
 	})
 }
 
-// TestDoorSilence: who opens the door and says nothing is put out (TRA-5).
+// TestDoorSilence: who opens the door and says nothing is put out (TRA-5). The twin waits.
 func TestDoorSilence(t *testing.T) {
+	for _, protected := range []bool{true, false} {
+		doorSilence(t, protected)
+	}
+}
+
+func doorSilence(t *testing.T, protected bool) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-		host := simNode(t, w, "host", testKey(1), transporttest.HostOptions{})
+		host := simNodeConfig(t, w, "host", transport.Without(transport.Config{Key: testKey(1), DoorTimeout: time.Minute},
+			transport.Unsafe{AnyDoors: !protected}), transporttest.HostOptions{})
 		joiner := simNode(t, w, "joiner", testKey(2), transporttest.HostOptions{})
 		host.SetDoorOpen(true)
 		ctx := context.Background()
@@ -324,8 +331,8 @@ func TestDoorSilence(t *testing.T) {
 		if _, err := in.Receive(ctx); err == nil {
 			t.Fatal("received something")
 		}
-		if d := time.Since(start); d > 11*time.Second {
-			t.Errorf("silence borne for %v", d)
+		if d := time.Since(start); d <= 11*time.Second != protected {
+			t.Errorf("silence borne for %v; protected %v", d, protected)
 		}
 		in.Close()
 	})

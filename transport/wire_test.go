@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/huisclos/huisclos/crypto/codec"
 )
 
 func goodSignal(kind uint64) *mediaSignal {
@@ -37,7 +39,8 @@ func TestSignalRoundTrip(t *testing.T) {
 	}
 }
 
-// TestSignalLimits covers TRA-12.
+// TestSignalLimits covers TRA-12. Its twin is the codec alone, which takes all of these: that there is one encoding for each
+// value is the codec's rule, and has twins there (COD-2).
 func TestSignalLimits(t *testing.T) {
 	for name, spoil := range map[string]func(*mediaSignal){
 		"kind":             func(s *mediaSignal) { s.Kind = 3 },
@@ -67,6 +70,9 @@ func TestSignalLimits(t *testing.T) {
 		}
 		if _, _, err := decodeSignal(b, signalOffer); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+		if err := codec.Unmarshal(b, maxSignal, new(mediaSignal)); err != nil {
+			t.Errorf("%s: the twin refuses it as well: %v", name, err)
 		}
 	}
 }
@@ -117,7 +123,8 @@ func FuzzWelcome(f *testing.F) {
 	})
 }
 
-// FuzzFrame reads frames off a stream: they are what writeFrame writes (TRA-12).
+// FuzzFrame reads frames off a stream: they are what writeFrame writes (TRA-12). That none is longer than 64 KiB has no
+// twin, as there is no check to take away: its length has two bytes.
 func FuzzFrame(f *testing.F) {
 	f.Add([]byte{0, 1, 7, 0, 2, 8, 9})
 	f.Add([]byte{0, 0})

@@ -91,6 +91,7 @@ type unsafeSwitches struct {
 	anyHalfOpen   bool // RLY-5: one address may have all handshakes that are under way
 	guestsTakeAll bool // RLY-5: no circuits are kept for those with a ticket
 	keepAll       bool // RLY-4: removed tokens stay good, whoever is idle stays
+	anySilence    bool // RLY-5, RLY-7: streams that say nothing count as circuits, however many there are
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -110,11 +110,16 @@ func newRelayHost(r *Relay) (h *relayHost, err error) {
 func newResources(c Config) (network.ResourceManager, error) {
 	conns := rcmgr.LimitVal(c.MaxConnections)
 	streams := rcmgr.LimitVal(2*c.MaxCircuits + 32)
+	allStreams := rcmgr.LimitVal(1 << 16)
+	negotiated := allStreams // of one peer far fewer: see arrive
+	if c.unsafe.anySilence {
+		negotiated = 1024
+	}
 	limits := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{Conns: conns, ConnsInbound: conns, ConnsOutbound: rcmgr.BlockAllLimit, FD: conns,
-			Streams: 1 << 16, StreamsInbound: 1 << 16, StreamsOutbound: 1 << 16, Memory: 2 << 30},
+			Streams: allStreams, StreamsInbound: allStreams, StreamsOutbound: allStreams, Memory: 2 << 30},
 		Transient: rcmgr.ResourceLimits{Conns: 1024, ConnsInbound: 1024, FD: 1024, // of one address far fewer: see gate
-			Streams: 1024, StreamsInbound: 1024, StreamsOutbound: 1024, Memory: 256 << 20},
+			Streams: negotiated, StreamsInbound: negotiated, StreamsOutbound: negotiated, Memory: 256 << 20},
 		PeerDefault: rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, FD: 8,
 			Streams: streams, StreamsInbound: streams, StreamsOutbound: streams, Memory: 128 << 20},
 		Conn: rcmgr.ResourceLimits{Conns: 1, ConnsInbound: 1, FD: 1, Memory: 64 << 20},
@@ -262,11 +267,12 @@ func addrPortOf(a ma.Multiaddr) (netip.AddrPort, bool) {
 
 // handleStream negotiates an incoming stream's protocol.
 func (h *relayHost) handleStream(s network.Stream) {
-	if !h.relay.track() {
+	p := h.relay.arrive(s.Conn().RemotePeer())
+	if p == nil {
 		_ = s.Reset()
 		return
 	}
-	defer h.relay.tracked.Done()
+	defer h.relay.arrived(p)
 	s = tapped(s)
 	_ = s.SetDeadline(time.Now().Add(negotiationTimeout))
 	id, f, err := h.mux.Negotiate(s)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/huisclos/huisclos/transport"
 	"github.com/huisclos/huisclos/transport/relayauth"
+	"github.com/huisclos/huisclos/transport/transporttest"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/pb"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
@@ -111,11 +111,11 @@ func TestMembers(t *testing.T) {
 	}{
 		"QUIC": {relayauth.KindQUIC, nil}, "TCP": {relayauth.KindTCP, nil}, "WebSocket": {relayauth.KindWebSocket, nil},
 		"WebSocket over TLS":                  {relayauth.KindWebSocketTLS, nil},
-		"WebSocket over TLS, through a proxy": {relayauth.KindWebSocketTLS, http.ProxyURL(proxy.url)},
+		"WebSocket over TLS, through a proxy": {relayauth.KindWebSocketTLS, http.ProxyURL(proxy.URL())},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("HTTPS_PROXY", proxy.url.String()) // not asked
-			before := proxy.connects.Load()
+			t.Setenv("HTTPS_PROXY", proxy.URL().String()) // not asked
+			before := proxy.Connects()
 			token := relayauth.NewToken()
 			c := Config{Key: newKey(t), Tokens: relayauth.NewTokens(token)}
 			r := startRelay(t, c)
@@ -123,10 +123,10 @@ func TestMembers(t *testing.T) {
 			a := newMember(t, transport.Config{Proxy: tt.proxy, Relays: relays(r, tt.kind, token)})
 			b := newMember(t, transport.Config{Proxy: tt.proxy, Relays: relays(r, tt.kind, token)})
 			eventually(t, "reserved", func() bool { return a.reserved() && b.reserved() })
-			if n := proxy.connects.Load() - before; (n > 0) != (tt.proxy != nil) {
+			if n := proxy.Connects() - before; (n > 0) != (tt.proxy != nil) {
 				t.Errorf("%d connections by the proxy", n)
 			}
-			if used := a.Proxies(); (len(used) > 0) != (tt.proxy != nil) || tt.proxy != nil && (used[0].Name != proxy.url.Host || used[0].Open) {
+			if used := a.Proxies(); (len(used) > 0) != (tt.proxy != nil) || tt.proxy != nil && (used[0].Name != proxy.URL().Host || used[0].Open) {
 				t.Errorf("proxies: %+v", used)
 			}
 			a.Allow(b.Key())
@@ -160,76 +160,53 @@ func TestLANOnlyUsesNoProxy(t *testing.T) {
 		proxy := newProxy(t)
 		token := relayauth.NewToken()
 		r := startRelay(t, Config{Key: newKey(t), Tokens: relayauth.NewTokens(token)})
-		m := newMember(t, transport.Config{LANOnly: lan, Proxy: http.ProxyURL(proxy.url), Relays: relays(r, relayauth.KindWebSocketTLS, token)})
+		m := newMember(t, transport.Config{LANOnly: lan, Proxy: http.ProxyURL(proxy.URL()), Relays: relays(r, relayauth.KindWebSocketTLS, token)})
 		eventually(t, "reserved", m.reserved)
-		if n := proxy.connects.Load(); n > 0 == lan {
+		if n := proxy.Connects(); n > 0 == lan {
 			t.Errorf("LAN only %v: %d connections by the proxy", lan, n)
 		}
 	}
 }
 
-// proxy is an HTTP proxy that lets CONNECT through and nothing else.
-type proxy struct {
-	url      *url.URL
-	connects atomic.Int64
-}
-
-func newProxy(t *testing.T) *proxy {
-	p := &proxy{}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func newProxy(t *testing.T) *transporttest.Proxy {
+	t.Helper()
+	p, err := transporttest.NewProxy("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.url = &url.URL{Scheme: "http", Host: l.Addr().String()}
-	var wg sync.WaitGroup
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		p.connects.Add(1)
-		to, err := net.Dial("tcp", r.Host)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		from, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			_ = to.Close()
-			return
-		}
-		_, _ = from.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
-		wg.Go(func() { _, _ = io.Copy(to, from); _ = to.Close() })
-		wg.Go(func() { _, _ = io.Copy(from, to); _ = from.Close() })
-	})}
-	wg.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { _ = s.Close(); wg.Wait() })
+	t.Cleanup(p.Close)
 	return p
 }
 
-// TestLyingRelay: a relay that says yes to everything and then echoes, sends noise, says
-// nothing, or connects to somebody else costs time: no connection comes about, and what it was
-// sent holds nothing readable.
+// TestLyingRelay: a relay that says yes to everything and then echoes, sends noise, hangs
+// up, or connects to somebody else costs time: no connection comes about, and what it was
+// sent holds nothing readable. There is no switch to take that protection away: who is at the other end of a circuit is
+// whose key Noise has proved, and nothing else says who it is. So the last relay connects to somebody who has the key, and
+// that alone makes the difference.
 //
 // Checks: RLY-9.
 func TestLyingRelay(t *testing.T) {
-	other := newPeer(t)
-	other.echo()
-	for name, lie := range map[string]func(network.Stream){
-		"echoes": func(s network.Stream) { _, _ = io.Copy(s, s) },
-		"noise": func(s network.Stream) {
-			_, _ = s.Write(bytes.Repeat([]byte{0x13, 0xff, 0x2f, 0x6d}, 4096))
-		},
-		"hangs up": func(s network.Stream) { _ = s.Reset() },
-		"another": func(s network.Stream) { // whose Noise handshake proves another key
-			conn, err := net.Dial("tcp", tcpOf(other))
+	b := newMember(t, transport.Config{})
+	to := func(address string) func(network.Stream) {
+		return func(s network.Stream) {
+			conn, err := net.Dial("tcp", address)
 			if err != nil {
 				return
 			}
 			go func() { _, _ = io.Copy(conn, s); _ = conn.Close() }()
 			_, _ = io.Copy(s, conn)
 			_ = s.Reset()
+		}
+	}
+	const hasKey = "somebody with the key"
+	for name, lie := range map[string]func(network.Stream){
+		"echoes": func(s network.Stream) { _, _ = io.Copy(s, s) },
+		"noise": func(s network.Stream) {
+			_, _ = s.Write(bytes.Repeat([]byte{0x13, 0xff, 0x2f, 0x6d}, 4096))
 		},
+		"hangs up": func(s network.Stream) { _ = s.Reset() },
+		"another":  to(tcpOf(newPeer(t))), // whose Noise handshake proves another key
+		hasKey:     to(b.tcp(t)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			relay := newPeer(t)
@@ -237,30 +214,74 @@ func TestLyingRelay(t *testing.T) {
 				t.Fatal(err)
 			}
 			var hops atomic.Int64
+			var heard transcript
 			relay.SetStreamHandler(proto.ProtoIDv2Hop, func(s network.Stream) {
 				hops.Add(1)
 				var m pb.HopMessage
 				_ = util.NewDelimitedReader(s, 4096).ReadMsg(&m)
 				_ = util.NewDelimitedWriter(s).WriteMsg(&pb.HopMessage{Type: pb.HopMessage_STATUS.Enum(), Status: pb.Status_OK.Enum()})
-				lie(s)
+				lie(watched{s, &heard})
 			})
-			a, b := newMember(t, transport.Config{}), newMember(t, transport.Config{})
+			a := newMember(t, transport.Config{})
 			a.Allow(b.Key())
-			_ = a.Send(b.Key(), []byte("the secret"))
+			b.Allow(a.Key())
 			via := ma.StringCast("/ip4/127.0.0.1/tcp/" + strings.Split(tcpOf(relay), ":")[1] + "/p2p/" + relay.ID().String() + "/p2p-circuit")
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
-			if err := a.Connect(ctx, b.Key(), []ma.Multiaddr{via}); err == nil {
-				t.Error("connected")
+			if err := a.Connect(ctx, b.Key(), []ma.Multiaddr{via}); (err == nil) != (name == hasKey) {
+				t.Errorf("connected: %v", err)
 			}
 			if hops.Load() == 0 {
 				t.Error("the relay wasn't asked: the test shows nothing")
 			}
-			if a.hasMet(b.Key()) || a.Path(b.Key()).Kind != transport.PathNone {
+			if name == hasKey {
+				eventually(t, "heard", func() bool { _ = a.Send(b.Key(), []byte("the secret")); return b.heard("the secret") })
+				if all := heard.bytes(); len(all) == 0 || bytes.Contains(all, []byte("the secret")) || bytes.Contains(all, []byte("/huisclos/")) {
+					t.Errorf("the relay reads %d bytes: %q", len(all), all)
+				}
+			} else if a.hasMet(b.Key()) || a.Path(b.Key()).Kind != transport.PathNone {
 				t.Error("a relay passes for a member")
 			}
 		})
 	}
+}
+
+// transcript is what was read from a stream.
+type transcript struct {
+	mu  sync.Mutex
+	all []byte
+}
+
+func (t *transcript) bytes() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.all)
+}
+
+// watched is a stream all of which is written down as it is read.
+type watched struct {
+	network.Stream
+	read *transcript
+}
+
+func (w watched) Read(b []byte) (int, error) {
+	n, err := w.Stream.Read(b)
+	w.read.mu.Lock()
+	defer w.read.mu.Unlock()
+	w.read.all = append(w.read.all, b[:n]...)
+	return n, err
+}
+
+// tcp is where a member listens.
+func (m *member) tcp(t *testing.T) string {
+	t.Helper()
+	for _, a := range m.Addresses() {
+		if ap, ok := addrPortOf(a); ok && relayauth.Kind(a) == relayauth.KindTCP {
+			return ap.String()
+		}
+	}
+	t.Fatal("it doesn't listen on TCP")
+	return ""
 }
 
 // tcpOf is the address at which a test peer listens, which it does from now on.

@@ -24,6 +24,9 @@ const (
 	// copyBuffer is the size of what is copied at once, each way of each circuit. It bounds
 	// how far a peer can overdraw its rate at one read.
 	copyBuffer = 16 << 10
+	// guestOpening is how many streams a peer without a ticket may have under way before they are circuits: by far more than
+	// somebody who knocks needs, and so few that strangers' connections together can't take all streams there are.
+	guestOpening = 32
 )
 
 // Reasons for which a ticket is refused, as its owner is told.
@@ -59,13 +62,15 @@ type Relay struct {
 
 // peerState is what the relay knows of a connected peer; but for bucket, guarded by Relay.mu.
 type peerState struct {
-	id      peer.ID
-	conns   int
-	streams int // of circuits, either end
-	idle    time.Time
-	claim   *relayauth.Claim // the ticket it showed; nil for none
-	bad     int
-	bucket  bucket
+	id       peer.ID
+	conns    int
+	opening  int // streams it opened that are negotiated or answered now
+	streams  int // of circuits, either end, those that are asked for as well
+	circuits int // of streams, those that are connected
+	idle     time.Time
+	claim    *relayauth.Claim // the ticket it showed; nil for none
+	bad      int
+	bucket   bucket
 }
 
 // Listen opens the sockets and starts the relay. The errors are ErrKey, ErrListen,
@@ -210,7 +215,7 @@ func (r *Relay) peerLocked(id peer.ID) *peerState {
 
 // forgetLocked drops a peer that is gone, with its ticket: it shows it again when it is back.
 func (r *Relay) forgetLocked(p *peerState) {
-	if p.conns == 0 && p.streams == 0 && r.peers[p.id] == p {
+	if p.conns == 0 && p.streams == 0 && p.opening == 0 && r.peers[p.id] == p {
 		r.dropClaimLocked(p)
 		delete(r.peers, p.id)
 	}
@@ -334,7 +339,7 @@ func (r *Relay) overdue(now time.Time) []peer.ID {
 	for id, p := range r.peers {
 		switch {
 		case r.holdsLocked(p, now):
-		case p.claim != nil, p.streams == 0 && now.Sub(p.idle) >= r.config.GuestTimeout:
+		case p.claim != nil, p.circuits == 0 && now.Sub(p.idle) >= r.config.GuestTimeout && !(p.streams > 0 && r.config.unsafe.anySilence):
 			out = append(out, id)
 		}
 	}
@@ -386,12 +391,45 @@ func (r *Relay) begin(id peer.ID, opened bool) *peerState {
 	return p
 }
 
-func (r *Relay) end(p *peerState) {
+// end counts a stream of a circuit less. One that never came to be a circuit leaves its peer as idle as it was (RLY-7).
+func (r *Relay) end(s *meteredStream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p.streams--; p.streams == 0 {
-		p.idle = time.Now()
+	p := s.peer
+	p.streams--
+	s.over = true
+	if s.circuit {
+		if p.circuits--; p.circuits == 0 {
+			p.idle = time.Now()
+		}
 	}
+	r.forgetLocked(p)
+	r.tracked.Done()
+}
+
+// arrive counts a stream that a peer opens, for as long as it is negotiated and answered; nil if there may be no more of
+// them (RLY-5).
+func (r *Relay) arrive(id peer.ID) *peerState {
+	if !r.track() {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peerLocked(id)
+	if p.opening >= guestOpening && !r.config.unsafe.anySilence && !r.holdsLocked(p, time.Now()) {
+		r.forgetLocked(p)
+		r.tracked.Done()
+		return nil
+	}
+	p.opening++
+	return p
+}
+
+// arrived counts it less.
+func (r *Relay) arrived(p *peerState) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.opening--
 	r.forgetLocked(p)
 	r.tracked.Done()
 }

@@ -147,13 +147,24 @@ func TestTokenRemoved(t *testing.T) {
 }
 
 // TestCrowd: one ticket and one token are good for so many peers, and a guest may open so
-// many circuits.
+// many circuits. The twin, with limits out of reach, lets all of them in.
 //
 // Checks: RLY-5.
 func TestCrowd(t *testing.T) {
+	for _, twin := range []bool{false, true} {
+		c := Config{MaxPeersPerTicket: 2, MaxPeersPerToken: 3, MaxGuestCircuits: 1}
+		if twin {
+			c = Config{MaxPeersPerTicket: 1000, MaxPeersPerToken: 1000, MaxGuestCircuits: 100}
+		}
+		crowd(t, c, twin)
+	}
+}
+
+func crowd(t *testing.T, c Config, twin bool) {
 	hour := time.Now().Add(time.Hour)
 	token := relayauth.NewToken()
-	r := startRelay(t, Config{Tokens: relayauth.NewTokens(token), MaxPeersPerTicket: 2, MaxPeersPerToken: 3, MaxGuestCircuits: 1})
+	c.Tokens = relayauth.NewTokens(token)
+	r := startRelay(t, c)
 	shared := token.Ticket(hour)
 	var peers []*testPeer
 	for i, tt := range []struct {
@@ -162,8 +173,8 @@ func TestCrowd(t *testing.T) {
 	}{{shared, true}, {shared, true}, {shared, false}, {token.Ticket(hour), true}, {token.Ticket(hour), false}} {
 		p := newPeer(t)
 		p.dial(r, relayauth.KindTCP)
-		if err := p.present(r, tt.ticket); (err == nil) != tt.want {
-			t.Errorf("peer %d: %v", i, err)
+		if err := p.present(r, tt.ticket); (err == nil) != (tt.want || twin) {
+			t.Errorf("twin %v, peer %d: %v", twin, i, err)
 		}
 		peers = append(peers, p)
 	}
@@ -184,8 +195,8 @@ func TestCrowd(t *testing.T) {
 	if err := guest.circuit(r, peers[0]); err != nil {
 		t.Fatal(err)
 	}
-	if guest.circuit(r, peers[1]) == nil {
-		t.Error("a guest has two circuits")
+	if err := guest.circuit(r, peers[1]); (err == nil) != twin {
+		t.Errorf("twin %v: a guest's second circuit: %v", twin, err)
 	}
 }
 
@@ -249,15 +260,41 @@ func TestBadTickets(t *testing.T) {
 	eventually(t, "closed", func() bool { return len(p.swarm.ConnsToPeer(r.host.ID())) == 0 })
 }
 
-// TestPerAddress: one address opens so many connections, and no more.
-func TestPerAddress(t *testing.T) {
-	r := startRelay(t, Config{MaxConnectionsPerAddress: 2})
-	for i := range 3 {
-		p := newPeer(t)
-		if err := p.Connect(ctxFor(t, 10*time.Second), r.info(relayauth.KindTCP)); (err == nil) != (i < 2) {
-			t.Errorf("connection %d: %v", i, err)
+// TestPlaces: there are so many connections of one address and in all, and so many reservations, and no more. The twins,
+// with each limit as it is by default, have room for one more.
+//
+// Checks: RLY-5.
+func TestPlaces(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limit Config
+		enter func(p *testPeer, r *Relay, ticket []byte) error
+	}{
+		"of an address": {Config{MaxConnectionsPerAddress: 2}, (*testPeer).tryDial},
+		"in all":        {Config{MaxConnections: 2}, (*testPeer).tryDial},
+		"reservations": {Config{MaxReservations: 2}, func(p *testPeer, r *Relay, ticket []byte) error {
+			return errors.Join(p.tryDial(r, nil), p.present(r, ticket), p.reserve(r))
+		}},
+	} {
+		for _, twin := range []bool{false, true} {
+			c, token := tt.limit, relayauth.NewToken()
+			if twin {
+				c = Config{}
+			}
+			c.Tokens = relayauth.NewTokens(token)
+			r := startRelay(t, c)
+			for i := range 3 {
+				err := tt.enter(newPeer(t), r, token.Ticket(time.Now().Add(time.Hour)))
+				if (err == nil) != (i < 2 || twin) {
+					t.Errorf("%s, twin %v, number %d: %v", name, twin, i+1, err)
+				}
+			}
 		}
 	}
+}
+
+// tryDial connects over TCP.
+func (p *testPeer) tryDial(r *Relay, _ []byte) error {
+	return p.Connect(ctxFor(p.t, 10*time.Second), r.info(relayauth.KindTCP))
 }
 
 // TestListenErrors: each thing that can be wrong has its own error.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -44,14 +45,22 @@ type meteredStream struct {
 	lazy  mss.LazyConn // negotiates along with the first bytes; nil where that is done
 	ended chan struct{}
 	once  sync.Once
+
+	answered      atomic.Bool
+	joined        sync.Once
+	circuit, over bool // guarded by Relay.mu
 }
 
 func (r *Relay) meter(s network.Stream, p *peerState, lazy mss.LazyConn) *meteredStream {
 	return &meteredStream{Stream: s, relay: r, peer: p, lazy: lazy, ended: make(chan struct{})}
 }
 
-// Read reads and then waits for the peer's bucket. The timer is made only for who is too fast.
+// Read reads and then waits for the peer's bucket. The timer is made only for who is too fast. The service reads on after
+// it has answered only where the answer was a circuit.
 func (s *meteredStream) Read(b []byte) (n int, err error) {
+	if s.answered.Load() {
+		s.joined.Do(s.join)
+	}
 	if s.lazy != nil {
 		n, err = s.lazy.Read(b)
 	} else {
@@ -76,7 +85,18 @@ func (s *meteredStream) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// join counts a circuit (RLY-7).
+func (s *meteredStream) join() {
+	s.relay.mu.Lock()
+	defer s.relay.mu.Unlock()
+	if !s.over {
+		s.circuit = true
+		s.peer.circuits++
+	}
+}
+
 func (s *meteredStream) Write(b []byte) (int, error) {
+	s.answered.Store(true)
 	if s.lazy != nil {
 		return s.lazy.Write(b)
 	}
@@ -86,7 +106,7 @@ func (s *meteredStream) Write(b []byte) (int, error) {
 func (s *meteredStream) end() {
 	s.once.Do(func() {
 		close(s.ended)
-		s.relay.end(s.peer)
+		s.relay.end(s)
 	})
 }
 

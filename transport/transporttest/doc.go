@@ -11,4 +11,6 @@
 // assert bounds.
 //
 // Make the World inside the bubble, close every host, then the World.
+//
+// Proxy is apart from that: a real one, on the loopback network, for tests of relays over WebSocket.
 package transporttest
