@@ -128,6 +128,9 @@ func ServeRelay(ctx context.Context, c Config, refuse func(ticket []byte) string
 			return
 		}
 		answer := append([]byte{1}, refuse(ticket)...)
+		if len(answer) > 1 && answer[1] == 2 { // the answer itself
+			answer = answer[1:]
+		}
 		if len(answer) == 1 {
 			seen, _ := addrPortOf(s.Conn().RemoteMultiaddr())
 			answer = append([]byte{0}, addrPortBytes(seen)...)
@@ -143,7 +146,10 @@ func (h *Host) RelayAddress() ma.Multiaddr {
 }
 
 // DecodeRelayAnswer reads a relay's answer to a ticket.
-func DecodeRelayAnswer(b []byte) (netip.AddrPort, string, error) { return decodeRelayAnswer(b) }
+func DecodeRelayAnswer(b []byte) (observed netip.AddrPort, refused string, clock time.Time, err error) {
+	a, err := decodeRelayAnswer(b)
+	return a.observed, a.refused, a.clock, err
+}
 
 // OpenMedia opens a media stream as an attacker's client would, and returns it raw.
 func (h *Host) OpenMedia(key PeerKey) (network.Stream, error) {

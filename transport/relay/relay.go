@@ -238,7 +238,8 @@ func (r *Relay) handleTicket(s network.Stream) {
 		_ = s.Reset()
 		return
 	}
-	refusal, out := r.admit(s.Conn().RemotePeer(), ticket, time.Now())
+	now := time.Now()
+	refusal, out := r.admit(s.Conn().RemotePeer(), ticket, now)
 	if refusal == nil {
 		r.counters.ticketsAccepted.Add(1)
 	} else {
@@ -249,7 +250,7 @@ func (r *Relay) handleTicket(s network.Stream) {
 	if remote := s.Conn().RemoteMultiaddr(); relayauth.Kind(remote) == relayauth.KindQUIC {
 		observed, _ = addrPortOf(remote)
 	}
-	if relayauth.WriteAnswer(s, refusal, observed) != nil || out {
+	if relayauth.WriteAnswer(s, refusal, observed, now) != nil || out {
 		_ = s.Reset()
 	}
 	if out {
