@@ -352,6 +352,8 @@ func (c *relayClient) reserve() (until time.Time, err error) {
 	}
 	r, err := client.Reserve(ctx, c.host.libp2p, peer.AddrInfo{ID: c.id})
 	switch {
+	case pastReservation(err): // CLK-5
+		return time.Time{}, fmt.Errorf("%w: %w: %w", ErrRelayRefused, ErrRelayClock, err)
 	case err != nil && c.host.libp2p.direct(c.id):
 		return time.Time{}, fmt.Errorf("%w: %w", ErrRelayRefused, err)
 	case err != nil:
@@ -360,6 +362,12 @@ func (c *relayClient) reserve() (until time.Time, err error) {
 		return time.Time{}, ErrRelayLimited
 	}
 	return r.Expiration, nil
+}
+
+// pastReservation tells whether libp2p's client refuses what the relay granted since it is past by our clock.
+func pastReservation(err error) bool {
+	var refused client.ReservationError
+	return errors.As(err, &refused) && strings.Contains(refused.Reason, "expiration date in the past")
 }
 
 // show presents a ticket; a relay that takes it may say where it sees us.

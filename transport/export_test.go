@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, PastReservations bool
 }
 
 // Without returns a configuration without the named protections.
@@ -20,7 +22,7 @@ func Without(c Config, u Unsafe) Config {
 	c.unsafe = unsafeSwitches{openGate: u.OpenGate, anyAddress: u.AnyAddress, claimOnCheck: u.ClaimOnCheck, resendPlain: u.ResendPlain,
 		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
 		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
-		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd}
+		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, pastReservations: u.PastReservations}
 	return c
 }
 
@@ -208,4 +210,17 @@ func (h *Host) Dials() int {
 	h.libp2p.dialMu.Lock()
 	defer h.libp2p.dialMu.Unlock()
 	return len(h.libp2p.rounds) + len(h.libp2p.dials)
+}
+
+// Granted is until when a bridge says that it reserves for this host, as it stands on the wire.
+func (h *Host) Granted(ctx context.Context, bridge PeerKey) (time.Time, error) {
+	id, err := idOfKey(bridge)
+	if err != nil {
+		return time.Time{}, err
+	}
+	r, err := client.Reserve(ctx, h.libp2p, peer.AddrInfo{ID: id})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return r.Expiration, nil
 }

@@ -24,6 +24,9 @@ const (
 	// copyBuffer is the size of what is copied at once, each way of each circuit. It bounds
 	// how far a peer can overdraw its rate at one read.
 	copyBuffer = 16 << 10
+	// reservationTime is so long for clients whose clock is ahead (CLK-5), and no longer: what is asked for while the
+	// connection ends may stay until then.
+	reservationTime = 72 * time.Hour
 )
 
 // Reasons for which a ticket is refused, as its owner is told.
@@ -93,7 +96,7 @@ func Listen(config Config) (*Relay, error) {
 	r.host.SetStreamHandler(relayauth.Protocol, r.handleTicket)
 	resources := circuit.DefaultResources()
 	resources.Limit = nil // else GossipSub would not run over a circuit, nor a meeting of two hours
-	resources.ReservationTTL = config.ReservationLifetime
+	resources.ReservationTTL = reservationTime
 	resources.MaxReservations = config.MaxReservations
 	resources.MaxReservationsPerIP = config.MaxReservations // an office shares an address: tickets count instead
 	resources.MaxReservationsPerASN = config.MaxReservations

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/huisclos/huisclos/transport/relayauth"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	rawquic "github.com/quic-go/quic-go"
 )
 
@@ -127,6 +129,23 @@ func TestClockTold(t *testing.T) {
 	}
 	if !shown.NotBefore.Equal(time.Unix(0, 0)) || shown.NotAfter.Year() != 9999 {
 		t.Errorf("valid from %v to %v", shown.NotBefore, shown.NotAfter)
+	}
+}
+
+// TestReservationOutlastsClocks: what a relay grants, as it says until when, isn't over by a clock that is a day or two ahead.
+//
+// Checks: CLK-5.
+func TestReservationOutlastsClocks(t *testing.T) {
+	token := relayauth.NewToken()
+	r := startRelay(t, Config{Tokens: relayauth.NewTokens(token)})
+	p := newPeer(t)
+	p.enter(r, relayauth.KindTCP, token)
+	granted, err := client.Reserve(ctxFor(t, 10*time.Second), p, peer.AddrInfo{ID: r.host.ID()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lasts := time.Until(granted.Expiration); lasts < 71*time.Hour {
+		t.Errorf("good for %v", lasts)
 	}
 }
 
