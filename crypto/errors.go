@@ -39,8 +39,8 @@ var (
 	ErrLinkChanged = errors.New("this invite link was cut short or changed: copy it again, the whole of it")
 	// ErrLinkTooMany: more doors, addresses or relays than allowed (INV-2).
 	ErrLinkTooMany = errors.New("this invite link holds too many addresses")
-	// ErrLinkExpired: the link's time is over (INV-2).
-	ErrLinkExpired = errors.New("this invite link has expired: ask for a new one")
+	// ErrLinkExpired: by our clock, the link's time is over (INV-2, CLK-4).
+	ErrLinkExpired = errors.New("by the date and time of this computer, this invite link has expired: ask for a new one, or, if it should still be good, check date and time")
 
 	// ErrReplyMalformed: the text is no reply code (RPL-1).
 	ErrReplyMalformed = errors.New("this is not a reply code")

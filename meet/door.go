@@ -201,8 +201,10 @@ func (m *Meeting) knocked(v *visitor) (waiting bool) {
 		return deny(DeniedRemoved)
 	case m.roster.Policy.Entry == roster.Locked:
 		return deny(DeniedLocked)
-	case m.roster.DeadInvite(v.invite), m.expired(v.invite, time.Now()):
+	case m.roster.DeadInvite(v.invite):
 		return deny(DeniedLink)
+	case m.expired(v.invite, time.Now()): // CLK-3
+		return deny(DeniedExpired)
 	case !m.roster.MayAdmit(m.self.Identity()):
 		return deny(DeniedNoHost)
 	case m.roster.Policy.Entry == roster.Open && !m.roster.Member(m.self.Identity()).Equivocated:
@@ -344,7 +346,7 @@ func (m *Meeting) leaveLobby(v *visitor) {
 func (m *Meeting) doorTick(now time.Time) {
 	for _, v := range m.door.lobby {
 		if m.expired(v.invite, now) {
-			m.decide(v, decision{denied: DeniedLink})
+			m.decide(v, decision{denied: DeniedExpired})
 		}
 	}
 }

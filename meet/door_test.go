@@ -98,7 +98,7 @@ func TestDoor(t *testing.T) {
 		late := knock(ctx, w, "late", invite, meet.Config{})
 		w.Advance(61 * time.Second)
 		<-late.done
-		denied(t, "a link that expired while waiting", late.err, meet.DeniedLink)
+		denied(t, "a link that expired while waiting", late.err, meet.DeniedExpired)
 		_, err = w.JoinBy(ctx, "d", invite, meet.Config{})
 		var expired *meet.InviteExpiredError
 		if !errors.As(err, &expired) {

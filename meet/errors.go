@@ -3,8 +3,10 @@ package meet
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/transport"
 )
 
 // Errors that end a meeting, or keep it from beginning. Context returns one as its cause.
@@ -64,15 +66,20 @@ var (
 	ErrOutsideLAN = errors.New("this link leads outside your local network, and only that is allowed: join the network of the person who sent it, or allow more than the local network")
 	// ErrNoRendezvous: a link names no address, and Config.Rendezvous has no way to find it without one.
 	ErrNoRendezvous = errors.New("this link names no address: choose a way to find its meeting, such as the local network, or ask for a link with addresses")
-	// ErrNotFound: nobody of a link that names no address was found.
-	ErrNotFound = errors.New("nobody of this meeting was found: is the person who sent the link in the meeting, and do both of you look in the same place?")
+	// ErrNotFound: nobody of a link that names no address was found. A topic is that of the hour, so clocks must agree
+	// (CLK-4, RDV-1).
+	ErrNotFound = errors.New("nobody of this meeting was found: is the person who sent the link in the meeting, and do both of you look in the same place? Check date and time on both computers, too")
 	// ErrRendezvousOutside: Config.LANOnly is set beside a Rendezvous that isn't a LocalRendezvous.
 	ErrRendezvousOutside = errors.New("only the local network is allowed, and a way to be found leads outside it: take one of the two away")
 	// ErrRendezvousShows: Config.RelayOnly is set beside a Rendezvous.
 	ErrRendezvousShows = errors.New("a way to be found shows this computer's address, which is to be hidden: take one of the two away")
 	// ErrNoRelay: Config.RelayOnly is set without Config.Relays.
 	ErrNoRelay = errors.New("to hide this computer's address a relay is needed: name one")
+	// ErrRelayClock: a relay says that a ticket is over, and its clock and this computer's don't agree (CLK-2). It is
+	// wrapped in ErrRelayAway, or in a RelayStatus's Err.
+	ErrRelayClock = transport.ErrRelayClock
 	// ErrRelayAway: Config.RelayOnly is set, and none of the relays answers, or serves this member.
+	// It wraps the reason, if there is one.
 	ErrRelayAway = errors.New("none of your relays can be used, and without one this computer's address can't be hidden: ask who runs them")
 	// ErrNoCommonRelay: Config.RelayOnly is set, and nobody of the link can be reached through this member's relays.
 	ErrNoCommonRelay = errors.New("nobody of this meeting is at one of your relays, and all else would show this computer's address: ask for a link by a relay that both of you use")
@@ -111,16 +118,22 @@ type DenyReason uint8
 const (
 	DeniedByHost  DenyReason = 1 // a host said no; the link goes on working
 	DeniedLocked  DenyReason = 2 // the meeting is locked
-	DeniedLink    DenyReason = 3 // the link expired, or somebody was removed since it was made
+	DeniedLink    DenyReason = 3 // somebody was removed since the link was made
 	DeniedBanned  DenyReason = 4 // this identity was removed for good
 	DeniedNoHost  DenyReason = 5 // nobody with the right to admit is there
 	DeniedEnded   DenyReason = 6 // the meeting is over
 	DeniedBusy    DenyReason = 7 // too many knock (DOR-7), or this identity knocked again
 	DeniedRemoved DenyReason = 8 // this identity was removed, and comes by an older link
+	DeniedExpired DenyReason = 9 // by the responder's clock, the link has expired
 )
 
 // DeniedError says that the meeting didn't let this person in.
-type DeniedError struct{ Reason DenyReason }
+type DeniedError struct {
+	Reason DenyReason
+	// Apart is by how much at least the clock of whoever answered is ahead of this computer's, where only by theirs the link
+	// has expired: one of the two is wrong (CLK-3). 0 otherwise.
+	Apart time.Duration
+}
 
 // Error says why, and what can be done.
 func (e *DeniedError) Error() string {
@@ -141,6 +154,11 @@ func (e *DeniedError) Error() string {
 		return "too many people knock at the moment: try again in a minute"
 	case DeniedRemoved:
 		return "you were removed from this meeting: ask for a new invite link"
+	case DeniedExpired:
+		if e.Apart > 0 {
+			return "this invite link has expired by the clock of whoever answered, and not by this computer's: check date and time on both computers, or ask for a new link"
+		}
+		return "this invite link has expired: ask for a new one"
 	}
 	return "the meeting didn't let you in"
 }

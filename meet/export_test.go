@@ -456,3 +456,9 @@ func (m *Meeting) AgeRelays(ctx context.Context, by time.Duration) error {
 		return nil
 	})
 }
+
+// WithExpiry is a link as it looks to somebody by whose clock it expires at another time.
+func WithExpiry(i Invite, at time.Time) Invite {
+	i.link.Expiry = at
+	return i
+}

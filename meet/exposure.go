@@ -86,7 +86,7 @@ type PartyKind string
 const (
 	PartyMember   PartyKind = "member"   // another member, at present or before
 	PartyRelay    PartyKind = "relay"    // a relay that the user or another member named
-	PartyProxy    PartyKind = "proxy"    // a proxy by which relays were reached (Config.Proxy)
+	PartyProxy    PartyKind = "proxy"    // a proxy by which relays were reached, or tried (Config.Proxy)
 	PartyDHT      PartyKind = "dht"      // the nodes of a DHT that the user chose
 	PartyRouter   PartyKind = "router"   // the user's own router, if it was asked for a port
 	PartyNetwork  PartyKind = "network"  // whoever can read on the local network: everything passes there

@@ -45,11 +45,11 @@ type relayFacts struct {
 	contacts []netip.Addr
 }
 
-// proxyFacts is a proxy that was connected to.
+// proxyFacts is a proxy that was tried.
 type proxyFacts struct {
-	name     string
-	contacts []netip.Addr
-	open     bool // without TLS
+	name                 string
+	contacts             []netip.Addr
+	asked, carried, open bool // as in transport.ProxyUse
 }
 
 // exposureOf is a pure function, so that tests can hold it to what was captured. It answers for each party and each kind
@@ -214,13 +214,20 @@ func (f *exposureFacts) byRelay() observations {
 	return o
 }
 
-// byProxy: a proxy, and who reads on the way there, sees which address is asked for, and what is encrypted between this
-// member and the relay; in TLS, that may be anything.
+// byProxy: a proxy, and who reads on the way there, sees who tries it; which address it is asked for; and what is encrypted
+// between this member and the relay: in TLS, that may be anything. Each only if it came to that.
 func (f *exposureFacts) byProxy(p proxyFacts) observations {
-	o := f.packets(f.outsider(CauseEncrypted))
-	o[DatumCounterpart] = yes(CauseRequest)
-	if !p.open {
-		o[DatumSoftware] = observation{SeenPattern, CauseSizes}
+	o := f.outsider(CauseNotSent)
+	o[DatumAddress], o[DatumTimes] = yes(CausePacket), observation{SeenPart, CausePacket}
+	o[DatumVolume], o[DatumSoftware], o[DatumCounterpart] = no(CauseNotSent), no(CauseNotSent), no(CauseNotSent)
+	if p.carried {
+		o = f.packets(f.outsider(CauseEncrypted))
+		if !p.open {
+			o[DatumSoftware] = observation{SeenPattern, CauseSizes}
+		}
+	}
+	if p.asked {
+		o[DatumCounterpart] = yes(CauseRequest)
 	}
 	return o
 }

@@ -19,7 +19,7 @@ func allHappened() exposureFacts {
 				files: true, invite: true},
 			{identity: crypto.IdentityKey{2}, name: "Zoé", gone: true},
 		},
-		relays: []relayFacts{{contacts: addr}}, proxies: []proxyFacts{{name: "proxy.example:3128", contacts: addr}}, dht: addr, router: addr, lan: true, invited: true, inviteIP: true,
+		relays: []relayFacts{{contacts: addr}}, proxies: []proxyFacts{{name: "proxy.example:3128", contacts: addr, asked: true, carried: true}}, dht: addr, router: addr, lan: true, invited: true, inviteIP: true,
 		said: true, saidPrivately: true, published: true, spoke: true, offered: true,
 	}
 }

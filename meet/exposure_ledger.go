@@ -180,7 +180,7 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 			f.proxies = append(f.proxies, proxyFacts{name: u.Name})
 		}
 		p := &f.proxies[len(f.proxies)-1]
-		p.open = p.open || u.Open
+		p.asked, p.carried, p.open = p.asked || u.Asked, p.carried || u.Carried, p.open || u.Open
 		if !slices.Contains(p.contacts, u.Address) {
 			p.contacts = append(p.contacts, u.Address)
 		}

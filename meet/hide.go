@@ -2,6 +2,7 @@ package meet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,9 +29,16 @@ func awaitRelay(ctx context.Context, config Config, host *transport.Host) error 
 	if over(ctx) != nil {
 		return over(ctx)
 	}
-	for _, s := range states {
-		if s.Err != nil {
-			return fmt.Errorf("%w (%w)", ErrRelayAway, s.Err)
+	return relayAway(states)
+}
+
+// relayAway says why no relay can be used. That of a clock comes first, since the user can do something about it (CLK-2).
+func relayAway(states []transport.RelayState) error {
+	why := func(s transport.RelayState) bool { return s.Err != nil }
+	clock := func(s transport.RelayState) bool { return errors.Is(s.Err, ErrRelayClock) }
+	for _, told := range []func(transport.RelayState) bool{clock, why} {
+		if i := slices.IndexFunc(states, told); i >= 0 {
+			return fmt.Errorf("%w (%w)", ErrRelayAway, states[i].Err)
 		}
 	}
 	return ErrRelayAway

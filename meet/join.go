@@ -274,7 +274,7 @@ func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder 
 			g.wait()
 		case msg.Denied != nil:
 			g.denied, g.proof = responder, msg.Denied.Operation
-			return &DeniedError{Reason: msg.Denied.Reason}
+			return g.deniedFor(msg.Denied.Reason, time.Now())
 		case msg.Roster != nil:
 			if err := g.take(msg.Roster); err != nil {
 				return &ImpostorError{Err: err}
@@ -285,6 +285,18 @@ func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder 
 			return &ImpostorError{Err: errors.New("an unexpected message")}
 		}
 	}
+}
+
+// clocksAgree is how far apart two clocks may be that agree.
+const clocksAgree = time.Minute
+
+// deniedFor is a denial. Whoever says that a link is over which by our own clock isn't, has another clock (CLK-3).
+func (g *guest) deniedFor(reason DenyReason, now time.Time) error {
+	e := &DeniedError{Reason: reason}
+	if left := g.link.Expiry.Sub(now); reason == DeniedExpired && !g.link.Expiry.IsZero() && left >= clocksAgree {
+		e.Apart = left
+	}
+	return e
 }
 
 // handOn gives the turn to other doors, unless this one has decided.

@@ -42,7 +42,7 @@ func (e *ReplyError) Error() string {
 	case ReplyForeign:
 		return "this reply code is not for a link of this meeting: check that you took the right one"
 	case ReplyExpired:
-		return "the link that this reply code answers no longer works: send a new one"
+		return "the link that this reply code answers no longer works: send a new one, or, if it should still be good, check this computer's date and time" // CLK-4
 	case ReplyUnreachable:
 		return "nobody answers at the addresses in this reply code: is their program still waiting? If so, use a relay"
 	}

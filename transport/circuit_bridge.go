@@ -21,17 +21,23 @@ const (
 const (
 	maxReservations   = 256
 	maxCircuitsOfPeer = 64
-	reservationTime   = 10 * time.Minute
 	circuitBuffer     = 16 << 10 // bytes a circuit holds in each direction
+	// reservationTime is so long since the answer names the moment when it is over, and libp2p's client refuses one that
+	// is past by its own clock (CLK-5). A reservation ends with the connection.
+	reservationTime = 72 * time.Hour
 )
 
 // newBridge serves circuits to members, to and from members. Its streams are in the members' table alone, and end
 // with the connections of whoever is revoked (TRA-18).
 func newBridge(l *libp2pHost) (*relay.Relay, error) {
+	lasts := reservationTime
+	if l.host.config.unsafe.pastReservations {
+		lasts = -lasts
+	}
 	return relay.New(l, relay.WithACL(bridgeACL{l.host}), relay.WithResources(relay.Resources{
 		// Without a limit on bytes and time: with one, libp2p runs nothing over a circuit but what asks for it.
 		Limit:          nil,
-		ReservationTTL: reservationTime, MaxReservations: maxReservations, MaxCircuits: maxCircuitsOfPeer, BufferSize: circuitBuffer,
+		ReservationTTL: lasts, MaxReservations: maxReservations, MaxCircuits: maxCircuitsOfPeer, BufferSize: circuitBuffer,
 		// Members of one office share an address.
 		MaxReservationsPerPeer: 1, MaxReservationsPerIP: maxReservations, MaxReservationsPerASN: maxReservations,
 	}))
@@ -65,7 +71,11 @@ func (h *Host) Reserve(ctx context.Context, bridge PeerKey) (until time.Time, er
 	if err != nil {
 		return time.Time{}, fmt.Errorf("transport: reserve at %v: %w", bridge, err)
 	}
-	return r.Expiration, nil
+	latest := time.Now().Add(renewLatest) // CLK-5: by whatever clock it was said until when
+	if r.Expiration.Before(latest) {
+		return r.Expiration, nil
+	}
+	return latest, nil
 }
 
 // cutCircuits ends the circuits of a peer through this host, without waiting for its connections to close.

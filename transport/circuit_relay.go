@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -31,12 +32,19 @@ const (
 	// A relay says how long it reserves; it is asked again no sooner and no later than this.
 	renewSoonest = 10 * time.Second
 	renewLatest  = 24 * time.Hour
+	// clocksAgree is how far apart two clocks may be that agree: tickets are good for a day.
+	clocksAgree = 5 * time.Minute
 )
 
 // Errors of relays.
 var (
 	// ErrRelayRefused reports that a relay does not serve us; it wraps a reason. Ask whoever runs it for a ticket.
 	ErrRelayRefused = errors.New("transport: the relay refused")
+	// ErrRelayClock reports that a ticket's time is over by the relay's clock, and that this computer's is another. It
+	// comes wrapped in ErrRelayRefused. Set the clock that is wrong.
+	ErrRelayClock = errors.New("this computer's date and time and the relay's don't agree: check date and time on this computer")
+	// errTicketOver: both clocks say so, hence whoever made the ticket has a wrong one, or the relay's was set since.
+	errTicketOver = errors.New("the ticket has expired: whoever named this relay may have a wrong date and time")
 	// ErrRelayLimited reports a relay that cuts circuits after some minutes or bytes: of no use for a meeting.
 	ErrRelayLimited = errors.New("transport: the relay limits circuits in time or bytes")
 	// ErrRelayLost reports that the connection to a relay broke; it is made again.
@@ -344,6 +352,8 @@ func (c *relayClient) reserve() (until time.Time, err error) {
 	}
 	r, err := client.Reserve(ctx, c.host.libp2p, peer.AddrInfo{ID: c.id})
 	switch {
+	case pastReservation(err): // CLK-5
+		return time.Time{}, fmt.Errorf("%w: %w: %w", ErrRelayRefused, ErrRelayClock, err)
 	case err != nil && c.host.libp2p.direct(c.id):
 		return time.Time{}, fmt.Errorf("%w: %w", ErrRelayRefused, err)
 	case err != nil:
@@ -352,6 +362,12 @@ func (c *relayClient) reserve() (until time.Time, err error) {
 		return time.Time{}, ErrRelayLimited
 	}
 	return r.Expiration, nil
+}
+
+// pastReservation tells whether libp2p's client refuses what the relay granted since it is past by our clock.
+func pastReservation(err error) bool {
+	var refused client.ReservationError
+	return errors.As(err, &refused) && strings.Contains(refused.Reason, "expiration date in the past")
 }
 
 // show presents a ticket; a relay that takes it may say where it sees us.
@@ -369,15 +385,29 @@ func (c *relayClient) show(ctx context.Context, ticket []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: no answer to the ticket: %w", ErrRelayRefused, err)
 	}
-	observed, refused, err := decodeRelayAnswer(frame)
-	if err != nil {
+	a, err := decodeRelayAnswer(frame)
+	switch {
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrRelayRefused, err)
+	case !a.clock.IsZero():
+		return fmt.Errorf("%w: %w", ErrRelayRefused, ticketOver(a.clock, time.Now()))
+	case a.refused != "":
+		return fmt.Errorf("%w: %s", ErrRelayRefused, a.refused)
 	}
-	if refused != "" {
-		return fmt.Errorf("%w: %s", ErrRelayRefused, refused)
-	}
-	c.host.noteObserved(c.id, observed)
+	c.host.noteObserved(c.id, a.observed)
 	return nil
+}
+
+// ticketOver says what a relay's word that a ticket's time is over means, by the relay's clock and by this one (CLK-2).
+func ticketOver(theirs, ours time.Time) error {
+	apart, where := theirs.Sub(ours).Round(time.Minute), "ahead of"
+	if apart < 0 {
+		apart, where = -apart, "behind"
+	}
+	if apart < clocksAgree {
+		return errTicketOver
+	}
+	return fmt.Errorf("%w (the relay's clock is %s %s this computer's)", ErrRelayClock, strings.TrimSuffix(apart.String(), "0s"), where)
 }
 
 func (c *relayClient) report(reserved bool, err error) {

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"net/netip"
@@ -20,19 +21,25 @@ import (
 // relayNode is a relay in the world: on a fixed port, so that it can be started again.
 func relayNode(t testing.TB, network *transporttest.Host, seed int64) *transport.Host {
 	t.Helper()
-	prefixes, err := network.Addresses()
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(prefixes, func(p netip.Prefix) bool { return !p.Addr().IsLoopback() })
-	h, err := transport.ServeRelay(t.Context(), transport.Config{Key: testKey(seed), RoomID: [32]byte{9}, Network: network,
-		Listen: []netip.AddrPort{netip.AddrPortFrom(prefixes[i].Addr(), 4433)},
-	}, func(ticket []byte) string {
+	return relayServing(t, network, seed, transport.Unsafe{}, func(ticket []byte) string {
 		if string(ticket) != "ticket" {
 			return "no such ticket\n\x1b[31m"
 		}
 		return ""
 	})
+}
+
+// relayServing is one that refuses tickets for reasons of its own.
+func relayServing(t testing.TB, network *transporttest.Host, seed int64, u transport.Unsafe, refuse func(ticket []byte) string) *transport.Host {
+	t.Helper()
+	prefixes, err := network.Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(prefixes, func(p netip.Prefix) bool { return !p.Addr().IsLoopback() })
+	h, err := transport.ServeRelay(t.Context(), transport.Without(transport.Config{Key: testKey(seed), RoomID: [32]byte{9}, Network: network,
+		Listen: []netip.AddrPort{netip.AddrPortFrom(prefixes[i].Addr(), 4433)},
+	}, u), refuse)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,13 +217,53 @@ func TestRelayRefuses(t *testing.T) {
 	})
 }
 
+// TestRelayClock: who is refused by a relay whose clock is another is told that, and by how much; where the clocks agree,
+// that the ticket has expired.
+//
+// Checks: CLK-2.
+func TestRelayClock(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ahead time.Duration
+		clock bool
+		says  string
+	}{
+		{"a day ahead", 25*time.Hour + 10*time.Second, true, "25h0m ahead of"},
+		{"a day behind", -25 * time.Hour, true, "25h0m behind"},
+		{"the same", 10 * time.Second, false, "the ticket has expired"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+				network, err := w.Host("relay", public)
+				if err != nil {
+					t.Fatal(err)
+				}
+				relay := relayServing(t, network, 77, transport.Unsafe{}, func([]byte) string {
+					return string(binary.BigEndian.AppendUint64([]byte{2}, uint64(time.Now().Add(tt.ahead).Unix())))
+				})
+				n := simNode(t, w, "n", testKey(1), strict)
+				if err := n.SetRelays([]transport.Relay{{Address: relay.RelayAddress(), Ticket: []byte("ticket")}}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				err = n.RelayStates()[0].Err
+				if !errors.Is(err, transport.ErrRelayRefused) || errors.Is(err, transport.ErrRelayClock) != tt.clock || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("%v", err)
+				}
+			})
+		})
+	}
+}
+
 func FuzzRelayAnswer(f *testing.F) {
 	f.Add([]byte{0})
 	f.Add([]byte{0, 5, 0, 0, 1, 17, 1})
 	f.Add([]byte("\x01no such ticket"))
+	f.Add([]byte{2, 0, 0, 0, 0, 0, 0, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		seen, refused, err := transport.DecodeRelayAnswer(b)
-		if err == nil && refused != "" && seen.IsValid() {
+		seen, refused, clock, err := transport.DecodeRelayAnswer(b)
+		if err == nil && (refused != "" || !clock.IsZero()) && seen.IsValid() {
 			t.Error("refused and taken")
 		}
 	})
@@ -234,6 +281,57 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("%v: after %v, want %v", lasts, got, want)
 		}
 	}
+}
+
+// TestReservationIsPast: by a clock that is days ahead, what a relay reserves is past; the user is told of the clock.
+//
+// Checks: CLK-5.
+func TestReservationIsPast(t *testing.T) {
+	for name, past := range map[string]bool{"days ahead": true, "right": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+				network, err := w.Host("relay", public)
+				if err != nil {
+					t.Fatal(err)
+				}
+				relay := relayServing(t, network, 77, transport.Unsafe{PastReservations: past}, func([]byte) string { return "" })
+				n := simNode(t, w, "n", testKey(1), strict)
+				if err := n.SetRelays([]transport.Relay{{Address: relay.RelayAddress(), Ticket: []byte("ticket")}}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				if s := n.RelayStates()[0]; errors.Is(s.Err, transport.ErrRelayClock) != past || s.Reserved == past {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// TestBridgeOutlastsClocks: what a member reserves for another isn't over by a clock that is a day or two ahead, and is
+// asked for again after a day by one that is behind.
+//
+// Checks: CLK-5.
+func TestBridgeOutlastsClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		a, _, bridge := trio(t, w, strict, strict, transport.Unsafe{})
+		granted, err := a.Granted(t.Context(), bridge.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		until, err := a.Reserve(t.Context(), bridge.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lasts := time.Until(granted); lasts < 71*time.Hour {
+			t.Errorf("good for %v", lasts)
+		}
+		if again := time.Until(until); again > 24*time.Hour || again < 23*time.Hour {
+			t.Errorf("asked for again after %v", again)
+		}
+	})
 }
 
 // TestRelaysThatAreNone: relays that a member names at a victim's addresses are tried a minute, and then seldom; on

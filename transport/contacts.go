@@ -3,7 +3,6 @@ package transport
 import (
 	"cmp"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -37,16 +36,21 @@ type contacts struct {
 	known     map[PeerKey]bool // members and relays, also those of before
 	strangers int              // of all, those that aren't known
 	middles   map[PeerKey]struct{}
-	proxies   map[ProxyUse]struct{}
-	oneCrowd  bool // in tests: strangers take the place of members
+	proxies   map[ProxyUse]ProxyUse // by name and address
+	oneCrowd  bool                  // in tests: strangers take the place of members
 }
 
-// ProxyUse is a proxy to which a connection was made, on its way to a relay, and one of its addresses.
+// ProxyUse is a proxy that was tried, on the way to a relay, at one of its addresses, whether or not it answered: it could
+// observe that. What it could observe besides, each implying what stands before:
 type ProxyUse struct {
 	// Name is its host and port as Config.Proxy names it, without user and password.
 	Name string
 	// Address is where it was.
 	Address netip.Addr
+	// Asked: it was told the relay's address.
+	Asked bool
+	// Carried: there was a WebSocket through it.
+	Carried bool
 	// Open: what was sent through it is libp2p's, to be seen (WebSocket without TLS); encrypted within.
 	Open bool
 }
@@ -105,19 +109,18 @@ func (c *contacts) noteMiddle(id peer.ID) {
 	}
 }
 
-// noteProxy notes that a proxy was connected to: it knows then who asks, and is told for whom, whatever comes of it.
-func (c *contacts) noteProxy(name string, at net.Addr, open bool) {
-	ap, err := netip.ParseAddrPort(at.String())
-	if err != nil {
-		return
-	}
+// noteProxy notes how far a proxy was used: from the first packet to it on it knows who asks, whatever comes of it.
+func (c *contacts) noteProxy(u ProxyUse) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.proxies == nil {
-		c.proxies = make(map[ProxyUse]struct{})
+		c.proxies = make(map[ProxyUse]ProxyUse)
 	}
-	if len(c.proxies) < maxProxyUses {
-		c.proxies[ProxyUse{name, ap.Addr().Unmap(), open}] = struct{}{}
+	key := ProxyUse{Name: u.Name, Address: u.Address}
+	before, known := c.proxies[key]
+	if known || len(c.proxies) < maxProxyUses {
+		u.Asked, u.Carried, u.Open = u.Asked || before.Asked, u.Carried || before.Carried, u.Open || before.Open
+		c.proxies[key] = u
 	}
 }
 
@@ -152,12 +155,12 @@ func (h *Host) Contacts() []Contact {
 	return all
 }
 
-// Proxies returns every proxy that a connection was made to, from the beginning on, whatever came of it; sorted by name,
+// Proxies returns every proxy that was tried, from the beginning on, whatever came of it; sorted by name,
 // then by address.
 func (h *Host) Proxies() []ProxyUse {
 	h.contacts.mu.Lock()
 	defer h.contacts.mu.Unlock()
-	all := slices.Collect(maps.Keys(h.contacts.proxies))
+	all := slices.Collect(maps.Values(h.contacts.proxies))
 	slices.SortFunc(all, func(a, b ProxyUse) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Address.Compare(b.Address)) })
 	return all
 }

@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, PastReservations bool
 }
 
 // Without returns a configuration without the named protections.
@@ -20,7 +22,8 @@ func Without(c Config, u Unsafe) Config {
 	c.unsafe = unsafeSwitches{openGate: u.OpenGate, anyAddress: u.AnyAddress, claimOnCheck: u.ClaimOnCheck, resendPlain: u.ResendPlain,
 		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
 		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
-		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits}
+		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits,
+		pastReservations: u.PastReservations}
 	return c
 }
 
@@ -128,6 +131,9 @@ func ServeRelay(ctx context.Context, c Config, refuse func(ticket []byte) string
 			return
 		}
 		answer := append([]byte{1}, refuse(ticket)...)
+		if len(answer) > 1 && answer[1] == 2 { // the answer itself
+			answer = answer[1:]
+		}
 		if len(answer) == 1 {
 			seen, _ := addrPortOf(s.Conn().RemoteMultiaddr())
 			answer = append([]byte{0}, addrPortBytes(seen)...)
@@ -143,7 +149,10 @@ func (h *Host) RelayAddress() ma.Multiaddr {
 }
 
 // DecodeRelayAnswer reads a relay's answer to a ticket.
-func DecodeRelayAnswer(b []byte) (netip.AddrPort, string, error) { return decodeRelayAnswer(b) }
+func DecodeRelayAnswer(b []byte) (observed netip.AddrPort, refused string, clock time.Time, err error) {
+	a, err := decodeRelayAnswer(b)
+	return a.observed, a.refused, a.clock, err
+}
 
 // OpenMedia opens a media stream as an attacker's client would, and returns it raw.
 func (h *Host) OpenMedia(key PeerKey) (network.Stream, error) {
@@ -212,4 +221,17 @@ func (h *Host) OpenSilent(key PeerKey) error {
 		_, err = s.Write([]byte("\x13/multi"))
 	}
 	return err
+}
+
+// Granted is until when a bridge says that it reserves for this host, as it stands on the wire.
+func (h *Host) Granted(ctx context.Context, bridge PeerKey) (time.Time, error) {
+	id, err := idOfKey(bridge)
+	if err != nil {
+		return time.Time{}, err
+	}
+	r, err := client.Reserve(ctx, h.libp2p, peer.AddrInfo{ID: id})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return r.Expiration, nil
 }

@@ -147,6 +147,8 @@ type unsafeSwitches struct {
 	eagerRelays    bool // relays that are never there are tried as often as those that just went
 	anyHalfOpen    bool // one address may have all handshakes that are under way
 	noChoke        bool // datagrams go and come whatever the address filter says
+
+	pastReservations bool // what is reserved for others is over when it is granted, as by a clock that is ahead
 }
 
 // TapPoint is where Config.Tap saw something.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/huisclos/huisclos/transport/internal/timeless"
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
@@ -186,7 +187,11 @@ func (l *libp2pHost) addTransports(private crypto.PrivKey) error {
 	l.reuse.ClientConfig().MaxIdleTimeout = idleTimeout
 	// A relay that was restarted answers the next keepalive with a stateless reset.
 	l.reuse.ClientConfig().KeepAlivePeriod = idleTimeout / 5
-	q, err := quic.NewTransport(private, l.reuse, nil, l.host.gate, l.resources)
+	anyClock, err := timeless.Option() // CLK-1
+	if err != nil {
+		return err
+	}
+	q, err := quic.NewTransport(private, l.reuse, nil, l.host.gate, l.resources, anyClock)
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,18 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -159,7 +162,7 @@ func (t *webSocketTransport) dial(ctx context.Context, a ma.Multiaddr) (manet.Co
 }
 
 // handshake dials, by way of the proxy if there is one, and reads little until there is a WebSocket (RLY-9). Of the proxy
-// is noted that it was used, and whether without TLS (EXP-4).
+// is noted how far it was used: tried, asked, or more, and whether without TLS (EXP-4).
 func (t *webSocketTransport) handshake(ctx context.Context, to url.URL) (*websocket.Conn, *http.Response, error) {
 	var head *headConn
 	var by *url.URL
@@ -170,15 +173,28 @@ func (t *webSocketTransport) handshake(ctx context.Context, to url.URL) (*websoc
 			return by, err
 		}
 	}
+	use := func(ProxyUse) {}
 	dialer.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		var d net.Dialer
+		if by != nil {
+			d.Control = func(_, at string, _ syscall.RawConn) error { // before the first packet
+				t.contacts.noteProxy(ProxyUse{Name: by.Host, Address: addrOf(at)})
+				return nil
+			}
+		}
+		conn, err := d.DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		if by != nil {
-			t.contacts.noteProxy(by.Host, conn.RemoteAddr(), to.Scheme == "ws")
-		}
 		head = &headConn{Conn: conn}
+		if by != nil {
+			at := addrOf(conn.RemoteAddr().String())
+			use = func(u ProxyUse) {
+				u.Name, u.Address = by.Host, at
+				t.contacts.noteProxy(u)
+			}
+			head.target, head.asked = to, func() { use(ProxyUse{Asked: true}) }
+		}
 		if head.left.Store(webSocketHead); t.anyHead {
 			head.left.Store(-1)
 		}
@@ -187,14 +203,34 @@ func (t *webSocketTransport) handshake(ctx context.Context, to url.URL) (*websoc
 	conn, response, err := dialer.DialContext(ctx, to.String(), nil)
 	if err == nil {
 		head.left.Store(-1)
+		use(ProxyUse{Asked: true, Carried: true, Open: to.Scheme == "ws"})
 	}
 	return conn, response, err
+}
+
+// addrOf is the IP address of a host and port.
+func addrOf(hostPort string) netip.Addr {
+	ap, _ := netip.ParseAddrPort(hostPort)
+	return ap.Addr().Unmap().WithZone("")
 }
 
 // headConn gives so many bytes, and then errors; or any number.
 type headConn struct {
 	net.Conn
-	left atomic.Int64 // below zero: any number
+	left   atomic.Int64 // below zero: any number
+	target url.URL      // what a proxy is asked for
+	asked  func()       // called, if set, when it is
+}
+
+// Write notices when a proxy is told where to: HTTP's CONNECT has it in words, SOCKS5 in bytes.
+func (c *headConn) Write(b []byte) (int, error) {
+	if c.asked != nil && c.left.Load() >= 0 {
+		ip := addrOf(c.target.Host)
+		if bytes.Contains(b, []byte(c.target.Host)) || bytes.Contains(b, ip.AsSlice()) {
+			c.asked()
+		}
+	}
+	return c.Conn.Write(b)
 }
 
 // Read reads no more than is left.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/huisclos/huisclos/crypto/codec"
 )
@@ -104,19 +105,28 @@ const (
 	maxRelayAnswer = 256
 )
 
-// decodeRelayAnswer reads a relay's answer to a ticket: 0, and where it sees the sender's UDP socket, if it does, in
-// addrPortBytes form; or 1 and why not, in English.
-func decodeRelayAnswer(b []byte) (observed netip.AddrPort, refused string, err error) {
+// relayAnswer is a relay's to a ticket.
+type relayAnswer struct {
+	observed netip.AddrPort // where it sees the sender's UDP socket, if it does
+	refused  string         // why not, in English
+	clock    time.Time      // the time it has, where the ticket's is over by it (CLK-2)
+}
+
+// decodeRelayAnswer reads it: 0, and the address, if any, in addrPortBytes form; 1 and why not; or 2 and the relay's time
+// (8 bytes, Unix seconds).
+func decodeRelayAnswer(b []byte) (a relayAnswer, err error) {
 	switch {
-	case len(b) == 0, len(b) > maxRelayAnswer, b[0] > 1:
-		return noAddr, "", fmt.Errorf("%w: relay's answer", ErrSignal)
-	case b[0] == 1:
-		return noAddr, printable(b[1:]), nil
-	case len(b) == 1:
-		return noAddr, "", nil
+	case len(b) == 1 && b[0] == 0:
+	case len(b) > 1 && b[0] == 0:
+		a.observed, err = parseAddrPortBytes(b[1:])
+	case len(b) > 0 && len(b) <= maxRelayAnswer && b[0] == 1:
+		a.refused = printable(b[1:])
+	case len(b) == 9 && b[0] == 2 && binary.BigEndian.Uint64(b[1:]) < 1<<40: // the year 36812; time.Time has its limits too
+		a.clock = time.Unix(int64(binary.BigEndian.Uint64(b[1:])), 0)
+	default:
+		err = fmt.Errorf("%w: relay's answer", ErrSignal)
 	}
-	observed, err = parseAddrPortBytes(b[1:])
-	return observed, "", err
+	return a, err
 }
 
 // printable is text fit for a log or a screen.

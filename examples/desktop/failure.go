@@ -44,7 +44,7 @@ var codes = []struct {
 	{meet.ErrFileGone, noSuchFile}, {meet.ErrFileTooLarge, tooLong}, {meet.ErrFileBusy, tooMany}, {meet.ErrFileName, badRequest},
 	{meet.ErrFileContent, fileDamaged}, {meet.ErrFileUnreadable, fileDamaged}, {meet.ErrFileCancelled, canceled}, {spool.ErrDamaged, fileDamaged},
 	{os.ErrClosed, canceled}, {meet.ErrNoRecording, canceled}, {meet.ErrTooManyRecordings, tooMany},
-	{meet.ErrNoLAN, noLAN}, {meet.ErrOutsideLAN, outsideLAN}, {meet.ErrNoRelay, needsRelay}, {meet.ErrRelayAway, relayAway},
+	{meet.ErrNoLAN, noLAN}, {meet.ErrOutsideLAN, outsideLAN}, {meet.ErrNoRelay, needsRelay}, {meet.ErrRelayClock, relayClock}, {meet.ErrRelayAway, relayAway},
 	{meet.ErrNoCommonRelay, noCommonRelay}, {meet.ErrNoRendezvous, noWayToFind}, {meet.ErrTooManyRelays, tooMany},
 	{context.DeadlineExceeded, timeout}, {context.Canceled, canceled}, {io.ErrUnexpectedEOF, canceled},
 }
@@ -52,6 +52,7 @@ var codes = []struct {
 var denials = map[meet.DenyReason]code{
 	meet.DeniedByHost: deniedByHost, meet.DeniedLocked: deniedLocked, meet.DeniedLink: deniedLink, meet.DeniedBanned: deniedBanned,
 	meet.DeniedNoHost: deniedNoHost, meet.DeniedEnded: deniedEnded, meet.DeniedBusy: deniedBusy, meet.DeniedRemoved: deniedRemoved,
+	meet.DeniedExpired: linkExpired,
 }
 
 var replyFailures = map[meet.ReplyReason]code{
@@ -84,6 +85,9 @@ func failureOf(err error) *failure {
 	case errors.As(err, &ended):
 		return &failure{Code: endedByHost, By: cleanName(ended.ByName)}
 	case errors.As(err, &denied):
+		if denied.Apart > 0 {
+			return &failure{Code: deniedClock}
+		}
 		if c, ok := denials[denied.Reason]; ok {
 			return &failure{Code: c}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -362,7 +363,9 @@ func TestNetworkFailures(t *testing.T) {
 	}{
 		{&meet.UnreachableError{Err: errors.New("x"), Neither: true}, neitherSide}, {&meet.UnreachableError{Err: meet.ErrNoRendezvous}, noWayToFind},
 		{&meet.UnreachableError{Err: meet.ErrNotFound}, notFound}, {meet.ErrOutsideLAN, outsideLAN}, {meet.ErrNoLAN, noLAN}, {meet.ErrNoRelay, needsRelay},
-		{meet.ErrRelayAway, relayAway}, {meet.ErrNoCommonRelay, noCommonRelay}, {&meet.ReplyError{Reason: meet.ReplyExpired}, replyExpired},
+		{meet.ErrRelayAway, relayAway}, {fmt.Errorf("%w (%w)", meet.ErrRelayAway, meet.ErrRelayClock), relayClock},
+		{&meet.DeniedError{Reason: meet.DeniedExpired}, linkExpired}, {&meet.DeniedError{Reason: meet.DeniedExpired, Apart: time.Hour}, deniedClock},
+		{meet.ErrNoCommonRelay, noCommonRelay}, {&meet.ReplyError{Reason: meet.ReplyExpired}, replyExpired},
 		{&meet.ReplyError{Reason: meet.ReplyUnreachable, Err: errors.New("dial 192.0.2.1")}, replyUnreachable}, {&meet.ReplyError{}, replyUnreadable},
 	} {
 		if got := failureOf(tt.err); got == nil || got.Code != tt.want || got.Detail != "" {

@@ -108,6 +108,7 @@ const (
 	noLAN            code = "no-lan"            // the same, and there is no local network
 	needsRelay       code = "needs-relay"       // hiding the address needs one
 	relayAway        code = "relay-away"        // none of the relays can be used
+	relayClock       code = "relay-clock"       // none can, and by the clock of one our ticket is over
 	noCommonRelay    code = "no-common-relay"   // nobody of the link is at one of ours
 	badRelay         code = "bad-relay"         // not a relay's text, or damaged
 	badNodes         code = "bad-nodes"         // not addresses of a DHT's nodes
@@ -121,7 +122,8 @@ const (
 	impostor         code = "impostor"          // whoever answered isn't who made the link
 	deniedByHost     code = "denied-by-host"
 	deniedLocked     code = "denied-locked"
-	deniedLink       code = "denied-link" // expired, or somebody was removed since
+	deniedLink       code = "denied-link"  // somebody was removed since
+	deniedClock      code = "denied-clock" // expired by the clock of whoever answered, and not by this computer's
 	deniedBanned     code = "denied-banned"
 	deniedNoHost     code = "denied-no-host"
 	deniedEnded      code = "denied-ended"

@@ -164,5 +164,5 @@ func cited(text string) []string {
 
 // isRulePrefix keeps names such as SHA-256 and RFC-9605 apart from rules.
 func isRulePrefix(p string) bool {
-	return slices.Contains(strings.Fields("COD IDN INV DOR PAI ROS SYN PRE KEY MED MSG VER ADR GOS STR STA MUT REC FIL ATT CON LEV LAY EXP BRI MST RLY RPL MAP RDV MOD TRA"), p)
+	return slices.Contains(strings.Fields("COD IDN INV DOR PAI ROS SYN PRE KEY MED MSG VER ADR GOS STR STA MUT REC FIL ATT CON LEV LAY EXP BRI MST RLY RPL MAP RDV MOD CLK TRA"), p)
 }

@@ -29,24 +29,69 @@ func (l *lab) exposed(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	relay, err := l.startTapped(ctx, c.world, 9)
+	relay, err := c.startTapped(ctx, 9)
 	if err != nil {
 		return err
 	}
-	c.ends = append(c.ends, relay.end)
 	nodes, err := c.startDHT(ctx, 8, 443)
 	if err != nil {
 		return err
 	}
-	c.allowed = append(c.allowed, relay.host.addresses()...)
 	if err := c.gather(ctx, hostsOf(sites), nil, append([]string{"--relay", relay.uri}, nodes.flags...)...); err != nil {
 		return err
 	}
-	if err := c.exposures(ctx, r, relay, nodes); err != nil {
+	if err := c.exposures(ctx, r, auditor{relay: relay, nodes: nodes}); err != nil {
 		return err
 	}
 	c.audit(r)
 	return nil
+}
+
+// proxied is the same, where one has no way out but an office's proxy, to the relay: what is said of the proxy is held to
+// what it saw.
+func (l *lab) proxied(ctx context.Context, r *result) error {
+	c, err := l.newCall(true)
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	sites, err := c.sites(kindPublic, kindRestricted, kindProxy)
+	if err != nil {
+		return err
+	}
+	relay, err := c.startTapped(ctx, 9)
+	if err != nil {
+		return err
+	}
+	proxy, at, err := c.startProxy(sites[2], 3)
+	if err != nil {
+		return err
+	}
+	own := map[int][]string{2: {"--proxy", "http://" + at.String()}}
+	if err := c.gather(ctx, hostsOf(sites), own, "--relay", relay.uri); err != nil {
+		return err
+	}
+	if err := c.exposures(ctx, r, auditor{relay: relay, proxy: proxy}); err != nil {
+		return err
+	}
+	c.audit(r)
+	return nil
+}
+
+// startProxy runs an HTTP proxy on a host of its own in a site, the n-th of the world, whose router lets it out.
+func (c *call) startProxy(s *site, n int) (*host, netip.AddrPort, error) {
+	h, err := c.world.inside(s, "proxy", n, len(s.hosts))
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	at := netip.AddrPortFrom(h.own[0], proxyPort)
+	c.allowed = append(c.allowed, h.own...)
+	// Where the kernel has bridges filtered too, what stays in the LAN is forwarded as well.
+	rules := fmt.Sprintf("add rule inet igd forward ip saddr %v tcp dport 443 accept\nadd rule inet igd forward ip daddr %v tcp dport %d accept\n", at.Addr(), at.Addr(), at.Port())
+	if err := s.router.nft(rules); err != nil {
+		return nil, at, err
+	}
+	return h, at, c.world.proxy(h.ns, at)
 }
 
 // hostsOf are the first of each site.
@@ -57,18 +102,17 @@ func hostsOf(sites []*site) (all []*host) {
 	return all
 }
 
-// gather has three come together, of whom the last two send sound. The first gets more flags than the others.
-func (c *call) gather(ctx context.Context, hosts []*host, creator []string, flags ...string) error {
-	creator = slices.Concat(flags, creator, []string{"--accept-files", "--files", c.world.dir})
-	carol, err := c.create(ctx, hosts[0], "Carol Clairvoyante", creator...)
+// gather has three come together, of whom the last two send sound. Beside the flags of all, some have their own.
+func (c *call) gather(ctx context.Context, hosts []*host, own map[int][]string, flags ...string) error {
+	carol, err := c.create(ctx, hosts[0], "Carol Clairvoyante", slices.Concat(flags, own[0], []string{"--accept-files", "--files", c.world.dir})...)
 	if err != nil {
 		return err
 	}
-	alice, err := c.join(ctx, hosts[1], auditAlice, append(c.play(0), flags...)...)
+	alice, err := c.join(ctx, hosts[1], auditAlice, slices.Concat(c.play(0), flags, own[1])...)
 	if err != nil {
 		return err
 	}
-	bob, err := c.join(ctx, hosts[2], auditBob, append(c.play(1), flags...)...)
+	bob, err := c.join(ctx, hosts[2], auditBob, slices.Concat(c.play(1), flags, own[2])...)
 	if err != nil {
 		return err
 	}
@@ -76,13 +120,13 @@ func (c *call) gather(ctx context.Context, hosts []*host, creator []string, flag
 	return err
 }
 
-// exposures has all talk, and holds what each says was to be seen to what was. Relay and nodes may be nil.
-func (c *call) exposures(ctx context.Context, r *result, relay *relay, nodes *nodes) error {
+// exposures has all talk, and holds what each says was to be seen to what was. The auditor says who is there besides.
+func (c *call) exposures(ctx context.Context, r *result, a auditor) error {
 	subjects, err := c.talk(ctx)
 	if err != nil {
 		return err
 	}
-	a := auditor{call: c, relay: relay, nodes: nodes, kinds: map[string]bool{}}
+	a.call, a.kinds = c, map[string]bool{}
 	for i, s := range subjects {
 		file := filepath.Join(c.world.dir, fmt.Sprintf("exposure-%d.json", i))
 		if _, err := c.members[i].ask(ctx, "exposure "+file); err != nil {
@@ -98,11 +142,14 @@ func (c *call) exposures(ctx context.Context, r *result, relay *relay, nodes *no
 	}
 	r.note("%d statements held to what %d sights show, %d lies found out", a.checked, a.sights, a.lies)
 	kinds := []string{"network main.wire", "carrier main.invite", "member main.only"}
-	if relay != nil {
+	if a.relay != nil {
 		kinds = append(kinds, "observer main.wire", "relay main.wire", "relay main.opened")
 	}
-	if nodes != nil {
+	if a.nodes != nil {
 		kinds = append(kinds, "observer main.wire", "dht main.opened")
+	}
+	if a.proxy != nil {
+		kinds = append(kinds, "proxy main.carried", "relay main.withinTLS")
 	}
 	for _, k := range kinds {
 		if !a.kinds[k] {
@@ -120,6 +167,7 @@ type auditor struct {
 	call  *call
 	relay *relay // nil: none
 	nodes *nodes // nil: none
+	proxy *host  // nil: none
 
 	checked, sights, lies int
 	kinds                 map[string]bool // of party, with the type of sight
@@ -241,7 +289,16 @@ func (a *auditor) sightsOf(s subject, m *member, p exposedTo) ([]sight, error) {
 		return []sight{wire(packets)}, nil
 	case "relay":
 		records, err := tap.Read(a.relay.tap)
-		return []sight{wire(between(a.relay.host.capture.packets(), m.host.outside, a.relay.host.own)), opened{records, atRelay}}, err
+		var at sight = wire(between(a.relay.host.capture.packets(), m.host.outside, a.relay.host.own))
+		if len(a.atProxy(m)) > 0 {
+			at = withinTLS{at.(wire)}
+		}
+		return []sight{at, opened{records, atRelay}}, err
+	case "proxy":
+		if a.proxy == nil {
+			return nil, fmt.Errorf("%s says that %q is a proxy", m.name, p.Party.Name)
+		}
+		return []sight{carried{a.atProxy(m), a.relay.host.own}}, nil
 	case "dht":
 		records, err := tap.Read(a.nodes.tap)
 		return []sight{opened{records, atDHT}}, err
@@ -263,6 +320,14 @@ func (a *auditor) sightsOf(s subject, m *member, p exposedTo) ([]sight, error) {
 		return []sight{only{"address": wire(append(sent, c.members[i].host.capture.packets()...)).of(s)["address"]}}, nil
 	}
 	return nil, nil
+}
+
+// atProxy are the packets that a member and the proxy exchanged.
+func (a *auditor) atProxy(m *member) []kept {
+	if a.proxy == nil {
+		return nil
+	}
+	return between(a.proxy.capture.packets(), m.host.own, a.proxy.own)
 }
 
 // selfTest turns each statement round, and has the sight give away each datum that isn't seen: the audit must find all

@@ -17,11 +17,11 @@ func (l *lab) multicast(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	if err := c.gather(ctx, s.hosts, []string{"--no-addresses"}, "--mdns", "--lan-only"); err != nil {
+	if err := c.gather(ctx, s.hosts, map[int][]string{0: {"--no-addresses"}}, "--mdns", "--lan-only"); err != nil {
 		return err
 	}
 	c.found(r)
-	if err := c.exposures(ctx, r, nil, nil); err != nil {
+	if err := c.exposures(ctx, r, auditor{}); err != nil {
 		return err
 	}
 	needles, err := c.secrets(auditAlice, auditBob, "Carol Clairvoyante", auditChat)
@@ -74,11 +74,11 @@ func (l *lab) addressless(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	if err := c.gather(ctx, hostsOf(sites), []string{"--no-addresses"}, nodes.flags...); err != nil {
+	if err := c.gather(ctx, hostsOf(sites), map[int][]string{0: {"--no-addresses"}}, nodes.flags...); err != nil {
 		return err
 	}
 	c.found(r)
-	if err := c.exposures(ctx, r, nil, nodes); err != nil {
+	if err := c.exposures(ctx, r, auditor{nodes: nodes}); err != nil {
 		return err
 	}
 	needles, err := c.secrets(auditAlice, auditBob, "Carol Clairvoyante", auditChat)

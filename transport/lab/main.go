@@ -22,6 +22,10 @@ func main() {
 	flag.BoolVar(&o.verbose, "v", false, "say more")
 	flag.IntVar(&o.jobs, "jobs", 3, "cells at a time")
 	flag.Parse()
+	if err := o.check(); err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := runLab(ctx, o); err != nil {

@@ -20,7 +20,10 @@ type proxy struct {
 	tasks   sync.WaitGroup
 }
 
-const proxyTimeout = 10 * time.Second
+const (
+	proxyPort    = 3128
+	proxyTimeout = 10 * time.Second
+)
 
 // startProxy listens until ctx is done.
 func startProxy(ctx context.Context, in func(func() error) error, address netip.AddrPort) (*proxy, error) {

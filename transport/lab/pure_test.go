@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -420,3 +421,19 @@ func TestNeedsAreKnown(t *testing.T) {
 }
 
 func base32Small(b []byte) string { return strings.ToLower(base32.StdEncoding.EncodeToString(b)) }
+
+// TestOptions: a part of the experiments never replaces the whole table.
+func TestOptions(t *testing.T) {
+	some := regexp.MustCompile("symmetric")
+	for _, tt := range []struct {
+		o  options
+		ok bool
+	}{
+		{options{}, true}, {options{write: true}, true}, {options{run: some}, true}, {options{short: true}, true},
+		{options{write: true, run: some}, false}, {options{write: true, short: true}, false},
+	} {
+		if err := tt.o.check(); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt.o, err)
+		}
+	}
+}

@@ -39,13 +39,15 @@ func (l *lab) startRelay(ctx context.Context, w *world, n int) (*relay, error) {
 	return r, r.begin(ctx)
 }
 
-// startTapped runs one that writes down all that it can read after its own decryption.
-func (l *lab) startTapped(ctx context.Context, w *world, n int) (*relay, error) {
-	s, err := w.public("relay", n)
+// startTapped runs one that writes down all that it can read after its own decryption, as long as the call lasts.
+func (c *call) startTapped(ctx context.Context, n int) (*relay, error) {
+	s, err := c.world.public("relay", n)
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{lab: l, dir: w.dir, host: s.hosts[0], tap: filepath.Join(w.dir, "relay.tap")}
+	r := &relay{lab: c.lab, dir: c.world.dir, host: s.hosts[0], tap: filepath.Join(c.world.dir, "relay.tap")}
+	c.ends = append(c.ends, r.end)
+	c.allowed = append(c.allowed, r.host.addresses()...)
 	return r, r.begin(ctx)
 }
 

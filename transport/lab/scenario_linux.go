@@ -14,6 +14,7 @@ func (l *lab) scenarios() []experiment {
 	return []experiment{
 		{name: "wire audit: what the path sees", short: true, limit: time.Minute, run: l.wireAudit},
 		{name: "audit: what Exposure says", needs: []string{"--relay", "--dht-bootstrap", "--exposure"}, limit: time.Minute, run: l.exposed},
+		{name: "audit: what Exposure says of a proxy", needs: []string{"--relay", "--proxy", "--exposure"}, limit: time.Minute, run: l.proxied},
 		{name: "courtroom: a LAN without any route", short: true, limit: time.Minute, run: l.courtroom},
 		{name: "LAN only, beside the Internet", needs: []string{"--lan-only"}, limit: time.Minute, run: l.lanOnly},
 		{name: "mDNS: a LAN without any route, a link without addresses", needs: []string{"--mdns", "--no-addresses"}, limit: time.Minute, run: l.multicast},
@@ -199,11 +200,10 @@ func (l *lab) hidden(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	relay, err := l.startTapped(ctx, c.world, 9)
+	relay, err := c.startTapped(ctx, 9)
 	if err != nil {
 		return err
 	}
-	c.ends = append(c.ends, relay.end)
 	flags := []string{"--hide-address", "--relay", relay.uri}
 	carol, err := c.create(ctx, sites[0].hosts[0], "Carol Clairvoyante", flags...)
 	if err != nil {
@@ -223,7 +223,7 @@ func (l *lab) hidden(ctx context.Context, r *result) error {
 		return err
 	}
 	r.note("all hear each other after %v", took.Round(time.Millisecond))
-	if err := c.exposures(ctx, r, relay, nil); err != nil {
+	if err := c.exposures(ctx, r, auditor{relay: relay}); err != nil {
 		return err
 	}
 	for _, m := range c.members {

@@ -107,6 +107,28 @@ func (wire) leaks(s subject) map[string]sight {
 	return out
 }
 
+// carried is what a proxy captures of a member: a wire, on which stands for which relay it was asked.
+type carried struct {
+	wire
+	to []netip.Addr
+}
+
+func (c carried) of(s subject) map[string]bool {
+	out := c.wire.of(s)
+	out["counterpart"] = slices.ContainsFunc(c.wire, func(p kept) bool {
+		f, payload, ok := parsePacket(p.data)
+		return ok && contains(s.addresses, f.src.Addr()) && slices.ContainsFunc(c.to, func(a netip.Addr) bool {
+			return bytes.HasPrefix(payload, []byte("CONNECT "+netip.AddrPortFrom(a, 443).String()+" "))
+		})
+	})
+	return out
+}
+
+// withinTLS is a wire on which all is inside TLS, libp2p's name too.
+type withinTLS struct{ wire }
+
+func (withinTLS) clear() []string { return []string{"address", "times", "volume", "counterpart"} }
+
 // between are the packets that pass between two sets of addresses.
 func between(packets []kept, a, b []netip.Addr) []kept {
 	var out []kept

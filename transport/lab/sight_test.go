@@ -85,7 +85,7 @@ func TestOpened(t *testing.T) {
 // TestLeaks: whatever a sight gives away is found in it, so that a lie of Exposure about it is.
 func TestLeaks(t *testing.T) {
 	ada, _, _ := two(t)
-	for name, s := range map[string]sight{"wire": wire{}, "relay": opened{nil, atRelay}, "DHT": opened{nil, atDHT}, "invite": invite{}} {
+	for name, s := range map[string]sight{"wire": wire{}, "relay": opened{nil, atRelay}, "DHT": opened{nil, atDHT}, "invite": invite{}, "proxy": carried{}} {
 		leaks := s.leaks(ada)
 		if len(leaks) < 2 {
 			t.Errorf("%s: %d leaks", name, len(leaks))
@@ -99,6 +99,31 @@ func TestLeaks(t *testing.T) {
 			if said := p.contradictions("Ada", s.of(ada), s.clear()); len(said) != 0 {
 				t.Errorf("%s shows nothing: %v", name, said)
 			}
+		}
+	}
+}
+
+// TestCarried: a proxy knows for which relay it was asked if it was, and by whom.
+func TestCarried(t *testing.T) {
+	ada, ben, _ := two(t)
+	relay := wan4(9).Addr()
+	ask := func(from netip.Addr, what string) kept {
+		return kept{data: ip4(from.String()+":1", "192.168.1.31:3128", protoTCP, []byte(what))}
+	}
+	for name, tt := range map[string]struct {
+		packets []kept
+		address bool
+		asked   bool
+	}{
+		"nothing":          {nil, false, false},
+		"a connection":     {[]kept{ask(ada.addresses[0], "")}, true, false},
+		"asked":            {[]kept{ask(ada.addresses[0], "CONNECT 5.9.0.1:443 HTTP/1.1\r\n")}, true, true},
+		"asked by another": {[]kept{ask(ben.addresses[0], "CONNECT 5.9.0.1:443 HTTP/1.1\r\n")}, false, false},
+		"for another":      {[]kept{ask(ada.addresses[0], "CONNECT 5.8.0.1:443 HTTP/1.1\r\n")}, true, false},
+		"named besides":    {[]kept{ask(ada.addresses[0], "GET / CONNECT 5.9.0.1:443 ")}, true, false},
+	} {
+		if found := (carried{tt.packets, []netip.Addr{relay}}).of(ada); found["counterpart"] != tt.asked || found["address"] != tt.address {
+			t.Errorf("%s: %v", name, found)
 		}
 	}
 }

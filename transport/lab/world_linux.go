@@ -172,7 +172,7 @@ func (w *world) site(k kind, name string, n, hosts int) (*site, error) {
 	case kindMapped, kindIPv6:
 		err = w.miniupnpd(s, wan4(n).Addr())
 	case kindProxy:
-		err = w.proxy(s)
+		err = w.proxy(s.router, netip.AddrPortFrom(s.inside, proxyPort))
 	}
 	return s, err
 }
@@ -317,10 +317,10 @@ deny 0-65535 0.0.0.0/0 0-65535
 	return fmt.Errorf("miniupnpd isn't ready: %s", said)
 }
 
-// proxy lets the hosts of a site out through an HTTP proxy on its router, and nowhere else.
-func (w *world) proxy(s *site) error {
+// proxy runs an HTTP proxy in a namespace.
+func (w *world) proxy(ns *namespace, at netip.AddrPort) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	p, err := startProxy(ctx, s.router.do, netip.AddrPortFrom(s.inside, 3128))
+	p, err := startProxy(ctx, ns.do, at)
 	if err != nil {
 		cancel()
 		return err

@@ -76,8 +76,6 @@ type Config struct {
 	Burst int
 	// GuestTimeout closes a connection that has neither a ticket nor a circuit. 0: 30 s.
 	GuestTimeout time.Duration
-	// ReservationLifetime is how long a reservation is good before it must be renewed. 0: 1 h.
-	ReservationLifetime time.Duration
 
 	unsafe unsafeSwitches
 }
@@ -123,7 +121,7 @@ func (c Config) withDefaults() (Config, error) {
 			*l.v = l.d
 		}
 	}
-	if c.Burst < 0 || c.GuestTimeout < 0 || c.ReservationLifetime < 0 {
+	if c.Burst < 0 || c.GuestTimeout < 0 {
 		return c, ErrLimit
 	}
 	if c.Burst == 0 {
@@ -131,9 +129,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.GuestTimeout == 0 {
 		c.GuestTimeout = 30 * time.Second
-	}
-	if c.ReservationLifetime == 0 {
-		c.ReservationLifetime = time.Hour
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

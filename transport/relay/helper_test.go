@@ -82,6 +82,8 @@ type testPeer struct {
 	swarm *swarm.Swarm
 	// observed is where the relay said it sees the peer.
 	observed []byte
+	// clock is the relay's, where it said so.
+	clock time.Time
 }
 
 func newPeer(t testing.TB) *testPeer {
@@ -181,6 +183,9 @@ func (p *testPeer) presentTo(id peer.ID, ticket []byte) error {
 		return err
 	}
 	if head[2] != 0 {
+		if head[2] == 2 {
+			p.clock = time.Unix(int64(binary.BigEndian.Uint64(rest)), 0)
+		}
 		return refusedError(rest)
 	}
 	p.observed = rest

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/huisclos/huisclos/transport/internal/timeless"
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
@@ -143,7 +144,11 @@ func (h *relayHost) addTransports(private crypto.PrivKey) error {
 		return err
 	}
 	h.reuse.ClientConfig().MaxIdleTimeout = idleTimeout
-	q, err := quic.NewTransport(private, h.reuse, nil, h.relay.gate, h.resources)
+	anyClock, err := timeless.Option() // CLK-1
+	if err != nil {
+		return err
+	}
+	q, err := quic.NewTransport(private, h.reuse, nil, h.relay.gate, h.resources, anyClock)
 	if err != nil {
 		return err
 	}

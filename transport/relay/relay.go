@@ -27,6 +27,9 @@ const (
 	// guestOpening is how many streams a peer without a ticket may have under way before they are circuits: by far more than
 	// somebody who knocks needs, and so few that strangers' connections together can't take all streams there are.
 	guestOpening = 32
+	// reservationTime is so long for clients whose clock is ahead (CLK-5), and no longer: what is asked for while the
+	// connection ends may stay until then.
+	reservationTime = 72 * time.Hour
 )
 
 // Reasons for which a ticket is refused, as its owner is told.
@@ -98,7 +101,7 @@ func Listen(config Config) (*Relay, error) {
 	r.host.SetStreamHandler(relayauth.Protocol, r.handleTicket)
 	resources := circuit.DefaultResources()
 	resources.Limit = nil // else GossipSub would not run over a circuit, nor a meeting of two hours
-	resources.ReservationTTL = config.ReservationLifetime
+	resources.ReservationTTL = reservationTime
 	resources.MaxReservations = config.MaxReservations
 	resources.MaxReservationsPerIP = config.MaxReservations // an office shares an address: tickets count instead
 	resources.MaxReservationsPerASN = config.MaxReservations
@@ -243,7 +246,8 @@ func (r *Relay) handleTicket(s network.Stream) {
 		_ = s.Reset()
 		return
 	}
-	refusal, out := r.admit(s.Conn().RemotePeer(), ticket, time.Now())
+	now := time.Now()
+	refusal, out := r.admit(s.Conn().RemotePeer(), ticket, now)
 	if refusal == nil {
 		r.counters.ticketsAccepted.Add(1)
 	} else {
@@ -254,7 +258,7 @@ func (r *Relay) handleTicket(s network.Stream) {
 	if remote := s.Conn().RemoteMultiaddr(); relayauth.Kind(remote) == relayauth.KindQUIC {
 		observed, _ = addrPortOf(remote)
 	}
-	if relayauth.WriteAnswer(s, refusal, observed) != nil || out {
+	if relayauth.WriteAnswer(s, refusal, observed, now) != nil || out {
 		_ = s.Reset()
 	}
 	if out {

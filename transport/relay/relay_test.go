@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net/netip"
 	"syscall"
@@ -9,7 +11,10 @@ import (
 	"time"
 
 	"github.com/huisclos/huisclos/transport/relayauth"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	rawquic "github.com/quic-go/quic-go"
 )
 
 // TestCircuit: two members with tickets reach each other through the relay, by each
@@ -83,6 +88,64 @@ func TestStranger(t *testing.T) {
 				t.Error("the twin keeps the stranger out: the test shows nothing")
 			}
 		})
+	}
+}
+
+// TestClockTold: a relay that refuses a ticket for its time says what time it has, and to nobody whose ticket it is that
+// none of its tokens made. What it shows in QUIC's handshake tells nobody its time.
+//
+// Checks: CLK-1, CLK-2.
+func TestClockTold(t *testing.T) {
+	token := relayauth.NewToken()
+	r := startRelay(t, Config{Tokens: relayauth.NewTokens(token)})
+	for _, tt := range []struct {
+		name   string
+		ticket []byte
+		told   bool
+	}{
+		{"over", token.Ticket(time.Now().Add(-time.Second)), true},
+		{"over, of another relay", relayauth.NewToken().Ticket(time.Now().Add(-time.Second)), false},
+	} {
+		p := newPeer(t)
+		p.dial(r, relayauth.KindTCP)
+		var refused refusedError
+		if err := p.present(r, tt.ticket); !errors.As(err, &refused) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if told := time.Since(p.clock).Abs() < time.Minute; told != tt.told || !told && !p.clock.IsZero() {
+			t.Errorf("%s: told %v", tt.name, p.clock)
+		}
+	}
+	var shown *x509.Certificate
+	_, err := rawquic.DialAddr(ctxFor(t, 5*time.Second), r.Addresses()[0].String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"libp2p"},
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) (err error) {
+			if shown, err = x509.ParseCertificate(raw[0]); err != nil {
+				return err
+			}
+			return errors.New("seen")
+		}}, nil)
+	if shown == nil {
+		t.Fatal(err)
+	}
+	if !shown.NotBefore.Equal(time.Unix(0, 0)) || shown.NotAfter.Year() != 9999 {
+		t.Errorf("valid from %v to %v", shown.NotBefore, shown.NotAfter)
+	}
+}
+
+// TestReservationOutlastsClocks: what a relay grants, as it says until when, isn't over by a clock that is a day or two ahead.
+//
+// Checks: CLK-5.
+func TestReservationOutlastsClocks(t *testing.T) {
+	token := relayauth.NewToken()
+	r := startRelay(t, Config{Tokens: relayauth.NewTokens(token)})
+	p := newPeer(t)
+	p.enter(r, relayauth.KindTCP, token)
+	granted, err := client.Reserve(ctxFor(t, 10*time.Second), p, peer.AddrInfo{ID: r.host.ID()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lasts := time.Until(granted.Expiration); lasts < 71*time.Hour {
+		t.Errorf("good for %v", lasts)
 	}
 }
 

@@ -172,15 +172,16 @@ func TestFrames(t *testing.T) {
 		{nil, "", []byte{0, 1, 0}},
 		{nil, "203.0.113.5:443", []byte{0, 7, 0, 203, 0, 113, 5, 1, 187}},
 		{errors.New("no"), "203.0.113.5:443", []byte{0, 3, 1, 'n', 'o'}},
+		{ErrTicketExpired, "203.0.113.5:443", []byte{0, 9, 2, 0, 0, 0, 0, 0, 0, 2, 1}},
 	} {
 		b.Reset()
 		at, _ := netip.ParseAddrPort(tt.observed)
-		if err := WriteAnswer(&b, tt.refusal, at); err != nil || !bytes.Equal(b.Bytes(), tt.want) {
+		if err := WriteAnswer(&b, tt.refusal, at, time.Unix(513, 0)); err != nil || !bytes.Equal(b.Bytes(), tt.want) {
 			t.Errorf("%x, %v", b.Bytes(), err)
 		}
 	}
 	b.Reset()
-	if err := WriteAnswer(&b, errors.New(strings.Repeat("x", 1000)), netip.AddrPort{}); err != nil || b.Len() != 2+1+maxReason {
+	if err := WriteAnswer(&b, errors.New(strings.Repeat("x", 1000)), netip.AddrPort{}, time.Now()); err != nil || b.Len() != 2+1+maxReason {
 		t.Error(b.Len(), err)
 	}
 }

@@ -2,8 +2,10 @@ package relayauth
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/netip"
+	"time"
 )
 
 // Protocol is the libp2p protocol by which a member shows its ticket, on a stream of its
@@ -11,12 +13,15 @@ import (
 //
 //	member → relay   the ticket
 //	relay → member   0 ‖ where it sees the member's UDP socket (IP of 4 or 16 bytes ‖ port), if it does;
-//	                 or 1 ‖ why not, in English
+//	                 or 1 ‖ why not, in English; or, where the ticket's time is over, 2 ‖ the relay's time (8 bytes,
+//	                 Unix seconds)
 const Protocol = "/huisclos/relay/1"
 
 const (
 	answerYes = 0
 	answerNo  = 1
+	// answerOver comes with the relay's time, so that a clock that is wrong is found (CLK-2).
+	answerOver = 2
 	// maxReason bounds a refusal's reason, in bytes.
 	maxReason = 127
 )
@@ -48,10 +53,13 @@ func readFrame(r io.Reader, limit int, invalid error) ([]byte, error) {
 // TicketSize at most.
 func ReadTicket(r io.Reader) ([]byte, error) { return readFrame(r, TicketSize, ErrTicket) }
 
-// WriteAnswer answers at the relay's end: no, where there is a refusal; yes otherwise, and where the relay sees
-// the member's UDP socket, if it does. So a member learns its address outside a NAT without a STUN server.
-func WriteAnswer(w io.Writer, refusal error, observed netip.AddrPort) error {
+// WriteAnswer answers at the relay's end: no, where there is a refusal, with the time now if that is
+// ErrTicketExpired; yes otherwise, and where the relay sees the member's UDP socket, if it does. So a member learns its
+// address outside a NAT without a STUN server.
+func WriteAnswer(w io.Writer, refusal error, observed netip.AddrPort, now time.Time) error {
 	switch {
+	case errors.Is(refusal, ErrTicketExpired):
+		return writeFrame(w, binary.BigEndian.AppendUint64([]byte{answerOver}, uint64(max(now.Unix(), 0))))
 	case refusal != nil:
 		reason := refusal.Error()
 		return writeFrame(w, append([]byte{answerNo}, reason[:min(len(reason), maxReason)]...))

@@ -422,9 +422,9 @@
  * @typedef {(
  *   "bad-request"|"rate-limited"|"unavailable"|"busy"|"canceled"|"timeout"|"internal"|"not-in-meeting"|
  *   "already-in-meeting"|"bad-name"|"bad-link"|"link-expired"|"unreachable"|"neither-reachable"|
- *   "no-way-to-find"|"not-found"|"outside-lan"|"no-lan"|"needs-relay"|"relay-away"|"no-common-relay"|"bad-relay"|
+ *   "no-way-to-find"|"not-found"|"outside-lan"|"no-lan"|"needs-relay"|"relay-away"|"relay-clock"|"no-common-relay"|"bad-relay"|
  *   "bad-nodes"|"reply-unreadable"|"reply-foreign"|"reply-expired"|"reply-unreachable"|"reply-lost"|
- *   "reply-renewed"|"door-lost"|"impostor"|"denied-by-host"|"denied-locked"|"denied-link"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
+ *   "reply-renewed"|"door-lost"|"impostor"|"denied-by-host"|"denied-locked"|"denied-link"|"denied-clock"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
  *   "denied-removed"|"network"|"left"|"removed"|"banned"|"ended"|"resumed-elsewhere"|"admission-void"|
  *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|
  *   "not-connected"|"comparing"|"comparison-failed"|"isolated"|"too-long"|"not-text"|"too-many"|

@@ -56,7 +56,10 @@ const (
 	joinPoll     = 50 * time.Millisecond
 	provideWait  = 2 * time.Minute
 	provideAgain = 20 * time.Minute // nodes come and go
-	searchPause  = 3 * time.Second  // between searches
+	// searchFirst is between the first two searches; then it is twice as long each time, up to searchLast. Who has a link
+	// in the moment in which it is made needn't wait for long; what nodes are asked is three searches more.
+	searchFirst = 300 * time.Millisecond
+	searchLast  = 3 * time.Second
 )
 
 // ErrUnreachable reports that none of the DHT's first nodes answered.
@@ -180,15 +183,20 @@ func (r *Rendezvous) Find(ctx context.Context, topic [32]byte) <-chan []ma.Multi
 	go func() {
 		defer close(found)
 		s := newSubject(topic)
-		for ctx.Err() == nil {
-			r.search(ctx, s, found)
-			select {
-			case <-time.After(searchPause):
-			case <-ctx.Done():
-			}
-		}
+		repeat(ctx, func() { r.search(ctx, s, found) })
 	}()
 	return found
+}
+
+// repeat searches with pauses, until ctx is done.
+func repeat(ctx context.Context, search func()) {
+	for pause := searchFirst; ctx.Err() == nil; pause = min(2*pause, searchLast) {
+		search()
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // gate has the node dial nodes alone: not what they say is at private addresses, unless a node that the user named is at

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -305,6 +306,31 @@ func FuzzRecord(f *testing.F) {
 		got, err := s.open(append([]ma.Multiaddr{a}, record...)) // a part that came before is replaced by the true one
 		if err != nil || len(got) != 1 || len(got) > sealed.MaxAddresses {
 			t.Errorf("%v: %v, %v", a, got, err)
+		}
+	})
+}
+
+// TestRepeat: the first searches follow each other quickly, for a link that is being made; then they are seldom.
+func TestRepeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 500 * time.Millisecond
+		ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second) // as long as a joiner looks (RDV-3)
+		defer cancel()
+		began := time.Now()
+		var at []time.Duration
+		repeat(ctx, func() {
+			at = append(at, time.Since(began).Round(time.Millisecond))
+			select {
+			case <-time.After(takes):
+			case <-ctx.Done():
+			}
+		})
+		want := []time.Duration{0, 800 * time.Millisecond, 1900 * time.Millisecond, 3600 * time.Millisecond, 6500 * time.Millisecond, 10 * time.Second}
+		if len(at) < len(want) || !slices.Equal(at[:len(want)], want) || len(at) > 16 {
+			t.Errorf("%d searches, at %v", len(at), at)
+		}
+		if left := time.Since(began); left != 45*time.Second {
+			t.Errorf("ended after %v", left)
 		}
 	})
 }
