@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -349,11 +350,31 @@ func (h *Host) TCP() bool { return false }
 type socket struct {
 	net.PacketConn
 	host *Host
+	past atomic.Bool // the read deadline is over
+}
+
+// SetReadDeadline ends a read at once where the deadline is over already. The virtual socket's own timer would do so
+// only when every goroutine of the bubble waits, which never comes while one waits for a mutex that the caller holds.
+func (s *socket) SetReadDeadline(t time.Time) error {
+	past := !t.IsZero() && !t.After(time.Now())
+	s.past.Store(past)
+	err := s.PacketConn.SetReadDeadline(t)
+	if past {
+		self := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addrPort(s.LocalAddr()).Port())
+		_, _ = s.PacketConn.WriteTo(nil, net.UDPAddrFromAddrPort(self)) // wakes the reader
+	}
+	return err
 }
 
 func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
+		if s.past.Load() {
+			return 0, nil, os.ErrDeadlineExceeded
+		}
 		n, from, err := s.PacketConn.ReadFrom(b)
+		if err == nil && n == 0 && addrPort(from).Addr().IsLoopback() { // our own, see SetReadDeadline
+			continue
+		}
 		if err != nil || !s.host.crashed.Load() {
 			return n, from, err
 		}
