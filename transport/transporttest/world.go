@@ -79,9 +79,24 @@ type World struct {
 	opened    map[string]func(uint16) // who waits to hear which it is
 }
 
+// creating guards vnet's count of hardware addresses, which all worlds share.
+var creating sync.Mutex
+
+func newRouter(c *vnet.RouterConfig) (*vnet.Router, error) {
+	creating.Lock()
+	defer creating.Unlock()
+	return vnet.NewRouter(c)
+}
+
+func newNet(c *vnet.NetConfig) (*vnet.Net, error) {
+	creating.Lock()
+	defer creating.Unlock()
+	return vnet.NewNet(c)
+}
+
 // NewWorld starts a world. It must be called inside the synctest bubble, if there is one.
 func NewWorld(o Options) (*World, error) {
-	router, err := vnet.NewRouter(&vnet.RouterConfig{Name: "internet", CIDR: "5.0.0.0/8", MinDelay: o.Latency, LoggerFactory: loggers{}})
+	router, err := newRouter(&vnet.RouterConfig{Name: "internet", CIDR: "5.0.0.0/8", MinDelay: o.Latency, LoggerFactory: loggers{}})
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +241,7 @@ func (w *World) Host(name string, o HostOptions) (*Host, error) {
 		}
 	}
 	var err error
-	if h.net, err = vnet.NewNet(config); err != nil {
+	if h.net, err = newNet(config); err != nil {
 		return nil, err
 	}
 	if err := router.AddNet(h.net); err != nil {
@@ -257,7 +272,7 @@ func (w *World) lan(name string, o HostOptions) (*vnet.Router, error) {
 		nat.MappingLifeTime = routerLease
 	}
 	outside := w.address()
-	r, err := vnet.NewRouter(&vnet.RouterConfig{
+	r, err := newRouter(&vnet.RouterConfig{
 		Name: name, CIDR: fmt.Sprintf("10.%d.%d.0/24", len(w.lans)>>8, len(w.lans)&255),
 		StaticIPs: []string{outside.String()}, NATType: &nat, LoggerFactory: loggers{},
 	})
