@@ -217,6 +217,10 @@ func TestUnsavedRecording(t *testing.T) {
 	if _, refused := host.ask("quit", nil); refused != unsavedRecording {
 		t.Error("quit while it runs:", refused)
 	}
+	host.agent.mu.Lock()
+	host.agent.endMovie()
+	host.agent.endMovie() // the recording ends, and the meeting, before the file is complete
+	host.agent.mu.Unlock()
 	host.must("leave", nil)
 	host.untilPhase("ended")
 	untilRecording(host, "film", func(r recording) bool { return r.Save != "" && !r.Saved })
