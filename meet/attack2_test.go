@@ -65,6 +65,7 @@ func TestTwoDevices(t *testing.T) {
 
 // TestRestarts has a member crash and come back five times in a row, with its identity and nothing else.
 func TestRestarts(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
 		b := must[*meettest.Member](t)(w.Join(ctx, "b", host, meet.Config{}))
@@ -94,6 +95,7 @@ func TestRestarts(t *testing.T) {
 // TestJoinCancelled cancels a Join after each five milliseconds: it returns at once, and nothing is left of it on either
 // side (the bubble sees to that).
 func TestJoinCancelled(t *testing.T) {
+	t.Parallel()
 	for _, entry := range []meet.Entry{meet.EntryOpen, meet.EntryAsk} {
 		world(t, meettest.Options{Latency: 10 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
 			config := open()
@@ -185,6 +187,7 @@ func TestDoors(t *testing.T) {
 // TestEndings ends a meeting in every way, several at once. Each call returns, later ones with the reason, and nothing is
 // left (the bubble sees to that).
 func TestEndings(t *testing.T) {
+	t.Parallel()
 	ways := map[string]func(context.Context, *meettest.Member) error{
 		"leave": func(ctx context.Context, m *meettest.Member) error { return m.Leave(ctx) },
 		"close": func(_ context.Context, m *meettest.Member) error { return m.Close() },
@@ -276,6 +279,7 @@ func TestCommandsCancelled(t *testing.T) {
 
 // TestSlowReader has a reader of events sleep: the meeting goes on, and the reader misses nothing that counts.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		all := party(t, ctx, w, 2)
 		stop, started := make(chan struct{}), make(chan struct{})

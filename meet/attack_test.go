@@ -86,6 +86,7 @@ func barrage(ctx context.Context, bad, victim *meettest.Member) error {
 // TestHostileMember sends a member everything that a pair session and the room can carry, wrong. Nothing of it is kept,
 // nobody is warned of anything that isn't, and the meeting goes on.
 func TestHostileMember(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		all := party(t, ctx, w, 4)
 		w.Advance(10 * time.Second)
@@ -112,6 +113,7 @@ func TestHostileMember(t *testing.T) {
 // TestWaitingOperations has a hostile member send operations without a past, again and again: the store for them is
 // bounded (ROS-2), the meeting goes on, and nobody is alarmed by what may be made up.
 func TestWaitingOperations(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		all := party(t, ctx, w, 3)
 		bad, victim := all[2], all[1]
@@ -192,6 +194,7 @@ func TestComparisons(t *testing.T) {
 
 // TestManyJoin has 20 join at once (31 take no longer), each by a link of its own, and then 20 by one link, of whom the door takes 16 (DOR-7).
 func TestManyJoin(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
 		var invites []meet.Invite

@@ -79,6 +79,7 @@ func TestAttendance(t *testing.T) {
 
 // TestAttendanceWhile: asking again and again, beside whatever happens, disturbs nothing, before and after the end.
 func TestAttendanceWhile(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		all := party(t, ctx, w, 2)
 		asked := make(chan int)

@@ -67,6 +67,7 @@ var nats = []struct {
 //
 // Checks: BRI-1, BRI-3.
 func TestPairsOfNATs(t *testing.T) {
+	t.Parallel()
 	for _, a := range nats {
 		for _, b := range nats {
 			t.Run(a.name+" and "+b.name, func(t *testing.T) {
@@ -207,6 +208,7 @@ func TestDirectAgain(t *testing.T) {
 //
 // Checks: BRI-1.
 func TestOffice(t *testing.T) {
+	t.Parallel()
 	desks := 20
 	if testing.Short() {
 		desks = 12 // more than the 8 connections of one address that libp2p allows
@@ -272,6 +274,7 @@ func strangersToEachOther(t *testing.T, ctx context.Context, w *meettest.World) 
 //
 // Checks: BRI-1.
 func TestBridgeGone(t *testing.T) {
+	t.Parallel()
 	for name, limit := range map[string]time.Duration{"leaves": time.Second, "crashes": 10 * time.Second, "is removed": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			alarmed(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
@@ -342,6 +345,7 @@ func TestRemovedIsNotBridged(t *testing.T) {
 //
 // Checks: BRI-2.
 func TestBridgeFlood(t *testing.T) {
+	t.Parallel()
 	for name, protected := range map[string]bool{"protected": true, "twin": false} {
 		t.Run(name, func(t *testing.T) {
 			alarmed(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
@@ -413,6 +417,7 @@ func TestGreetingSwallowsNothing(t *testing.T) {
 //
 // Checks: RDV-5.
 func TestAnnouncedMembers(t *testing.T) {
+	t.Parallel()
 	for name, hooks := range map[string][]string{"protected": nil, "twin": {"announceAll"}} {
 		t.Run(name, func(t *testing.T) {
 			alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {

@@ -66,6 +66,7 @@ func TestForgedGossip(t *testing.T) {
 
 // TestRemovalWithoutGossip covers GOS-2: a removal reaches everybody at once although nobody passes any gossip on.
 func TestRemovalWithoutGossip(t *testing.T) {
+	t.Parallel()
 	twin(t, "gossipOnly", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config = meet.With(config, "noGossip")
@@ -195,6 +196,7 @@ func TestLobbyEmptied(t *testing.T) {
 // TestPutOutWhileCutOff covers DOR-10: whoever was removed while cut off learns it, and by whom, when it is back, though
 // nobody talks to it any more. Twin: who doesn't ask never learns it.
 func TestPutOutWhileCutOff(t *testing.T) {
+	t.Parallel()
 	twin(t, "noAsking", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			all := party(t, ctx, w, 3)
@@ -228,6 +230,7 @@ func TestPutOutWhileCutOff(t *testing.T) {
 // TestRemovedStays covers TRA-7 and TRA-16 in whole meetings: a removed member whose client goes on, and keeps its
 // connections as long as it can, is given nothing more. Without the protection it is.
 func TestRemovedStays(t *testing.T) {
+	t.Parallel()
 	twin(t, "keepPeers", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			var got seen
@@ -297,6 +300,7 @@ func TestStreamsCoalesced(t *testing.T) {
 //
 // Checks: PRE-7.
 func TestTwoStories(t *testing.T) {
+	t.Parallel()
 	twin(t, "noEchoes", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy

@@ -165,6 +165,7 @@ func TestListStorm(t *testing.T) {
 // TestHeartbeats covers PRE-2: how often they come, and that they go by pair session, and by gossip only to whom there
 // is none. Control: two members without a path to each other hear each other by gossip.
 func TestHeartbeats(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		var pair, gossip counter
 		config := open()
@@ -214,6 +215,7 @@ func TestHeartbeats(t *testing.T) {
 // TestIsolation covers PRE-5: whoever no host hears is told after 30 s, and sends nothing after 100 s, until a host is
 // heard again.
 func TestIsolation(t *testing.T) {
+	t.Parallel()
 	twin(t, "noIsolation", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
@@ -262,6 +264,7 @@ func TestIsolation(t *testing.T) {
 // TestOneHostGone covers PRE-5's other half: where one of two hosts crashes, and where the next one leaves, nobody is
 // alarmed.
 func TestOneHostGone(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		all := party(t, ctx, w, 5)
 		for _, m := range all[1:3] {
@@ -281,6 +284,7 @@ func TestOneHostGone(t *testing.T) {
 // TestGhost covers KEY-4: a sender whose stream is readable for somebody not on the roster is named to the others
 // within 10 s. Somebody who checks nothing isn't told.
 func TestGhost(t *testing.T) {
+	t.Parallel()
 	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 		var ghost crypto.MeetingKey
 		ghost[3] = 7
@@ -326,6 +330,7 @@ func TestGhost(t *testing.T) {
 
 // TestKeyKept covers KEY-4 from the other side: a sender that goes on with a key a removed member has is named.
 func TestKeyKept(t *testing.T) {
+	t.Parallel()
 	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
 		lazy := must[*meettest.Member](t)(w.Join(ctx, "lazy", host, meet.KeepKeys(meet.Config{})))
@@ -350,6 +355,7 @@ func TestKeyKept(t *testing.T) {
 // TestAwayGetsNoKey covers KEY-10: somebody who is away, though connected, gets no new key before it is back, and then
 // it does.
 func TestAwayGetsNoKey(t *testing.T) {
+	t.Parallel()
 	twin(t, "keysForAway", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy
@@ -384,6 +390,7 @@ func TestAwayGetsNoKey(t *testing.T) {
 // TestMissedChat covers MSG-3: what is said while somebody is cut off reaches it once, when it is back, and the others
 // once.
 func TestMissedChat(t *testing.T) {
+	t.Parallel()
 	twin(t, "noResend", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
@@ -427,6 +434,7 @@ func TestMissedChat(t *testing.T) {
 // TestForgedAddresses covers ADR-1: a member can't make another send packets to a third party, or isolate somebody, by a
 // record that the member it is about didn't sign.
 func TestForgedAddresses(t *testing.T) {
+	t.Parallel()
 	twin(t, "anyAddress", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))

@@ -127,6 +127,7 @@ func TestDoor(t *testing.T) {
 // TestRemovedStaysOut covers DOR-9 and ROS-10 from the door: old links by the old key and by a new one, a knock that
 // was already waiting, a ban with a new link. Who is innocent comes by a new link.
 func TestRemovedStaysOut(t *testing.T) {
+	t.Parallel()
 	world(t, meettest.Options{Latency: 10 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
 		host, err := w.Create(ctx, "host", meet.Config{})
 		if err != nil {
@@ -205,6 +206,7 @@ func TestRemovedStaysOut(t *testing.T) {
 // TestHostGone covers PRE-6: where no host is, nobody enters and everybody is told; the creator comes back by itself,
 // as host, through whoever is there.
 func TestHostGone(t *testing.T) {
+	t.Parallel()
 	world(t, meettest.Options{Latency: 10 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
 		id := crypto.GenerateIdentity()
 		config := open()

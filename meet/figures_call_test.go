@@ -13,6 +13,7 @@ import (
 // TestCall is this project's row in a comparison with other systems: eight members who all send voice and 1.5 Mbit/s
 // of video, 20 ms from each other. Somebody joins who sends at once, and is removed later.
 func TestCall(t *testing.T) {
+	t.Parallel()
 	n, rounds := 8, 1
 	if testing.Short() {
 		n = 4

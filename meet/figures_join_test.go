@@ -22,6 +22,7 @@ func full() bool { return os.Getenv("FIGURES") != "" }
 // Join, which sends its first datagram at once, to the first opened packet and the first complete key frame of the
 // admitter and of all seven, who send voice and video.
 func TestJoinRoundTrips(t *testing.T) {
+	t.Parallel()
 	world(t, meettest.Options{Latency: roundTrip / 2}, func(ctx context.Context, w *meettest.World) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()

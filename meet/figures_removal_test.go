@@ -18,6 +18,7 @@ import (
 // any more with keys the removed member has, and until it receives nothing any more. FIGURES=1 runs it with 32 members
 // and 100 removals.
 func TestRemovals(t *testing.T) {
+	t.Parallel()
 	n, count := 6, 8
 	if full() {
 		n, count = 32, 100

@@ -55,6 +55,7 @@ const trafficWindow = 10 * time.Second
 // it is afterwards. All members publish a muted voice, so that all have keys and all rotate. FIGURES=1 does it with
 // 32 and 100 members as well.
 func TestTraffic(t *testing.T) {
+	t.Parallel()
 	sizes := []int{8}
 	if testing.Short() {
 		sizes = []int{4}

@@ -58,6 +58,7 @@ func TestFileContent(t *testing.T) {
 // TestFileHostileSender covers FIL-5: chunks that repeat, are exchanged, too long, too short or not sealed end the
 // transfer; nothing is written outside the file, and what its sender can't read ends it too.
 func TestFileHostileSender(t *testing.T) {
+	t.Parallel()
 	body := content(100_000)
 	var kept meet.FileDown
 	for name, change := range map[string]func(i uint64, d meet.FileDown) meet.FileDown{
@@ -251,6 +252,7 @@ func TestFileAnnounceForged(t *testing.T) {
 // TestFileAuthor covers FIL-1: who offers a file in a message with the ID of somebody else's offers another file. Twin:
 // theirs is in its place, and who asks for the one gets the other.
 func TestFileAuthor(t *testing.T) {
+	t.Parallel()
 	twin(t, "anyFileAuthor", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			a := must[*meettest.Member](t)(w.Create(ctx, "a", open()))
@@ -274,6 +276,7 @@ func TestFileAuthor(t *testing.T) {
 // TestFileRemoved covers FIL-7: who is removed gets nothing more of a file, though its old stream stays open (its
 // connection is kept, for the test's sake). Twin: it goes on.
 func TestFileRemoved(t *testing.T) {
+	t.Parallel()
 	twin(t, "keepUploads", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config = meet.With(config, "keepPeers")
@@ -301,6 +304,7 @@ func TestFileRemoved(t *testing.T) {
 // TestFilePermission covers FIL-7 and ROS-22: without the permission nothing is offered, what is offered all the same
 // isn't shown (twin: it is), and when it is taken away all ends.
 func TestFilePermission(t *testing.T) {
+	t.Parallel()
 	twin(t, "allPermitted", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy
@@ -335,6 +339,7 @@ func TestFilePermission(t *testing.T) {
 // TestFileLimits covers FIL-8: how many files are offered, announced, and sent at a time. Twin: five at a time go to one
 // who may have four.
 func TestFileLimits(t *testing.T) {
+	t.Parallel()
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy

@@ -85,6 +85,7 @@ func thinUplink(t *testing.T, config meet.Config, files int) (r thin) {
 // is heard nearly as soon as without it, and the file still takes most of the line. Twin: a file that is sent as fast as
 // QUIC takes it fills the queue, and both wait behind it.
 func TestFileThinUplink(t *testing.T) {
+	t.Parallel()
 	idle := thinUplink(t, meet.Config{}, 0)
 	show := func(name string, r thin) {
 		n := len(r.voice)
@@ -111,6 +112,7 @@ func TestFileThinUplink(t *testing.T) {
 
 // TestFilesThinUplink covers FIL-9: several files share the delay that one may cause.
 func TestFilesThinUplink(t *testing.T) {
+	t.Parallel()
 	r := thinUplink(t, meet.Config{}, 4)
 	n := len(r.voice)
 	t.Logf("four files: voice delay p95 %v; removal %v; files %.0f kbit/s", r.voice[n*95/100], r.removal, r.file*8/1000)

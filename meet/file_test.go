@@ -195,6 +195,7 @@ func TestFileForAnother(t *testing.T) {
 
 // TestFilePause: paused, resumed, cut off and back, cancelled: nothing comes twice, and the sender sees it.
 func TestFilePause(t *testing.T) {
+	t.Parallel()
 	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 		all := party(t, ctx, w, 2)
 		a, b := all[0], all[1]

@@ -41,6 +41,7 @@ func realRelay(t *testing.T, ip string, kinds ...relayauth.AddressKind) meet.Rel
 //
 // Checks: MOD-3.
 func TestHidden(t *testing.T) {
+	t.Parallel()
 	for name, hide := range map[string]bool{"protected": true, "twin": false} {
 		t.Run(name, func(t *testing.T) { hidden(t, hide) })
 	}

@@ -164,6 +164,7 @@ func removal(t *testing.T, n int, config func(meet.Config) meet.Config) (before,
 // TestRemovedIsBlind covers KEY-6: a hostile member that keeps all memory and taps every link opens nothing that was
 // sealed after the switch; while it was in it opened everything. Its twin has senders that keep their keys.
 func TestRemovedIsBlind(t *testing.T) {
+	t.Parallel()
 	before, allBefore, after, allAfter := removal(t, 5, func(c meet.Config) meet.Config { return c })
 	t.Logf("in: opened %d of %d; after the switch: %d of %d", before, allBefore, after, allAfter)
 	if allBefore == 0 || float64(before) < 0.99*float64(allBefore) {

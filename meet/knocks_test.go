@@ -100,6 +100,7 @@ func bundleOf(t *testing.T, ctx context.Context, m *meettest.Member) (crypto.Mee
 //
 // Checks: DOR-11, DOR-13.
 func TestOthersDoors(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		b := newBench(t, ctx, w, meet.Config{}, meet.Config{}, meet.Config{})
 		_, secondID := bundleOf(t, ctx, b.second)
@@ -201,6 +202,7 @@ func admittedBy(t *testing.T, ctx context.Context, m *meettest.Member, who crypt
 //
 // Checks: DOR-13.
 func TestForgedDecision(t *testing.T) {
+	t.Parallel()
 	twin(t, "anyDecider", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			var told, untold watchedLists
@@ -306,6 +308,7 @@ func forkMember(t *testing.T, ctx context.Context, bad *meettest.Member, to ...*
 //
 // Checks: DOR-12.
 func TestLyingResponder(t *testing.T) {
+	t.Parallel()
 	twin(t, "anyKnock", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			b := newBench(t, ctx, w, config, meet.Config{}, meet.Config{})
@@ -367,6 +370,7 @@ func TestLyingResponder(t *testing.T) {
 //
 // Checks: DOR-11.
 func TestWaitingLimits(t *testing.T) {
+	t.Parallel()
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			b := newBench(t, ctx, w, config, meet.Config{}, meet.Config{})
@@ -410,6 +414,7 @@ func TestWaitingLimits(t *testing.T) {
 //
 // Checks: DOR-11.
 func TestManyKnock(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		var told watchedLists
 		b := newBench(t, ctx, w, meet.OnPair(meet.Config{}, told.pair), meet.Config{}, meet.Config{})
@@ -443,6 +448,7 @@ func TestManyKnock(t *testing.T) {
 //
 // Checks: DOR-11.
 func TestResponderGone(t *testing.T) {
+	t.Parallel()
 	twin(t, "anyResponder", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			b := newBench(t, ctx, w, config, meet.Config{}, meet.Config{})

@@ -60,6 +60,7 @@ func (v *viewer) take(p *rtp.Packet) {
 // the lowest layer then, and the highest again after, while the other keeps the highest throughout. Each sees one picture
 // that goes on. Checks: LAY-2, LAY-3.
 func TestLayersByLink(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		config := open()
 		config.EstimateBandwidth = true

@@ -118,6 +118,7 @@ func await(ctx context.Context, m *meettest.Member, n int) error {
 
 // TestThreeMeet is a whole meeting: three members, chat, tracks, words, a removal, the end.
 func TestThreeMeet(t *testing.T) {
+	t.Parallel()
 	world(t, meettest.Options{Latency: 20 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
 		all := party(t, ctx, w, 3)
 		a, b, c := all[0], all[1], all[2]

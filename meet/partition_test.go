@@ -15,6 +15,7 @@ import (
 // promote, lock, invite), apart for 3, 60 and 300 seconds, have byte-identical rosters within 3 s of contact, and media
 // flows 2 s later.
 func TestPartitions(t *testing.T) {
+	t.Parallel()
 	for _, apart := range []time.Duration{3 * time.Second, time.Minute, 5 * time.Minute} {
 		t.Run(fmt.Sprint(apart), func(t *testing.T) {
 			if testing.Short() && apart > 3*time.Second {

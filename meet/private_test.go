@@ -31,6 +31,7 @@ func heard(m *meettest.Member) map[string]int {
 // restart, is then forgotten by its author, and nothing of it reaches anybody else's machine. Control: what is said to
 // all does, as gossip.
 func TestPrivate(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		var sealed counter
 		tap := func(at transport.TapPoint, _ transport.PeerKey, data []byte) {
@@ -164,6 +165,7 @@ func TestPrivateMisdirected(t *testing.T) {
 // TestChatFlood covers MSG-8: of one author no more is shown than a person can say, privately or not; what is too much
 // comes later. Twin: all is shown at once.
 func TestChatFlood(t *testing.T) {
+	t.Parallel()
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))

@@ -200,6 +200,7 @@ func TestPayloadTooLong(t *testing.T) {
 // TestStreamNumbers: a closed stream's number isn't used again while there are others, and when it is, packet numbers
 // go on, so that nothing is taken for a repetition (STR-7).
 func TestStreamNumbers(t *testing.T) {
+	t.Parallel()
 	s, a, b := onStage(t)
 	seen := map[uint8]bool{}
 	for i := range 2 * 240 {

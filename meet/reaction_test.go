@@ -14,6 +14,7 @@ import (
 
 // TestReaction: a reaction is shown once to all who are there, and to nobody later; nothing of it is kept.
 func TestReaction(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		config := open()
 		config.Policy.Viewers = 0
@@ -60,6 +61,7 @@ func TestReaction(t *testing.T) {
 // TestReactionForged covers MSG-6 and MSG-7: a changed client can show no text that isn't one visible character, nor
 // flood the others, nor can a reader seal an old reaction of somebody else's again. The twin shows all of it.
 func TestReactionForged(t *testing.T) {
+	t.Parallel()
 	twin(t, "anyReaction", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))

@@ -50,6 +50,7 @@ func states(m *meettest.Member) (all []meet.RecordingState) {
 // TestRecording covers REC-1 as users see it: a recording runs while everybody consents, and pauses at once for who
 // withdraws, for a newcomer, and for another incarnation; away or not. All are shown it, until it is over.
 func TestRecording(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		id := crypto.GenerateIdentity()
 		r := must[*meettest.Member](t)(w.Create(ctx, "recorder", open()))
@@ -158,6 +159,7 @@ func TestRecordingPausesBeforeTracks(t *testing.T) {
 // TestUnconsentedRecording covers REC-3: a recorder who says that it runs without everybody's consent is shown as such to
 // all whom the consents reach, within 15 s, once; and no longer when all consent. The twin believes it.
 func TestUnconsentedRecording(t *testing.T) {
+	t.Parallel()
 	twin(t, "trustRecorder", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			r := must[*meettest.Member](t)(w.Create(ctx, "recorder", meet.With(open(), "recordAnyway")))
@@ -225,6 +227,7 @@ func TestRecordingCutOff(t *testing.T) {
 // TestConsentIsBound covers REC-2: what was allowed to one serves no other who takes the same ID, nor the next recording
 // of the same. The twin takes any consent.
 func TestConsentIsBound(t *testing.T) {
+	t.Parallel()
 	twin(t, "anyConsent", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy
@@ -273,6 +276,7 @@ func TestConsentIsBound(t *testing.T) {
 
 // TestRecordingQuestions covers REC-4: a member can't ask the others without end. Control: at last the newest is shown.
 func TestRecordingQuestions(t *testing.T) {
+	t.Parallel()
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))

@@ -171,6 +171,7 @@ func TestRelayRenewal(t *testing.T) {
 //
 // Checks: RLY-8, RLY-11.
 func TestHostileRelays(t *testing.T) {
+	t.Parallel()
 	good := relayURI(t, 1)
 	share := func(u relayauth.URI, addresses ...string) meet.SharedRelay {
 		r := meet.SharedRelay{Key: u.Relay, Ticket: u.Token.Ticket(time.Now().Add(time.Hour))}

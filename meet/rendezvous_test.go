@@ -196,6 +196,7 @@ func TestRendezvousWaits(t *testing.T) {
 //
 // Checks: RDV-1.
 func TestTopicsChange(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]meet.Config{"protected": {}, "twin": meet.With(meet.Config{}, "oneTopic")} {
 		t.Run(name, func(t *testing.T) {
 			world(t, ms20, func(_ context.Context, w *meettest.World) {
@@ -235,6 +236,7 @@ func TestTopicsChange(t *testing.T) {
 //
 // Checks: RDV-2.
 func TestAnnouncementEnds(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]meet.Config{"protected": {}, "twin": meet.With(meet.Config{}, "keepTopics")} {
 		t.Run(name, func(t *testing.T) {
 			world(t, ms20, func(ctx context.Context, w *meettest.World) {
@@ -413,6 +415,7 @@ func meetingBytes(i meet.Invite) []byte { id := i.Meeting(); return id[:] }
 //
 // Checks: RDV-3.
 func TestRendezvousFlood(t *testing.T) {
+	t.Parallel()
 	for name, twin := range map[string]bool{"protected": false, "twin": true} {
 		t.Run(name, func(t *testing.T) {
 			world(t, ms20, func(ctx context.Context, w *meettest.World) {

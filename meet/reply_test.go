@@ -220,6 +220,7 @@ func TestNeitherReachable(t *testing.T) {
 //
 // Checks: RPL-1, RPL-3.
 func TestReplyRefused(t *testing.T) {
+	t.Parallel()
 	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 		inviter := must[*meettest.Member](t)(w.Create(ctx, "inviter", open()))
 		guest := must[*meettest.Member](t)(w.Join(ctx, "guest", inviter, meet.Config{}))

@@ -79,6 +79,7 @@ func TestHand(t *testing.T) {
 // TestSends covers STA-2: what a member sends, muted or not, is shown to all and to itself, and what the policy takes
 // from it isn't; from a changed client neither. The twin shows all that is announced.
 func TestSends(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
 		a := must[*meettest.Member](t)(w.Join(ctx, "a", host, meet.Config{}))

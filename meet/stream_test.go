@@ -18,6 +18,7 @@ func withoutMedia(d transporttest.Datagram) bool {
 // TestMediaByStream covers MST-4: a meeting in which ICE finds no path is heard by streams; when there is a path media
 // goes there, and back to streams when it is lost; nothing is delivered twice. Twin: without streams nobody is heard.
 func TestMediaByStream(t *testing.T) {
+	t.Parallel()
 	for name, protected := range map[string]bool{"streams": true, "twin": false} {
 		t.Run(name, func(t *testing.T) {
 			world(t, ms20, func(ctx context.Context, w *meettest.World) {
@@ -79,6 +80,7 @@ func TestMediaByStream(t *testing.T) {
 // TestMediaByThinStream covers MST-3: over a stream that carries a quarter of what is sent, every packet of the voice
 // comes, and of the picture what can be decoded: where something was dropped, the source is asked for a key frame.
 func TestMediaByThinStream(t *testing.T) {
+	t.Parallel()
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		w.Network.SetFilter(withoutMedia)
 		a := must[*meettest.Member](t)(w.Create(ctx, "a", open()))

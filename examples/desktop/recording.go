@@ -21,6 +21,7 @@ type movie struct {
 	began    time.Time
 	over     bool // it can be saved
 	saved    bool
+	ending   bool // its file is being completed, or is complete
 }
 
 // recordings are those that members make or ask to make. agent.mu guards them.
@@ -296,9 +297,10 @@ func (s *session) liveTracks() {
 // endMovie completes the file, which takes a moment. agent.mu is held.
 func (a *agent) endMovie() {
 	m := a.movie
-	if m == nil || m.over {
+	if m == nil || m.ending { // once alone: the recorder, closed a second time, would say that there is nothing in it
 		return
 	}
+	m.ending = true
 	a.bridge.SetTap(nil)
 	a.tasks.Go(func() {
 		_, any, err := m.recorder.Close()

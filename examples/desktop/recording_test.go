@@ -212,11 +212,15 @@ func TestUnsavedRecording(t *testing.T) {
 	host.until("something of it", func() bool {
 		host.agent.mu.Lock()
 		defer host.agent.mu.Unlock()
-		return host.agent.movie.disk.Size() > 0
+		return host.agent.movie.recorder.Any() // the file has a head from the beginning
 	})
 	if _, refused := host.ask("quit", nil); refused != unsavedRecording {
 		t.Error("quit while it runs:", refused)
 	}
+	host.agent.mu.Lock()
+	host.agent.endMovie()
+	host.agent.endMovie() // the recording ends, and the meeting, before the file is complete
+	host.agent.mu.Unlock()
 	host.must("leave", nil)
 	host.untilPhase("ended")
 	untilRecording(host, "film", func(r recording) bool { return r.Save != "" && !r.Saved })

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +10,8 @@ import (
 
 // testDemo runs the demo in a language.
 func testDemo(t *testing.T, language, first, last string) {
-	cmd := exec.Command(program, "demo")
-	cmd.Env = append(os.Environ(), "LC_ALL="+language)
+	cmd := headless("speaking", "demo")
+	cmd.Env = append(cmd.Env, "LC_ALL="+language)
 	timer := time.AfterFunc(demoLimit, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	out, err := cmd.CombinedOutput()

@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,9 +79,24 @@ type World struct {
 	opened    map[string]func(uint16) // who waits to hear which it is
 }
 
+// creating guards vnet's count of hardware addresses, which all worlds share.
+var creating sync.Mutex
+
+func newRouter(c *vnet.RouterConfig) (*vnet.Router, error) {
+	creating.Lock()
+	defer creating.Unlock()
+	return vnet.NewRouter(c)
+}
+
+func newNet(c *vnet.NetConfig) (*vnet.Net, error) {
+	creating.Lock()
+	defer creating.Unlock()
+	return vnet.NewNet(c)
+}
+
 // NewWorld starts a world. It must be called inside the synctest bubble, if there is one.
 func NewWorld(o Options) (*World, error) {
-	router, err := vnet.NewRouter(&vnet.RouterConfig{Name: "internet", CIDR: "5.0.0.0/8", MinDelay: o.Latency, LoggerFactory: loggers{}})
+	router, err := newRouter(&vnet.RouterConfig{Name: "internet", CIDR: "5.0.0.0/8", MinDelay: o.Latency, LoggerFactory: loggers{}})
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +241,7 @@ func (w *World) Host(name string, o HostOptions) (*Host, error) {
 		}
 	}
 	var err error
-	if h.net, err = vnet.NewNet(config); err != nil {
+	if h.net, err = newNet(config); err != nil {
 		return nil, err
 	}
 	if err := router.AddNet(h.net); err != nil {
@@ -256,7 +272,7 @@ func (w *World) lan(name string, o HostOptions) (*vnet.Router, error) {
 		nat.MappingLifeTime = routerLease
 	}
 	outside := w.address()
-	r, err := vnet.NewRouter(&vnet.RouterConfig{
+	r, err := newRouter(&vnet.RouterConfig{
 		Name: name, CIDR: fmt.Sprintf("10.%d.%d.0/24", len(w.lans)>>8, len(w.lans)&255),
 		StaticIPs: []string{outside.String()}, NATType: &nat, LoggerFactory: loggers{},
 	})
@@ -349,11 +365,31 @@ func (h *Host) TCP() bool { return false }
 type socket struct {
 	net.PacketConn
 	host *Host
+	past atomic.Bool // the read deadline is over
+}
+
+// SetReadDeadline ends a read at once where the deadline is over already. The virtual socket's own timer would do so
+// only when every goroutine of the bubble waits, which never comes while one waits for a mutex that the caller holds.
+func (s *socket) SetReadDeadline(t time.Time) error {
+	past := !t.IsZero() && !t.After(time.Now())
+	s.past.Store(past)
+	err := s.PacketConn.SetReadDeadline(t)
+	if past {
+		self := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addrPort(s.LocalAddr()).Port())
+		_, _ = s.PacketConn.WriteTo(nil, net.UDPAddrFromAddrPort(self)) // wakes the reader
+	}
+	return err
 }
 
 func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
+		if s.past.Load() {
+			return 0, nil, os.ErrDeadlineExceeded
+		}
 		n, from, err := s.PacketConn.ReadFrom(b)
+		if err == nil && n == 0 && addrPort(from).Addr().IsLoopback() { // our own, see SetReadDeadline
+			continue
+		}
 		if err != nil || !s.host.crashed.Load() {
 			return n, from, err
 		}

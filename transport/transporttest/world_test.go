@@ -1,8 +1,11 @@
 package transporttest_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,5 +110,56 @@ func TestWorld(t *testing.T) {
 		expect("to the crashed", toB, 0, 0)
 		send(b, outside(t, ha), 1)
 		expect("from the crashed", toA, 0, 0)
+	})
+}
+
+// TestReadDeadline: one that is over ends a read at once, also while a goroutine of the bubble waits for a mutex, in which
+// state no time passes: QUIC's connection manager closes its sockets so, under its lock.
+func TestReadDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, err := transporttest.NewWorld(transporttest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.Close() })
+		h, err := w.Host("a", transporttest.HostOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := h.ListenUDP(netip.MustParseAddrPort("0.0.0.0:4000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func() <-chan error {
+			ended := make(chan error, 1)
+			go func() { _, _, err := c.ReadFrom(make([]byte, 100)); ended <- err }()
+			return ended
+		}
+		ended := read()
+		synctest.Wait()
+		var mu sync.Mutex
+		mu.Lock()
+		go func() { mu.Lock(); defer mu.Unlock() }()
+		if err := c.SetReadDeadline(time.Now()); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+		mu.Unlock()
+		if err := c.SetReadDeadline(time.Time{}); err != nil {
+			t.Error(err)
+		}
+		ended = read()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Error("without a deadline:", err)
+		default:
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		<-ended
 	})
 }

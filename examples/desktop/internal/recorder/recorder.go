@@ -113,6 +113,13 @@ func (r *Recorder) Running() bool {
 	return r.running
 }
 
+// Any reports whether there is anything in the recording yet.
+func (r *Recorder) Any() bool {
+	r.work.Lock()
+	defer r.work.Unlock()
+	return r.film.file.blocks > 0
+}
+
 func (r *Recorder) ticks() {
 	t := time.NewTicker(tick)
 	defer t.Stop()
