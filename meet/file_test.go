@@ -249,6 +249,47 @@ func TestFilePause(t *testing.T) {
 	})
 }
 
+// TestFileCancelPaused covers FIL-11: who cancels while nothing comes, paused or cut off, tells the sender, each time.
+func TestFileCancelPaused(t *testing.T) {
+	t.Parallel()
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		all := party(t, ctx, w, 2)
+		a, b := all[0], all[1]
+		ok(t, w.Network.SetUplink("member0", 8_000_000, time.Second))
+		must[meet.FileOffer](t)(a.OfferFile(ctx, source("long", content(6_000_000)), crypto.IdentityKey{}))
+		o := offered(t, ctx, b, "long")
+		for i := range 3 {
+			dst := &memory{}
+			f := receive(t, ctx, b, o, dst)
+			waitFor(t, "a part", func() bool { return dst.len() > 100_000 })
+			f.Pause()
+			if i != 1 { // then it is cancelled at once
+				w.Advance(time.Second)
+				if p := last[meet.FileProgress](t, a); p.State != meet.FilePaused {
+					t.Fatalf("the sender sees %+v", p)
+				}
+			}
+			if i == 2 {
+				w.Network.Partition([]string{"member0"}, []string{"member1"})
+				w.Advance(10 * time.Second)
+			}
+			f.Cancel()
+			if err := over(t, ctx, f); !errors.Is(err, meet.ErrFileCancelled) {
+				t.Error(err)
+			}
+			w.Network.Heal()
+			w.Advance(30 * time.Second)
+			if done := events[meet.FileDone](a); len(done) != i+1 || !errors.Is(done[i].Err, meet.ErrFileCancelled) {
+				t.Fatalf("%d: the sender sees %+v", i, done)
+			}
+		}
+		if n := len(events[meet.FileRefused](a)); n != 0 {
+			t.Errorf("refused %d times, though it had begun", n)
+		}
+		ok(t, over(t, ctx, receive(t, ctx, b, o, &memory{})))
+	})
+}
+
 func last[E meet.Event](t *testing.T, m *meettest.Member) E {
 	t.Helper()
 	all := events[E](m)

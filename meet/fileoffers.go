@@ -19,10 +19,14 @@ func (m *Meeting) RefuseFile(ctx context.Context, id FileID) error {
 		case m.files.transfers[id] != nil:
 			return ErrFileBusy
 		}
-		o.refused = true
-		m.sendTo(o.From.Key, pairMessage{FileRefused: &id})
+		m.refuseFile(o)
 		return nil
 	})
+}
+
+func (m *Meeting) refuseFile(o *offeredFile) {
+	o.refused = true
+	m.sendTo(o.From.Key, pairMessage{FileRefused: &o.ID})
 }
 
 // refuseAgain tells a peer, who may have missed it, what of its files this person refused: it reports each once.
@@ -34,11 +38,17 @@ func (m *Meeting) refuseAgain(p *peer) {
 	}
 }
 
-// fileRefused reports a refusal by somebody to whom the file was offered, once each (FIL-11).
+// fileRefused reports a refusal by somebody to whom the file was offered, once each, or ends what is on its way to them
+// (FIL-11).
 func (m *Meeting) fileRefused(p *peer, id FileID) {
 	o := m.files.offers[id]
 	by, known := m.memberByKey(p.key)
 	if o == nil || o.content == nil || !known {
+		return
+	}
+	if key := (uploadKey{id, p.key}); m.files.uploads[key] != nil {
+		o.refusedBy[by.Identity] = true
+		m.dropUpload(key, m.files.uploads[key], ErrFileCancelled)
 		return
 	}
 	if (!o.readers[by.Identity] || o.refusedBy[by.Identity]) && !m.config.hooks.anyRefusal {

@@ -43,10 +43,11 @@ type FileTransfer struct {
 	report progressReport // the meeting's goroutine's
 
 	// Of the transfer's goroutine:
-	hash hash.Hash // of what came
-	next uint64    // the first chunk that is missing
-	told time.Time
-	said FileState
+	hash   hash.Hash // of what came
+	next   uint64    // the first chunk that is missing
+	told   time.Time
+	said   FileState
+	parted bool // the stream told the sender that this side cancelled
 
 	mu     sync.Mutex
 	paused bool
@@ -160,6 +161,9 @@ func (t *FileTransfer) run(have io.ReaderAt) {
 	_ = command(t.m.ctx, t.m, func() error {
 		delete(t.m.files.transfers, t.offer.ID)
 		t.report.over = true
+		if o := t.m.files.offers[t.offer.ID]; o != nil && errors.Is(err, ErrFileCancelled) && !t.parted {
+			t.m.refuseFile(o) // nothing came just now, so the stream didn't say it
+		}
 		peer, ok := t.m.memberByKey(t.offer.From.Key)
 		if !ok {
 			peer = t.offer.From
@@ -288,7 +292,9 @@ func (m *Meeting) askFile(t *FileTransfer, key crypto.FileKey) ([]byte, error) {
 
 // receive takes chunks until the last, or until the stream ends.
 func (t *FileTransfer) receive(stream *transport.FileStream, cipher *crypto.FileCipher) (complete bool, err error) {
-	end := func(e fileEnd) { _ = stream.Send(encode(fileUp{Ended: e}), fileOpening) }
+	end := func(e fileEnd) {
+		t.parted = stream.Send(encode(fileUp{Ended: e}), fileOpening) == nil && e == endedCancelled
+	}
 	count, plain := fileChunks(t.offer.Size), make([]byte, 0, crypto.FileChunk+64)
 	for {
 		frame, err := stream.Receive(fileIdle)
