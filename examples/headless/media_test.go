@@ -97,10 +97,14 @@ func checkRecording(t *testing.T, by, of member, kind string) {
 	sent, got := hashes(t, of.files[kind]), hashes(t, path)
 	first := firstCounted(t, of.files[kind], added.Time.Sub(started.Time))
 	expected, found, next := len(sent)-first, 0, 0
+	var lacking []string // which, from–to
 	for i, h := range got {
 		at := slices.Index(sent[next:], h)
 		if at < 0 {
 			t.Fatalf("frame %d of %s isn't the source's, or is out of order", i, recorded.File)
+		}
+		if from := max(first, next); next+at > from {
+			lacking = append(lacking, fmt.Sprintf("%d–%d", from, next+at-1))
 		}
 		if next += at; next >= first {
 			found++
@@ -109,8 +113,11 @@ func checkRecording(t *testing.T, by, of member, kind string) {
 	}
 	t.Logf("%s has recorded %d of %d frames of %s's %s sent after track_added (%.2f %%); %v after it began",
 		by.name, found, expected, of.name, kind, 100*float64(found)/float64(expected), added.Time.Sub(started.Time).Round(time.Millisecond))
+	if next < len(sent) {
+		lacking = append(lacking, fmt.Sprintf("%d–%d", max(first, next), len(sent)-1))
+	}
 	if expected < len(sent)/3 || found*100 < expected*99 {
-		t.Errorf("%s has recorded %d of %d frames (of %d in all) of %s's %s", by.name, found, expected, len(sent), of.name, kind)
+		t.Errorf("%s has recorded %d of %d frames (of %d in all, from %d) of %s's %s, without %v", by.name, found, expected, len(sent), first, of.name, kind, lacking)
 	}
 }
 
