@@ -6,7 +6,7 @@ import { Connection, openSession } from "./protocol.js";
 import { announce, begin, closeDialog, openDialog, pageSetting, sentence, state, ui, update } from "./model.js";
 import { watchDevices, stopTrial } from "./devices.js";
 import * as media from "./media.js";
-import { dialogs } from "./dialogs.js";
+import { consentWanted, dialogs } from "./dialogs.js";
 import { endedScreen } from "./ended.js";
 import { header } from "./header.js";
 import { follow as followKnocks } from "./door.js";
@@ -48,7 +48,7 @@ function draw() {
     header(),
     ui.connection === "open" ? null : lostBanner(),
     h("main", { key: "main", id: "main", tabindex: "-1", class: inMeeting ? "in-meeting" : "outside" }, screen(phase)),
-    ui.dialog === "" && !dialogWanted() ? notices() : null,
+    ui.dialog === "" && !consentWanted() ? notices() : null,
     dialogs(),
   ]);
   title(phase);
@@ -59,11 +59,6 @@ function draw() {
 function skip(event) {
   event.preventDefault();
   document.getElementById("main")?.focus();
-}
-
-/** @returns {boolean} whether a dialog is shown that the person didn't open */
-function dialogWanted() {
-  return state().recording.mine === "asked" && state().phase.name === "meeting";
 }
 
 /** @param {string} phase */
@@ -198,9 +193,23 @@ function leftText(e) {
   return t(e.reason === "admission-void" ? "news.void" : "news.left", { name });
 }
 
+/** What the last click was on. @type {Element|null} */
+let clicked = null;
+
+/** stray takes away the second click of a double click where it meets something else: who knocked next, say. @param {MouseEvent} event */
+function stray(event) {
+  const on = event.target instanceof Element ? event.target.closest("button, a, dialog") : null;
+  if (event.detail < 2) clicked = on;
+  else if (on !== clicked) {
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
 async function start() {
   setLanguage(navigator.language.slice(0, 2));
   document.addEventListener("keydown", keys);
+  document.addEventListener("click", stray, true);
   document.addEventListener("visibilitychange", () => update());
   window.addEventListener("resize", () => update());
   begin(/** @type {any} */ ({ state: null }), draw);

@@ -67,7 +67,7 @@ function historyPart() {
         h("p", null, k.names.slice(0, 20).map((n, i) => [i > 0 ? ", " : "", person(n)]).flat())),
       h("div.row", null,
         button(t("history.show"), () => openDialog("history", k.id), { about: dateTime(k.began) }),
-        button(t("delete"), () => void submit("history", "history-delete", { meeting: k.id }), { about: dateTime(k.began) }))))));
+        button(t("delete"), () => void submit("history", "history-delete", { meeting: k.id }, k.id), { about: dateTime(k.began) }))))));
 }
 
 /** @param {boolean} on @param {number} days */
@@ -142,15 +142,15 @@ export function eraseDialog() {
   const history = ui.subject === "history";
   const back = () => state().phase.name === "start" && !state().store.unlocked ? closeDialog() : openDialog("settings", "kept");
   return dialog("erase", t(history ? "erase.history-title" : "erase.sure"), [
-    h("p", null, t(history ? "erase.history-text" : "erase.sure-text")), failureLine(ui.failures["erase"]),
+    h("p", null, t(history ? "erase.history-text" : "erase.sure-text")), failureLine(ui.failures[history ? "history" : "erase"]),
   ], {
     closed: back,
     footer: [button(t("cancel"), back), button(t(history ? "erase.history-go" : "erase.go"), async () => {
       const done = history ? await setHistory(false, 0) : await submit("erase", "store-erase", {});
       if (done === null) return;
       notice(t("erase.done"));
-      back();
-    }, { kind: "danger", busy: ui.busy.has("erase") })],
+      if (ui.dialog === "erase") back();
+    }, { kind: "danger", busy: ui.busy.has(history ? "history" : "erase") })],
   });
 }
 
@@ -158,8 +158,10 @@ export function eraseDialog() {
 let shown = null;
 
 async function load() {
+  const { subject } = ui;
   shown = null;
-  shown = await submit("history-show", "history-show", { meeting: ui.subject });
+  const answer = await submit("history-show", "history-show", { meeting: subject }, subject);
+  if (answer !== null && subject === ui.subject) shown = answer;
   update();
 }
 

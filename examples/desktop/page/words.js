@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { currentLanguage, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, ask, closeDialog, has, memberOf, nameOf, notice, openDialog, state, submit, ui, update } from "./model.js";
+import { announce, ask, closeAnswered, closeDialog, has, memberOf, nameOf, notice, openDialog, state, submit, ui, update } from "./model.js";
 import { avatar, badge, button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Words} Words */
@@ -57,7 +57,7 @@ function waiting() {
 /** @param {string} member empty: everybody */
 async function same(member) {
   if (await submit("words", "verified", { member, match: true }) === null) return;
-  if (member !== "") closeDialog();
+  if (member !== "") closeAnswered("verify", member);
   notice(t(member === "" ? "words.all-verified" : "verify.done", { name: member === "" ? "" : nameOf(member) }));
 }
 

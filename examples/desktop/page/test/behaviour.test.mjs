@@ -456,3 +456,173 @@ test("what is printed is the notice alone, dark on white in every theme", option
   assert.deepEqual([ink, paper], ["rgb(28, 33, 38)", "rgb(255, 255, 255)"]);
   assert.equal(await page.locator(".controls").isVisible(), false);
 });
+
+/** twice clicks as a person double-clicks: the second click is where the first was, whatever is there by then. */
+async function twice(locator) {
+  const box = await locator.boundingBox();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  await page.mouse.click(x, y);
+  await page.waitForTimeout(150);
+  await page.mouse.down({ clickCount: 2 });
+  await page.mouse.up({ clickCount: 2 });
+  await page.waitForTimeout(150);
+}
+
+const later = () => {
+  let release = () => {};
+  return [new Promise((done) => release = done), () => release()];
+};
+const here = (...names) => agent.send({ event: "changed", part: "members", value: [member("a", "Me", { self: true, contact: "self" }), ...names.map((n) => member(n, `Member ${n}`))] });
+
+test("what was meant for one who left goes to nobody else", options, async () => {
+  await visit("two");
+  here("b", "c");
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-to").selectOption(id("b"));
+  await page.locator("#chat-text").fill("In confidence");
+  here("c");
+  await page.locator("form.write").getByText("no longer in the meeting").waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForTimeout(300);
+  assert.deepEqual(asked("say").map((r) => r.to), []);
+  assert.equal(await page.locator("#chat-text").inputValue(), "In confidence");
+  here("b", "c"); // and has come back
+  await until(async () => await page.locator("#chat-to").inputValue() === id("b"), "still for them");
+  await page.locator("#chat-text").press("Enter");
+  await until(() => asked("say").length === 1, "said");
+  assert.equal(asked("say")[0].to, id("b"));
+
+  await page.locator("#control-files").click();
+  await page.locator("#file-to").selectOption(id("b"));
+  here("c");
+  await page.locator(".offer").getByText("no longer in the meeting").waitFor();
+  await page.locator("#file-pick").setInputFiles({ name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("a") });
+  await page.waitForTimeout(300);
+  assert.deepEqual(asked("file-offer").map((r) => r.to), []);
+  await page.locator("#file-to").selectOption("");
+  await page.locator("#file-pick").setInputFiles({ name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("a") });
+  await until(() => asked("file-offer").length === 1, "offered to all, since that was chosen");
+});
+
+test("files go to whom was chosen when they were picked, one and all", options, async () => {
+  await visit("two");
+  await page.locator("#control-files").click();
+  await page.locator("#file-to").selectOption({ index: 2 });
+  const [held, release] = later();
+  agent.holds["file-offer"] = held;
+  const named = (...names) => names.map((name) => ({ name, mimeType: "text/plain", buffer: Buffer.from(name) }));
+  await page.locator("#file-pick").setInputFiles(named("1", "2"));
+  await until(() => asked("file-offer").length === 1, "the first");
+  await page.locator("#file-to").selectOption("");
+  await page.locator("#file-pick").setInputFiles(named("3"));
+  release();
+  await until(() => asked("file-offer").length === 3, "all");
+  assert.deepEqual(asked("file-offer").map((r) => [r.name, r.to]).sort(), [["1", id("b")], ["2", id("b")], ["3", ""]]);
+});
+
+test("the second click of a double click does nothing to what came under it", options, async () => {
+  await visit("door");
+  await twice(page.locator(".door .caller").first().getByRole("button", { name: "Let in" }));
+  assert.deepEqual(asked("admit").map((r) => r.member), [id("f")]);
+  await page.waitForTimeout(600);
+  await page.locator(".door .caller").first().getByRole("button", { name: "Let in" }).click();
+  await until(() => asked("admit").length === 2, "the second, when it is meant");
+  for (const name of ["more", "leave"]) {
+    await page.waitForTimeout(600);
+    await twice(page.locator(`#control-${name}`));
+    assert.equal(await page.locator("dialog[open]").count(), 1, name);
+    await page.keyboard.press("Escape");
+    await page.locator("dialog").waitFor({ state: "detached" });
+  }
+});
+
+test("the question whether one agrees to be recorded outlives Escape pressed twice", options, async () => {
+  await visit("consent");
+  await page.waitForSelector("dialog[open]");
+  for (let i = 0; i < 4; i++) await page.keyboard.press("Escape");
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator("dialog.dialog-consent:modal").count(), 1);
+  await page.getByRole("button", { name: "I do not agree" }).click();
+  await until(() => asked("recording-consent").length === 1, "answered");
+});
+
+test("what is written while a message is on its way stays, and what is sent meanwhile follows", options, async () => {
+  await visit("two");
+  await page.keyboard.press("Alt+c");
+  let [held, release] = later();
+  agent.holds.say = held;
+  await page.locator("#chat-text").pressSequentially("One");
+  await page.keyboard.press("Enter");
+  await until(() => asked("say").length === 1, "on its way");
+  await page.keyboard.type("Two");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("Thr");
+  release();
+  await until(() => asked("say").length === 2, "the second");
+  await page.keyboard.type("ee");
+  await page.waitForTimeout(200);
+  assert.deepEqual(asked("say").map((r) => r.text), ["One", "Two"]);
+  assert.equal(await page.locator("#chat-text").inputValue(), "Three");
+
+  // A refusal gives back what was refused, before what was written since.
+  [held, release] = later();
+  agent.holds.say = held;
+  agent.refuse.say = { code: "rate-limited", seconds: 3 };
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("Four");
+  release();
+  await page.locator("form.write .failure").waitFor();
+  assert.equal(await page.locator("#chat-text").inputValue(), "Three\nFour");
+});
+
+test("being asked about a recording leaves what was written in another dialog", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  await page.locator(".sections button").nth(2).click();
+  await page.getByRole("button", { name: /^Edit/ }).first().click();
+  await page.locator("#contact-note").fill("half a note");
+  const recording = (more) => agent.send({ event: "changed", part: "recording", value: { state: "asking", id: "r7", by: id("b"), own: false, mine: "asked", consents: {}, ...more } });
+  recording({});
+  await page.locator("dialog.dialog-consent[open]").waitFor();
+  agent.send({ event: "joined", member: member("7", "Sofia") });
+  await until(async () => (await page.locator(".dialog-consent .live").allTextContents()).join(" ").includes("Sofia"), "said in what lies on top");
+  await page.getByRole("button", { name: "I agree" }).click();
+  recording({ mine: "consented" });
+  await until(async () => await page.locator("dialog").count() === 1, "answered");
+  assert.equal(await page.locator("#contact-note").inputValue(), "half a note");
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "contact-note");
+});
+
+test("a dialog about somebody begins anew, and an answer that comes late closes no other", options, async () => {
+  await visit("two");
+  here("b", "c");
+  await page.keyboard.press("Alt+p");
+  const remove = async (n) => {
+    const row = page.locator(".panel .member").nth(n);
+    await row.locator("details").evaluate((d) => d.open = true);
+    await row.locator("button.danger").click();
+    await page.locator("dialog[open]").waitFor();
+  };
+  agent.refuse.remove = { code: "not-permitted" };
+  await remove(1);
+  await page.locator("#ban-yes").check();
+  await page.locator("dialog button.danger").click();
+  await page.locator("dialog .failure").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  await remove(2);
+  assert.equal(await page.locator("dialog .failure").count(), 0, "that was about another");
+  assert.ok(await page.locator("#ban-no").isChecked(), "the ban was meant for another");
+  agent.refuse = {};
+  const [held, release] = later();
+  agent.holds.remove = held;
+  await page.locator("dialog button.danger").click();
+  await until(() => asked("remove").length === 2, "on its way");
+  await page.keyboard.press("Escape");
+  await page.locator("#control-more").click();
+  await page.locator("dialog.dialog-more[open]").waitFor();
+  release();
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator("dialog.dialog-more[open]").count(), 1);
+});
