@@ -626,3 +626,25 @@ test("a dialog about somebody begins anew, and an answer that comes late closes 
   await page.waitForTimeout(300);
   assert.equal(await page.locator("dialog.dialog-more[open]").count(), 1);
 });
+
+test("with everything at once, and the page enlarged, all can still be pressed", options, async () => {
+  await visit("warnings");
+  agent.send({ event: "changed", part: "recording", value: { state: "running", id: "x", by: id("b"), own: false, since: Date.now(), mine: "consented", consents: {} } });
+  await page.locator(".bar.recording").waitFor();
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-text").waitFor();
+  for (const [width, height] of [[360, 640], [640, 400], [320, 256]]) {
+    await page.setViewportSize({ width, height });
+    for (const what of [".control", ".bar.recording button", "#chat-text", ".write button"]) {
+      for (const one of await page.locator(what).all()) {
+        await one.scrollIntoViewIfNeeded();
+        const under = await one.evaluate((e) => {
+          const r = e.getBoundingClientRect();
+          const [x, y] = [r.x + r.width / 2, r.y + r.height / 2];
+          return y < innerHeight && e.contains(document.elementFromPoint(x, y));
+        });
+        assert.ok(under, `${what} at ${width}×${height}`);
+      }
+    }
+  }
+});
