@@ -61,6 +61,7 @@ type agent struct {
 	session  *session          // the meeting, nil outside
 	last     *meet.Meeting     // the one that is over, until the request done
 	identity *crypto.Identity
+	next     *crypto.Identity // the one after the meeting, nil if the same
 	keep     *keeper
 	movie    *movie    // of this person, and after the meeting until done
 	files    []*shared // of the meeting, and after it until done
