@@ -16,7 +16,7 @@ import { levels } from "./grid.js";
 import { forgetSeen, gotMessage } from "./chat.js";
 import { progress, followFiles } from "./files.js";
 import { react } from "./reactions.js";
-import { keepStats } from "./look.js";
+import { keepStats, resumeStats } from "./look.js";
 import { notices } from "./parts.js";
 import { lostBanner, outsideScreen } from "./outside.js";
 import { keys } from "./keys.js";
@@ -166,7 +166,10 @@ function listen(c) {
     if (how === "lost" && was === "open") announce(t("lost.title"), true);
     update();
   });
-  c.on("state", () => follow(true));
+  c.on("state", () => {
+    follow(true);
+    resumeStats();
+  });
   c.on("changed", () => follow(false));
   c.on("joined", (e) => {
     if (!e.member.self) announce(t("news.joined", { name: e.member.name }));

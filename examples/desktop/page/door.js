@@ -13,9 +13,9 @@ let announced = new Set();
 /** follow says aloud who knocks. */
 export function follow() {
   const { knocks } = state();
-  for (const knock of knocks) {
-    if (!announced.has(knock.id)) announce(t("news.knock", { name: knock.name }), true);
-  }
+  const come = knocks.filter((k) => !announced.has(k.id));
+  if (come.length > 3) announce(t("news.knocks", { n: come.length }), true);
+  else for (const knock of come) announce(t("news.knock", { name: knock.name }), true);
   announced = new Set(knocks.map((k) => k.id));
 }
 

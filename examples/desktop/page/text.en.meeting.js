@@ -130,6 +130,7 @@ export const meeting = {
   "news.removed": "{by} has removed {name} from the meeting.",
   "news.void": "{name} is no longer in the meeting: whoever let them in no longer had the right to.",
   "news.knock": "{name} is knocking at the door.",
+  "news.knocks": "{n} people are knocking at the door.",
   "news.message": "{name} writes: {text}",
   "news.private": "{name} writes to you in private: {text}",
   "news.reaction": "{name} reacts: {reaction}",

@@ -130,6 +130,7 @@ export const meeting = {
   "news.removed": "{by} a exclu {name} de la réunion.",
   "news.void": "{name} n’est plus dans la réunion : la personne qui l’a fait entrer n’en avait plus le droit.",
   "news.knock": "{name} frappe à la porte.",
+  "news.knocks": "{n} personnes frappent à la porte.",
   "news.message": "{name} écrit : {text}",
   "news.private": "{name} vous écrit en privé : {text}",
   "news.reaction": "{name} réagit : {reaction}",

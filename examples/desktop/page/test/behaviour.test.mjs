@@ -39,7 +39,7 @@ async function visit(scene, language = "en") {
 
 const asked = (what) => agent.requests.filter((r) => r.do === what);
 async function until(check, why) {
-  for (const end = Date.now() + 30000; Date.now() < end;) {
+  for (const end = Date.now() + (Number(process.env.UNTIL) || 30000); Date.now() < end;) {
     if (await check()) return;
     await new Promise((done) => setTimeout(done, 50));
   }
@@ -647,4 +647,66 @@ test("with everything at once, and the page enlarged, all can still be pressed",
       }
     }
   }
+});
+
+test("what is being turned on can be turned off before the agent has answered", options, async () => {
+  agent.answer = peer.answer;
+  const [held, release] = later();
+  agent.holds["media-send"] = held;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.microphone === "on"), "asked for");
+  const pressed = () => page.locator("#control-microphone").getAttribute("aria-pressed");
+  assert.equal(await pressed(), "true");
+  await page.locator("#control-microphone").click();
+  await until(async () => await pressed() === "false", "shown as off");
+  release();
+  await until(() => asked("media-send").filter((r) => "microphone" in r.own).at(-1).own.microphone === "muted", "told last");
+  assert.equal(await pressed(), "false");
+});
+
+test("the look at the connections goes on when the connection with the agent was lost", options, async () => {
+  await visit("five");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(1).click();
+  await until(() => asked("stats").length === 1, "asked for");
+  agent.drop(1011);
+  await until(() => asked("stats").length === 2 && asked("stats")[1].on, "asked for again");
+});
+
+test("a setting, a contact and a meeting of the history: each change while another is under way is made", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  const [held, release] = later();
+  agent.holds["settings-set"] = agent.holds["contact-delete"] = held;
+  await page.locator("#settings-theme").selectOption("dark");
+  await page.locator("#settings-language").selectOption("fr");
+  await page.locator(".sections button").nth(2).click();
+  for (const button of await page.locator(".people .member .row button:last-child").all()) await button.click();
+  await until(() => asked("contact-delete").length === 2, "both");
+  release();
+  await until(() => asked("settings-set").length === 2, "both");
+  const { theme, language } = asked("settings-set")[1].settings;
+  assert.deepEqual([theme, language], ["dark", "fr"]);
+  assert.notEqual(asked("contact-delete")[0].contact, asked("contact-delete")[1].contact);
+});
+
+test("that the history can't be deleted is said where it was asked for", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  await page.locator(".sections button").nth(3).click();
+  await page.locator("#history").click();
+  agent.refuse["store-history"] = { code: "store-write" };
+  await page.locator("dialog.dialog-erase[open] button.danger").click();
+  await page.locator("dialog.dialog-erase .failure").waitFor();
+});
+
+test("many who knock are announced together", options, async () => {
+  await visit("two");
+  agent.send({ event: "changed", part: "knocks", value: Array.from({ length: 50 }, (_, i) => ({ id: String(i).padStart(64, "0"), name: `Caller ${i}`, contact: "stranger", at: Date.now() })) });
+  await page.locator(".caller").first().waitFor();
+  await page.waitForTimeout(100);
+  assert.ok(await page.locator("#alerts p").count() <= 3);
+  await said("50");
 });
