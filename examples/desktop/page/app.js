@@ -199,11 +199,16 @@ function leftText(e) {
 /** What the last click was on. @type {Element|null} */
 let clicked = null;
 
-/** stray takes away the second click of a double click where it meets something else: who knocked next, say. @param {MouseEvent} event */
+/**
+ * stray takes away the second click of a double click: nothing is meant twice, and something else may be under it by then,
+ * who knocked next, say. What is switched on may be switched off as fast.
+ *
+ * @param {MouseEvent} event
+ */
 function stray(event) {
   const on = event.target instanceof Element ? event.target.closest("button, a, dialog") : null;
   if (event.detail < 2) clicked = on;
-  else if (on !== clicked) {
+  else if (on !== clicked || on?.matches("a, button:not([aria-pressed])")) {
     event.preventDefault();
     event.stopPropagation();
   }

@@ -92,8 +92,8 @@ function rolePart(member) {
 /** @returns {import("./dom.js").VNode} asks before a role is given that is hard to take back */
 export function promoteDialog() {
   const member = memberOf(ui.subject);
-  const name = member?.name ?? t("someone");
-  return dialog("promote", t("promote.title", { name }), [
+  if (member === undefined) return dialog("promote", t("role.label"), h("p", null, t("remove.gone")));
+  return dialog("promote", t("promote.title", { name: member.name }), [
     h("p", null, t("promote.text")), failureLine(ui.failures["promote"]),
   ], {
     footer: [button(t("cancel"), closeDialog), button(t("promote.go"), async () => {

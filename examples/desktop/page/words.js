@@ -71,7 +71,8 @@ export function verifyDialog() {
     if (under !== undefined) void ask("verified", { member: ui.subject, match: false });
     closeDialog();
   };
-  if (member?.verified && under === undefined) return dialog("verify", t("verify.with", { name }), note("good", h("p", null, t("verify.done", { name }))));
+  if (member === undefined) return dialog("verify", t("verify.with", { name }), h("p", null, t("remove.gone")));
+  if (member.verified && under === undefined) return dialog("verify", t("verify.with", { name }), note("good", h("p", null, t("verify.done", { name }))));
   return dialog("verify", t("verify.with", { name }), under === undefined
     ? [h("p", null, t("verify.text")), h("ol.numbered", null, h("li", null, t("verify.step1")), h("li", null, t("verify.step2")), h("li", null, t("verify.step3"))), failureLine(failure)]
     : [under.asked ? note("info", h("p", null, t("verify.asked", { name }))) : null, h("p", null, t("verify.read")), list(under.words, t("verify.with", { name })), failureLine(failure)], {

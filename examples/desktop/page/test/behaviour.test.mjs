@@ -527,6 +527,12 @@ test("the second click of a double click does nothing to what came under it", op
   await page.waitForTimeout(600);
   await page.locator(".door .caller").first().getByRole("button", { name: "Let in" }).click();
   await until(() => asked("admit").length === 2, "the second, when it is meant");
+  await page.waitForTimeout(600);
+  await twice(page.locator("#control-chat"));
+  assert.equal(await page.locator("#panel").count(), 1, "open, not closed again");
+  await page.waitForTimeout(600);
+  await twice(page.locator("#control-hand"));
+  assert.equal(asked("hand").length, 2, "a switch may be switched fast");
   for (const name of ["more", "leave"]) {
     await page.waitForTimeout(600);
     await twice(page.locator(`#control-${name}`));
@@ -709,4 +715,29 @@ test("many who knock are announced together", options, async () => {
   await page.waitForTimeout(100);
   assert.ok(await page.locator("#alerts p").count() <= 3);
   await said("50");
+});
+
+test("a shortcut that is held down acts once", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "entered");
+  await page.keyboard.down("Alt");
+  for (let i = 0; i < 6; i++) {
+    await page.keyboard.down("s");
+    await page.waitForTimeout(60);
+  }
+  await page.keyboard.up("s");
+  await page.keyboard.up("Alt");
+  await page.waitForTimeout(300);
+  assert.deepEqual(asked("media-send").filter((r) => "microphone" in r.own).map((r) => r.own.microphone), ["on", "muted"]);
+});
+
+test("who is compared with and leaves is said to be gone", options, async () => {
+  await visit("two");
+  here("b");
+  await page.keyboard.press("Alt+t");
+  await page.locator(".pairs button").first().click();
+  await page.locator("dialog.dialog-verify[open]").waitFor();
+  here();
+  await page.locator("dialog").getByText("no longer in the meeting").waitFor();
 });
