@@ -157,7 +157,7 @@ async function attempt(form, busy, request) {
 
 /** @param {Failure} failure */
 export function fail(failure) {
-  if (failure.code === "canceled") return;
+  if (failure.code === "canceled" && ui.connection === "open") return; // by this person
   notice(sentence(failure), { bad: true, ...(failure.detail === undefined ? {} : { detail: failure.detail }) });
 }
 

@@ -170,7 +170,8 @@ async function check() {
   const link = linkIn(form.link);
   if (link === "") return;
   try {
-    form.checked = await conn().request("link-check", { link });
+    const checked = await conn().request("link-check", { link });
+    if (linkIn(form.link) === link) form.checked = checked;
   } catch (error) {
     const failure = failureOf(error);
     if (failure.code === "canceled" || linkIn(form.link) !== link) return;

@@ -108,6 +108,7 @@ async function restore(e) {
   if (ready === null) return;
   try {
     await conn().upload(ready.url, file);
+    /** @type {HTMLFormElement} */ (e.target).reset();
     notice(t("restore.done"));
   } catch (error) {
     ui.failures["restore"] = failureOf(error);
@@ -128,7 +129,9 @@ async function changePassphrase(e) {
   e.preventDefault();
   if (!alike("passphrase-new")) return;
   const fields = { old: valueOf("passphrase-old"), new: valueOf("passphrase-new") };
-  if (await submit("passphrase", "store-passphrase", fields) !== null) notice(t("passphrase.done"));
+  if (await submit("passphrase", "store-passphrase", fields) === null) return;
+  /** @type {HTMLFormElement} */ (e.target).reset();
+  notice(t("passphrase.done"));
 }
 
 function erasePart() {

@@ -741,3 +741,47 @@ test("who is compared with and leaves is said to be gone", options, async () => 
   here();
   await page.locator("dialog").getByText("no longer in the meeting").waitFor();
 });
+
+test("what is pressed while the connection is lost is said not to have been done", options, async () => {
+  await visit("door");
+  agent.drop(1011);
+  await page.locator(".bar.bad").waitFor();
+  await page.locator(".door button").first().click();
+  await page.locator(".notice").getByText("interrupted").waitFor();
+  await until(async () => await page.locator(".bar.bad").count() === 0, "connected again");
+  assert.equal(asked("admit").length, 0);
+});
+
+test("a link isn't called complete for the answer about another", options, async () => {
+  await visit("start");
+  const [held, release] = later();
+  agent.holds["link-check"] = held;
+  await page.locator("#join-link").fill("huisclos:AAAA");
+  await until(() => asked("link-check").length === 1, "asked about the first");
+  await page.locator("#join-link").fill("huisclos:BBBB");
+  release();
+  agent.refuse["link-check"] = { code: "bad-link" };
+  const says = page.getByText("This link is complete");
+  for (let i = 0; i < 10; i++) {
+    assert.equal(await says.count(), 0);
+    await page.waitForTimeout(50);
+  }
+  await page.locator("#join-link-error").waitFor();
+});
+
+test("passphrases are shown no more once they are taken", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  await page.locator(".sections button").nth(3).click();
+  await page.getByText("Change the passphrase").first().click();
+  const fields = ["#passphrase-old", "#passphrase-new", "#passphrase-new-again"];
+  for (const field of fields) await page.locator(field).fill("correct horse battery");
+  agent.refuse["store-passphrase"] = { code: "wrong-passphrase" };
+  await page.keyboard.press("Enter");
+  await page.locator("#passphrase-new-error").waitFor();
+  assert.equal(await page.locator(fields[0]).inputValue(), "correct horse battery");
+  agent.refuse = {};
+  await page.keyboard.press("Enter");
+  for (const field of fields) await until(async () => await page.locator(field).inputValue() === "", field);
+});
