@@ -39,7 +39,7 @@ async function visit(scene, language = "en") {
 
 const asked = (what) => agent.requests.filter((r) => r.do === what);
 async function until(check, why) {
-  for (const end = Date.now() + (Number(process.env.UNTIL) || 30000); Date.now() < end;) {
+  for (const end = Date.now() + 30000; Date.now() < end;) {
     if (await check()) return;
     await new Promise((done) => setTimeout(done, 50));
   }
@@ -747,6 +747,8 @@ test("what is pressed while the connection is lost is said not to have been done
   agent.drop(1011);
   await page.locator(".bar.bad").waitFor();
   await page.locator(".door button").first().click();
+  await page.locator(".door .failure").getByText("interrupted").waitFor();
+  await page.locator("#control-hand").click();
   await page.locator(".notice").getByText("interrupted").waitFor();
   await until(async () => await page.locator(".bar.bad").count() === 0, "connected again");
   assert.equal(asked("admit").length, 0);
@@ -780,4 +782,29 @@ test("passphrases are shown no more once they are taken", options, async () => {
   agent.refuse = {};
   await page.keyboard.press("Enter");
   for (const field of fields) await until(async () => await page.locator(field).inputValue() === "", field);
+});
+
+test("who is let in while the agent takes its time is let in once, and others are answered meanwhile", options, async () => {
+  await visit("door");
+  const [held, release] = later();
+  agent.holds.admit = held;
+  const button = (n, name) => page.locator(".door .caller").nth(n).getByRole("button", { name });
+  await button(0, "Let in").click();
+  await button(0, "Let in").click({ force: true });
+  await button(1, "Let in").click();
+  await until(() => asked("admit").length === 2, "both");
+  release();
+  await until(async () => await page.locator(".caller").count() === 1, "both in");
+  assert.deepEqual(asked("admit").map((r) => r.member), [id("f"), id("9")]);
+  assert.equal(await page.locator(".door .failure").count(), 0);
+});
+
+test("that one can't quit or go back is said", options, async () => {
+  await visit("ended");
+  agent.refuse = { done: { code: "timeout" }, quit: { code: "timeout" } };
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.locator(".ended .failure").waitFor();
+  await page.locator(".ended .hint button").click();
+  await page.locator("dialog footer button.danger").click();
+  await page.locator("dialog .failure").waitFor();
 });
