@@ -61,6 +61,7 @@ type agent struct {
 	session  *session          // the meeting, nil outside
 	last     *meet.Meeting     // the one that is over, until the request done
 	identity *crypto.Identity
+	next     *crypto.Identity // the one after the meeting, nil if the same
 	keep     *keeper
 	movie    *movie    // of this person, and after the meeting until done
 	files    []*shared // of the meeting, and after it until done
@@ -134,21 +135,31 @@ func (a *agent) serve(socket *localport.Socket) {
 	a.mu.Unlock()
 
 	places := make(chan struct{}, maxRequests)
+	turns := map[string]chan struct{}{}
 	var requests sync.WaitGroup
 	for {
 		raw, err := socket.Receive()
 		if err != nil {
 			break
 		}
+		var r request
+		_ = json.Unmarshal(raw, &r) // without a name and a number it is refused
 		select {
 		case places <- struct{}{}:
+			var before chan struct{}
+			done := make(chan struct{})
+			if turn := inTurn[r.Do]; turn != "" {
+				before, turns[turn] = turns[turn], done
+			}
 			requests.Go(func() {
 				defer func() { <-places }()
-				a.answer(socket, raw)
+				defer close(done)
+				if before != nil {
+					<-before
+				}
+				a.answer(socket, r, raw)
 			})
 		default:
-			var r request
-			_ = json.Unmarshal(raw, &r)
 			socket.Send(encode(reply{Re: r.ID, Error: &failure{Code: rateLimited, Seconds: 1}}))
 		}
 	}
@@ -161,10 +172,17 @@ func (a *agent) serve(socket *localport.Socket) {
 	requests.Wait()
 }
 
+// inTurn are the requests of which the last decides what holds: those with the same word here are done in the order
+// they came. The others may wait for people, and don't have each other wait.
+var inTurn = map[string]string{
+	"settings-set": "settings", "network-set": "network", "policy-set": "policy", "lock": "policy", "role": "policy", "hand": "hand",
+	"media-send": "send", "media-watch": "watch", "stats": "stats", "say": "say", "recording-consent": "consent", "store-history": "history",
+	"link-handler": "link", "keep-sending": "keep", "file-pause": "file", "file-resume": "file",
+}
+
 // answer does what a page asks for.
-func (a *agent) answer(socket *localport.Socket, raw []byte) {
-	var r request
-	if json.Unmarshal(raw, &r) != nil || r.ID <= 0 {
+func (a *agent) answer(socket *localport.Socket, r request, raw []byte) {
+	if r.ID <= 0 {
 		socket.Send(encode(reply{Re: r.ID, Error: &failure{Code: badRequest}}))
 		return
 	}

@@ -133,6 +133,7 @@ func (s *session) entered(m *meet.Meeting, err error) {
 	a.mu.Lock()
 	if err != nil {
 		a.session = nil
+		a.identityDue()
 		a.state.Phase = phase{Name: "start", Since: now(), Error: failureOf(err)}
 		var lost *meet.UnreachableError
 		if s.waited && errors.As(err, &lost) { // that nobody can be reached at all isn't so

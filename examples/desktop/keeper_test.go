@@ -111,3 +111,41 @@ func TestRemembered(t *testing.T) {
 		return s.Unlocked && len(s.Kept) == 2 && len(part[[]contact](p, "contacts")) == 1
 	})
 }
+
+// TestErasedInMeeting: who erases everything in a meeting is somebody else from the next one on, and so is whoever is kept
+// anew meanwhile.
+func TestErasedInMeeting(t *testing.T) {
+	t.Parallel()
+	p := openPage(t, startAgent(t, nil))
+	p.name("Ada")
+	self := func() string {
+		p.must("create", nil)
+		p.untilPhase("meeting")
+		return get[*meeting](p, "meeting").Self
+	}
+	over := func() {
+		p.must("leave", nil)
+		p.untilPhase("ended")
+		p.must("done", nil)
+	}
+	p.must("store-create", map[string]any{"passphrase": testPassphrase})
+	before := self()
+	p.must("store-erase", nil)
+	p.must("store-create", map[string]any{"passphrase": testPassphrase})
+	over()
+	after := self()
+	if after == before {
+		t.Error("the identity that was erased is used again")
+	}
+	over()
+	p.must("quit", nil)
+	<-p.agent.over
+	p.agent.tasks.Wait()
+	again := openPage(t, startAgent(t, func(o *options) { o.data = p.agent.options.data }))
+	again.must("store-unlock", map[string]any{"passphrase": testPassphrase})
+	again.must("create", nil)
+	again.untilPhase("meeting")
+	if got := get[*meeting](again, "meeting").Self; got != after {
+		t.Error("another identity was kept")
+	}
+}

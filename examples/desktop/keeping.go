@@ -32,7 +32,11 @@ func (a *agent) storeCreate(_ context.Context, r storeCreate) (any, error) {
 	a.keep.disk.Lock()
 	defer a.keep.disk.Unlock()
 	a.mu.Lock()
-	text, err := a.identity.Export()
+	identity := a.identity
+	if a.next != nil {
+		identity = a.next
+	}
+	text, err := identity.Export()
 	c := &vault.Contents{Identity: text, Settings: encode(a.state.Settings), Contacts: encode(a.state.Contacts), Network: a.networkToKeep()}
 	a.mu.Unlock()
 	if err != nil {
@@ -138,9 +142,8 @@ func (a *agent) storeErase(ctx context.Context, _ storeErase) (any, error) {
 	a.keep.contents, a.keep.failed = nil, false
 	forgotten := a.state.Contacts
 	a.state.Contacts = []contact{}
-	if a.session == nil {
-		a.identity = crypto.GenerateIdentity() // the one that was kept is forgotten too
-	}
+	a.next = crypto.GenerateIdentity() // the one that was kept is forgotten too
+	a.identityDue()
 	a.forgetNetwork()
 	a.contactsChanged()
 	a.showStore()
@@ -153,6 +156,13 @@ func (a *agent) storeErase(ctx context.Context, _ storeErase) (any, error) {
 	}
 	a.unmark(ctx, ids...)
 	return nil, nil
+}
+
+// identityDue changes to the next identity, if there is one: between meetings, never in one. agent.mu is held.
+func (a *agent) identityDue() {
+	if a.session == nil && a.next != nil {
+		a.identity, a.next = a.next, nil
+	}
 }
 
 func (a *agent) historyShow(_ context.Context, r historyShow) (any, error) {

@@ -21,7 +21,7 @@ import "encoding/json"
 // # The socket
 //
 // Text frames of JSON, one message each, at most 256 KiB. The page sends requests, the agent replies to each once, in
-// any order, and sends events.
+// any order, and sends events. Of changes of one kind (settings, policy, what is sent, …) the last one sent holds.
 //
 //	{"id":7,"do":"say","text":"Bonjour"}             request; id is the page's, 1 to 2^53-1, and not used twice
 //	{"re":7}                                         reply; the result's fields stand beside "re"

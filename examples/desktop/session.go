@@ -102,6 +102,7 @@ func (s *session) watch() {
 	s.end(nil)
 	s.filesOver()
 	a.session, a.last = nil, s.meeting
+	a.identityDue()
 	s.recordingsOver()
 	a.state.Knocks, a.state.Tracks, a.state.Verifications, a.state.Warnings = []knock{}, []track{}, []verification{}, []warning{}
 	a.state.Words, a.state.Invite = nil, nil

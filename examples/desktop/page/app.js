@@ -6,7 +6,7 @@ import { Connection, openSession } from "./protocol.js";
 import { announce, begin, closeDialog, openDialog, pageSetting, sentence, state, ui, update } from "./model.js";
 import { watchDevices, stopTrial } from "./devices.js";
 import * as media from "./media.js";
-import { dialogs } from "./dialogs.js";
+import { consentWanted, dialogs } from "./dialogs.js";
 import { endedScreen } from "./ended.js";
 import { header } from "./header.js";
 import { follow as followKnocks } from "./door.js";
@@ -16,7 +16,7 @@ import { levels } from "./grid.js";
 import { forgetSeen, gotMessage } from "./chat.js";
 import { progress, followFiles } from "./files.js";
 import { react } from "./reactions.js";
-import { keepStats } from "./look.js";
+import { keepStats, resumeStats } from "./look.js";
 import { notices } from "./parts.js";
 import { lostBanner, outsideScreen } from "./outside.js";
 import { keys } from "./keys.js";
@@ -48,7 +48,7 @@ function draw() {
     header(),
     ui.connection === "open" ? null : lostBanner(),
     h("main", { key: "main", id: "main", tabindex: "-1", class: inMeeting ? "in-meeting" : "outside" }, screen(phase)),
-    ui.dialog === "" && !dialogWanted() ? notices() : null,
+    ui.dialog === "" && !consentWanted() ? notices() : null,
     dialogs(),
   ]);
   title(phase);
@@ -59,11 +59,6 @@ function draw() {
 function skip(event) {
   event.preventDefault();
   document.getElementById("main")?.focus();
-}
-
-/** @returns {boolean} whether a dialog is shown that the person didn't open */
-function dialogWanted() {
-  return state().recording.mine === "asked" && state().phase.name === "meeting";
 }
 
 /** @param {string} phase */
@@ -171,7 +166,10 @@ function listen(c) {
     if (how === "lost" && was === "open") announce(t("lost.title"), true);
     update();
   });
-  c.on("state", () => follow(true));
+  c.on("state", () => {
+    follow(true);
+    resumeStats();
+  });
   c.on("changed", () => follow(false));
   c.on("joined", (e) => {
     if (!e.member.self) announce(t("news.joined", { name: e.member.name }));
@@ -198,9 +196,28 @@ function leftText(e) {
   return t(e.reason === "admission-void" ? "news.void" : "news.left", { name });
 }
 
+/** What the last click was on. @type {Element|null} */
+let clicked = null;
+
+/**
+ * stray takes away the second click of a double click: nothing is meant twice, and something else may be under it by then,
+ * who knocked next, say. What is switched on may be switched off as fast.
+ *
+ * @param {MouseEvent} event
+ */
+function stray(event) {
+  const on = event.target instanceof Element ? event.target.closest("button, a, dialog") : null;
+  if (event.detail < 2) clicked = on;
+  else if (on !== clicked || on?.matches("a, button:not([aria-pressed])")) {
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
 async function start() {
   setLanguage(navigator.language.slice(0, 2));
   document.addEventListener("keydown", keys);
+  document.addEventListener("click", stray, true);
   document.addEventListener("visibilitychange", () => update());
   window.addEventListener("resize", () => update());
   begin(/** @type {any} */ ({ state: null }), draw);

@@ -1,15 +1,18 @@
 // Messages, to all or to one.
 
 import { h, memo } from "./dom.js";
-import { currentLanguage, isolate, short, t, time } from "./i18n.js";
+import { currentLanguage, short, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, has, memberOf, nameOf, state, submit, ui, update } from "./model.js";
-import { choice, failureLine, longText, note, person } from "./parts.js";
+import { announce, has, nameOf, sentence, state, submit, ui, update } from "./model.js";
+import { address, choice, failureLine, longText, note, person, recipients } from "./parts.js";
 import { togglePanel } from "./meeting.js";
 
 /** @typedef {import("./protocol.js").Message} Message */
+/** @typedef {import("./parts.js").Addressed & {text: string}} Written */
 
-const form = { to: "", text: "" };
+const form = { to: "", name: "", text: "" };
+/** What was sent off and isn't answered yet, in its order. @type {Written[]} */
+let outbox = [];
 let seen = 0;
 
 /** @returns {number} how many messages weren't seen */
@@ -22,8 +25,9 @@ export function unread() {
 /** forgetSeen begins anew, for another meeting. */
 export function forgetSeen() {
   seen = 0;
-  form.to = "";
+  address(form, "");
   form.text = "";
+  outbox = [];
 }
 
 /** @param {Message} message a new one */
@@ -36,7 +40,7 @@ export function gotMessage(message) {
 
 /** writeTo opens the panel for a private message. @param {string} member */
 export function writeTo(member) {
-  form.to = member;
+  address(form, member);
   if (ui.panel !== "chat") togglePanel("chat");
   update();
   setTimeout(() => document.getElementById("chat-text")?.focus(), 60);
@@ -82,18 +86,16 @@ function toEnd(log) {
 }
 
 function writing() {
-  const { members, app } = state();
-  if (form.to !== "" && memberOf(form.to) === undefined) form.to = "";
-  /** @type {[string, string][]} */
-  const options = [["", t("chat.everybody")], ...members.filter((m) => !m.self).map((m) => /** @type {[string, string]} */ ([m.id, isolate(short(m.contactName || m.name, 64))]))];
+  const { app } = state();
+  const { options, gone } = recipients(form, [["", t("chat.everybody")]]);
   const bytes = new TextEncoder().encode(form.text).length;
   const left = app.maxChat - bytes;
   return h("form.write", { class: form.to === "" ? "" : "private", on: { submit: (/** @type {Event} */ e) => void send(e) } },
     has("private-chat") && options.length > 1 ? h("div.to", null, h("label", { for: "chat-to" }, t("chat.for")), choice(form.to, options, (v) => {
-      form.to = v;
+      address(form, v);
       update();
     }, { id: "chat-to" })) : null,
-    form.to === "" ? null : h("p.hint", null, icon("lock"), h("span", null, t("chat.only", { name: nameOf(form.to) }))),
+    form.to === "" || gone ? null : h("p.hint", null, icon("lock"), h("span", null, t("chat.only", { name: nameOf(form.to) }))),
     h("label.unseen", { for: "chat-text" }, t("chat.write")),
     h("div.line", null,
       h("textarea", {
@@ -108,20 +110,56 @@ function writing() {
           },
         },
       }),
-      h("button.icon-button.primary", { type: "submit", "aria-label": t("chat.send"), title: t("chat.send"), "aria-disabled": ui.busy.has("chat") ? "true" : null }, icon("send"))),
+      h("button.icon-button.primary", { type: "submit", "aria-label": t("chat.send"), title: t("chat.send"), "aria-disabled": gone ? "true" : null }, icon("send"))),
     h("p.hint", { id: "chat-keys" }, left < 500 ? t(left < 0 ? "chat.too-long" : "chat.left", { n: Math.abs(left) }) : t("chat.keys")),
-    failureLine(ui.failures["chat"]));
+    failureLine(gone ?? ui.failures["chat"]));
 }
 
 /** @param {Event} e */
-async function send(e) {
+function send(e) {
   e.preventDefault();
   const text = form.text.trim();
   if (text === "") return;
+  const { gone } = recipients(form, []);
+  if (gone !== undefined) {
+    announce(sentence(gone), true);
+    return;
+  }
   atEnd = true;
-  if (await submit("chat", "say", { text, to: form.to }) === null) return;
-  form.text = "";
+  outbox.push({ ...form, text });
+  write("");
+  if (outbox.length === 1) void deliver();
+}
+
+/** write puts a text into the field. @param {string} text */
+function write(text) {
+  form.text = text;
   const box = document.getElementById("chat-text");
-  if (box instanceof HTMLTextAreaElement) box.value = "";
+  if (box instanceof HTMLTextAreaElement) box.value = text;
+  update();
+}
+
+/** deliver sends what waits, one after another. */
+async function deliver() {
+  for (let first = outbox[0]; first !== undefined; first = outbox[0]) {
+    const mine = outbox;
+    const answer = await submit("chat", "say", { text: first.text, to: first.to });
+    if (mine !== outbox) return; // of another meeting
+    if (answer === null) {
+      giveBack(outbox.splice(0));
+      return;
+    }
+    outbox.shift();
+  }
+}
+
+/** giveBack returns what was refused to the field, unless something for others is written there by now. @param {Written[]} refused */
+function giveBack(refused) {
+  for (const m of refused.reverse()) {
+    if (m.to === form.to || form.text === "") {
+      Object.assign(form, m, { text: [m.text, form.text].filter(Boolean).join("\n") });
+      write(form.text);
+    } else state().chat.push({ to: m.to, text: m.text, id: `refused-${Math.random()}`, from: state().meeting?.self ?? "", name: "", time: Date.now(), self: true, state: "failed" });
+  }
   update();
 }

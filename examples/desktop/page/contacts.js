@@ -21,7 +21,7 @@ export function contactsPart() {
     contacts.length === 0 ? h("p.empty", null, t("contacts.empty")) : null,
     h("ul.people", null, contacts.map((c) => editing === c.id ? form(c) : row(c))),
     strangers.length === 0 ? null : [h("h4", null, t("contacts.here")), h("ul.pairs", null, strangers.map((m) => h("li", { key: `add-${m.id}` }, h("span.grow", null, person(m.name)),
-      button(t("contacts.add"), () => void submit("contact", "contact-set", { contact: m.id, name: m.name, note: "" }), { about: isolate(short(m.name, 64)) }))))],
+      button(t("contacts.add"), () => void submit("contact", "contact-set", { contact: m.id, name: m.name, note: "" }, m.id), { about: isolate(short(m.name, 64)) }))))],
   ];
 }
 
@@ -38,7 +38,7 @@ function row(c) {
         editing = c.id;
         update();
       }, { about }),
-      button(t("contacts.forget"), () => void submit("contact", "contact-delete", { contact: c.id }), { about })));
+      button(t("contacts.forget"), () => void submit("contact", "contact-delete", { contact: c.id }, c.id), { about })));
 }
 
 /** @param {Contact} c */
@@ -57,7 +57,7 @@ async function save(e, c) {
   e.preventDefault();
   const name = /** @type {HTMLInputElement} */ (document.getElementById("contact-name")).value.trim();
   const text = /** @type {HTMLTextAreaElement} */ (document.getElementById("contact-note")).value;
-  if (await submit("contact", "contact-set", { contact: c.id, name, note: text }) === null) return;
-  editing = "";
+  if (await submit("contact", "contact-set", { contact: c.id, name, note: text }, c.id) === null) return;
+  if (editing === c.id) editing = "";
   update();
 }

@@ -55,7 +55,7 @@ function source(name, on, off) {
   const noScreens = name === "screen" && !("getDisplayMedia" in (navigator.mediaDevices ?? {}));
   return h("button.control.source", {
     type: "button", id: `control-${name}`, key: name, class: sends ? "on" : "off", "aria-pressed": String(sends),
-    "aria-disabled": !may || noScreens || ui.busy.has(name) ? "true" : null,
+    "aria-disabled": !may || noScreens || !sends && ui.busy.has(name) ? "true" : null,
     on: { click: () => toggleSource(name) },
   }, icon(sends ? on : off), h("span", null, t(`control.${name}`)));
 }

@@ -232,7 +232,7 @@ export function deviceFields(place, changed) {
       /** @type {[string, string][]} */
       const options = [["", t("device.default")], ...all.map((d, i) => /** @type {[string, string]} */ ([d.deviceId, d.label || `${t(`device.${kind}`)} ${i + 1}`]))];
       return field(`${place}-${kind}`, t(`device.${kind}`),
-        choice(chosen(kind), options, (id) => void choose(kind, id).then(() => changed(kind)), { disabled: fixed }),
+        choice(chosen(kind), options, (id) => choose(kind, id).then(() => changed(kind)), { disabled: fixed }),
         { hint: fixed ? t("device.speaker-fixed") : all.length === 0 && known.length > 0 && kind !== "speaker" ? t("device.unnamed") : null });
     }),
     h("div.row", null, button(t("device.tone"), () => void playTone(), { icon: "speaker" })));

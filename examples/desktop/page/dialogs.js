@@ -34,9 +34,18 @@ const all = {
   verify: verifyDialog,
 };
 
-/** @returns {import("./dom.js").VNode|null} */
-export function dialogs() {
+/** What was open when the question came: it stays under it, with what is written in it. */
+let under = "";
+
+/** @returns {boolean} whether the person is asked to agree to a recording */
+export function consentWanted() {
   const { recording, phase } = state();
-  if (phase.name === "meeting" && recording.mine === "asked" && recording.state === "asking") return consentDialog();
-  return all[ui.dialog]?.() ?? null;
+  return phase.name === "meeting" && recording.mine === "asked" && recording.state === "asking";
+}
+
+/** @returns {(import("./dom.js").VNode|null)[]} */
+export function dialogs() {
+  const wanted = consentWanted();
+  if (!wanted) under = ui.dialog;
+  return [ui.dialog === under ? all[ui.dialog]?.() ?? null : null, wanted ? consentDialog() : null];
 }

@@ -2,8 +2,8 @@
 
 import { h } from "./dom.js";
 import { isolate, t, time } from "./i18n.js";
-import { announce, ask, state } from "./model.js";
-import { avatar, badge, button, note, person } from "./parts.js";
+import { announce, state, submit, ui } from "./model.js";
+import { avatar, badge, button, failureLine, note, person } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Knock} Knock */
 
@@ -13,9 +13,10 @@ let announced = new Set();
 /** follow says aloud who knocks. */
 export function follow() {
   const { knocks } = state();
-  for (const knock of knocks) {
-    if (!announced.has(knock.id)) announce(t("news.knock", { name: knock.name }), true);
-  }
+  const come = knocks.filter((k) => !announced.has(k.id));
+  if (come.length > 3) announce(t("news.knocks", { n: come.length }), true);
+  else for (const knock of come) announce(t("news.knock", { name: knock.name }), true);
+  if (knocks.length === 0) delete ui.failures["door"];
   announced = new Set(knocks.map((k) => k.id));
 }
 
@@ -25,6 +26,7 @@ export function door() {
   if (knocks.length === 0 || meeting === null) return null;
   return h("section.door", { key: "door", "aria-labelledby": "door-title" },
     h("h2", { id: "door-title" }, t("door.title"), " ", badge(String(knocks.length), "accent")),
+    failureLine(ui.failures["door"]),
     h("ul", null, knocks.slice(0, 20).map((knock) => caller(knock, meeting.can.admit))),
     knocks.length > 20 ? h("p", null, t("door.more", { n: knocks.length - 20 })) : null);
 }
@@ -45,8 +47,8 @@ function caller(knock, mayAdmit) {
         : h("p.hint", null, t(knock.contact === "known" ? "door.known" : "door.stranger")),
     mayAdmit
       ? h("div.row", null,
-        button(t("door.admit"), () => void ask("admit", { member: knock.id }), { kind: doubtful ? "plain" : "primary", icon: "check", about }),
-        button(t("door.deny"), () => void ask("deny", { member: knock.id }), { icon: "close", about }))
+        button(t("door.admit"), () => void submit("door", "admit", { member: knock.id }, `admit ${knock.id}`), { kind: doubtful ? "plain" : "primary", icon: "check", about, busy: ui.busy.has(`door admit ${knock.id}`) }),
+        button(t("door.deny"), () => void submit("door", "deny", { member: knock.id }, `deny ${knock.id}`), { icon: "close", about, busy: ui.busy.has(`door deny ${knock.id}`) }))
       : h("p.hint", null, t("door.only-hosts")));
 }
 

@@ -28,6 +28,7 @@ export function endedScreen() {
       ended === undefined ? null : ended.kept
         ? note("info", [h("p", null, h("strong", null, t("kept.history"))), h("p", null, t("kept.history-text")), button(t("kept.show"), () => openDialog("settings", "kept"), { kind: "quiet" })])
         : note("good", [h("p", null, h("strong", null, t("kept.nothing"))), h("p", null, t("kept.nothing-text"))]),
+      failureLine(ui.failures["done"]),
       h("div.row.center", null,
         button(t("ended.done"), () => void submitSafely("done", "done", {}), { kind: "primary", busy: ui.busy.has("done") }),
         ended?.attendance ? button(t("attendance.title"), () => openDialog("attendance"), { icon: "clock" }) : null,
@@ -42,7 +43,7 @@ function pair(name, value) {
 
 /** @returns {import("./dom.js").VNode} */
 export function quitDialog() {
-  return dialog("quit", t("quit.title"), h("p", null, t("quit.text")), {
+  return dialog("quit", t("quit.title"), [h("p", null, t("quit.text")), failureLine(ui.failures["quit"])], {
     footer: [button(t("cancel"), closeDialog), button(t("quit"), () => void submitSafely("quit", "quit", {}), { kind: "danger", busy: ui.busy.has("quit") })],
   });
 }

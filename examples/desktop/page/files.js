@@ -3,14 +3,14 @@
 import { h } from "./dom.js";
 import { isolate, of, percent, rate, short, size, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, ask, conn, download, failureOf, nameOf, sentence, state, submit, ui, update } from "./model.js";
-import { badge, button, choice, failureLine, field, longText, note, whyNot } from "./parts.js";
+import { announce, ask, conn, download, failureOf, nameOf, notice, sentence, state, submit, ui, update } from "./model.js";
+import { address, badge, button, choice, failureLine, field, longText, note, recipients, whyNot } from "./parts.js";
 
 /** @typedef {import("./protocol.js").SharedFile} SharedFile */
 
 /** newcomers stands for everybody and whoever comes later, among those to offer a file to. */
 const newcomers = "later";
-const form = { to: "" };
+const form = { to: "", name: "" };
 /** Rates of the last progress, by file. @type {Map<string, number>} */
 const rates = new Map();
 /** @type {Map<string, AbortController>} uploads to the agent that are under way */
@@ -68,46 +68,63 @@ export function filesPanel() {
 }
 
 function offering() {
-  const { members, app } = state();
-  /** @type {[string, string][]} */
-  const options = [["", t("files.everybody")], [newcomers, t("files.newcomers")], ...members.filter((m) => !m.self).map((m) => /** @type {[string, string]} */ ([m.id, isolate(short(m.contactName || m.name, 64))]))];
-  if (!options.some(([id]) => id === form.to)) form.to = "";
+  const { app } = state();
+  const { options, gone } = recipients(form, [["", t("files.everybody")], [newcomers, t("files.newcomers")]]);
   return h("div.offer", {
     on: {
       dragover: (/** @type {DragEvent} */ e) => e.preventDefault(),
       drop: (/** @type {DragEvent} */ e) => {
         e.preventDefault();
-        void offerAll(e.dataTransfer?.files ?? null);
+        offerAll(e.dataTransfer?.files ?? null);
       },
     },
   },
   field("file-to", t("chat.for"), choice(form.to, options, (v) => {
-    form.to = v;
+    address(form, v);
     update();
   })),
   h("input.file-input", {
     type: "file", id: "file-pick", multiple: true, "aria-describedby": "file-hint",
     on: {
-      change: async (/** @type {any} */ e) => {
-        await offerAll(e.target.files);
+      change: (/** @type {any} */ e) => {
+        offerAll(e.target.files);
         e.target.value = "";
       },
     },
   }),
   h("label.button", { for: "file-pick" }, icon("file"), h("span", null, t("files.choose"))),
   h("p.hint", { id: "file-hint" }, t("files.hint", { size: size(app.maxFile) })),
-  failureLine(ui.failures["file"]));
+  failureLine(gone ?? ui.failures["file"]));
 }
+
+/** Files are offered one after another. @type {Promise<void>} */
+let before = Promise.resolve();
 
 /** @param {FileList|null} list */
-async function offerAll(list) {
-  for (const file of [...(list ?? [])].slice(0, 20)) await offer(file);
+function offerAll(list) {
+  const { to } = form; // those chosen now, whatever is chosen later
+  const { gone } = recipients(form, []);
+  if (gone !== undefined) {
+    announce(sentence(gone), true);
+    return;
+  }
+  const all = [...(list ?? [])];
+  before = before.then(async () => {
+    for (const file of all) {
+      if (await offer(file, to) === "too-many") return;
+    }
+  });
 }
 
-/** @param {File} file */
-async function offer(file) {
-  const ready = await submit("file", "file-offer", { name: file.name, size: file.size, type: file.type, to: form.to === newcomers ? "" : form.to, newcomers: form.to === newcomers });
-  if (ready === null) return;
+/** @param {File} file @param {string} to @returns {Promise<string>} why it was refused */
+async function offer(file, to) {
+  const ready = await submit("file", "file-offer", { name: file.name, size: file.size, type: file.type, to: to === newcomers ? "" : to, newcomers: to === newcomers });
+  if (ready === null) {
+    // In a notice, which the next file's answer doesn't take away.
+    const failure = ui.failures["file"];
+    if (failure !== undefined) notice(t("files.not-offered", { file: short(file.name, 80), why: sentence(failure) }), { bad: true });
+    return failure?.code ?? "";
+  }
   const stop = new AbortController();
   uploads.set(ready.file, stop);
   // The agent reads it while the person goes on.
@@ -117,6 +134,7 @@ async function offer(file) {
     announce(sentence(failureOf(error)), true);
     update();
   }).finally(() => uploads.delete(ready.file));
+  return "";
 }
 
 /** @param {SharedFile} f */

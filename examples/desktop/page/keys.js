@@ -43,5 +43,5 @@ export function keys(event) {
   const shortcut = shortcuts.find((s) => s.code === event.code);
   if (shortcut === undefined) return;
   event.preventDefault();
-  shortcut.go();
+  if (!event.repeat) shortcut.go();
 }

@@ -23,6 +23,11 @@ export function keepStats(stats) {
   if (ui.dialog === "look") update();
 }
 
+/** resumeStats asks anew after the connection was lost: the agent sends them to who asked. */
+export function resumeStats() {
+  if (ui.dialog === "look") void ask("stats", { on: true });
+}
+
 /** @returns {import("./dom.js").VNode} */
 export function lookDialog() {
   const now = past.at(-1);

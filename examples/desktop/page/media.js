@@ -213,7 +213,7 @@ export function grow(audio, video) {
  * @param {boolean} on
  */
 export async function setSource(source, on) {
-  if (on === media.on[source] || ui.busy.has(source)) return;
+  if (on === media.on[source] || on && ui.busy.has(source)) return;
   if (!on) {
     media.on[source] = false;
     const { transceiver, track } = sending[source];
@@ -248,7 +248,9 @@ async function open(source) {
   }
   if (s.track === null || !inMeeting) return stopTrack(source);
   await send(source);
-  if (source === "screen" && sending.screenAudio.track !== null) await send("screenAudio");
+  if (source !== "screen" || sending.screenAudio.track === null) return;
+  if (media.on.screen) await send("screenAudio");
+  else stopTrack("screenAudio");
 }
 
 /** @param {Source} source captured already */
@@ -262,6 +264,7 @@ async function send(source) {
     await negotiate(false);
   } else await s.transceiver?.sender.replaceTrack(s.track);
   await applyEncoder(source);
+  if (!media.on[source]) return; // turned off meanwhile
   try {
     await conn().request("media-send", { own: { [source]: "on" } });
   } catch (error) {

@@ -118,29 +118,46 @@ export async function ask(what, fields) {
  * @param {string} form
  * @param {K} what
  * @param {Requests[K][0]} fields
+ * @param {string} [row] which of several, where each is asked for by itself
  * @returns {Promise<Requests[K][1]|null>}
  */
-export async function submit(form, what, fields) {
-  if (ui.busy.has(form)) return null;
-  ui.busy.add(form);
+export function submit(form, what, fields, row) {
+  return attempt(form, row === undefined ? form : `${form} ${row}`, () => conn().request(what, fields));
+}
+
+/** submitSettings is submit for a change of the settings. @param {string} form @param {Partial<import("./protocol.js").Settings>} change */
+export function submitSettings(form, change) {
+  return attempt(form, `${form} ${JSON.stringify(change)}`, () => changeSettings(change));
+}
+
+/**
+ * @template T
+ * @param {string} form
+ * @param {string} busy
+ * @param {() => Promise<T>} request
+ * @returns {Promise<T|null>}
+ */
+async function attempt(form, busy, request) {
+  if (ui.busy.has(busy)) return null;
+  ui.busy.add(busy);
   delete ui.failures[form];
   update();
   try {
-    return await conn().request(what, fields);
+    return await request();
   } catch (error) {
     const failure = failureOf(error);
     ui.failures[form] = failure;
     announce(sentence(failure), true);
     return null;
   } finally {
-    ui.busy.delete(form);
+    ui.busy.delete(busy);
     update();
   }
 }
 
 /** @param {Failure} failure */
 export function fail(failure) {
-  if (failure.code === "canceled") return;
+  if (failure.code === "canceled" && ui.connection === "open") return; // by this person
   notice(sentence(failure), { bad: true, ...(failure.detail === undefined ? {} : { detail: failure.detail }) });
 }
 
@@ -178,7 +195,7 @@ export function closeNotice(id) {
  * @param {boolean} [urgent]
  */
 export function announce(text, urgent = false) {
-  const inDialog = document.querySelector(`dialog[open] .live${urgent ? ".urgent" : ":not(.urgent)"}`);
+  const inDialog = [...document.querySelectorAll("dialog[open]")].at(-1)?.querySelector(`.live${urgent ? ".urgent" : ":not(.urgent)"}`);
   const region = inDialog ?? document.getElementById(urgent ? "alerts" : "news");
   if (region === null) return;
   const line = document.createElement("p");
@@ -191,11 +208,17 @@ export function announce(text, urgent = false) {
 export function openDialog(name, subject = "") {
   ui.dialog = name;
   ui.subject = subject;
+  delete ui.failures[name]; // that was about somebody else, or long ago
   update();
 }
 
 export function closeDialog() {
   openDialog("");
+}
+
+/** closeAnswered closes the dialog that asked for what has been done, unless the person opened another meanwhile. @param {string} name @param {string} [subject] */
+export function closeAnswered(name, subject = ui.subject) {
+  if (ui.dialog === name && ui.subject === subject) closeDialog();
 }
 
 /** @param {string} name @returns {boolean} */
@@ -215,12 +238,29 @@ export function nameOf(id) {
   return member.self ? t("you") : member.contactName || member.name;
 }
 
+/** Settings are changed one after another, each from what the one before made of them. @type {Promise<any>} */
+let before = Promise.resolve();
+
+/** changeSettings throws a Refusal. @param {Partial<import("./protocol.js").Settings>} change */
+export function changeSettings(change) {
+  const done = before.then(() => conn().request("settings-set", { settings: { ...state().settings, ...change } }));
+  before = done.catch(() => {});
+  return done;
+}
+
 /** @param {Partial<import("./protocol.js").Settings>} change */
 export async function set(change) {
-  const settings = { ...state().settings, ...change };
-  state().settings = settings;
+  const had = state().settings;
+  const shown = { ...had, ...change };
+  state().settings = shown;
   update();
-  await ask("settings-set", { settings });
+  try {
+    await changeSettings(change);
+  } catch (error) {
+    if (state().settings === shown) state().settings = had;
+    fail(failureOf(error));
+    update();
+  }
 }
 
 /** @param {string} key @returns {string} a setting of the page's own */

@@ -79,7 +79,7 @@ function named(relay) {
   const where = relay.addresses.join(", ");
   return h("li", { key: `relay-${relay.id}` },
     h("div", null, h("code", { dir: "ltr" }, where), h("p.hint", null, t("network.relay-id"), " ", h("code", { dir: "ltr" }, relay.id))),
-    button(t("network.relay-remove"), () => void submit("relay-remove", "relay-remove", { relay: relay.id }), { about: where }));
+    button(t("network.relay-remove"), () => void submit("relay-remove", "relay-remove", { relay: relay.id }, relay.id), { about: where }));
 }
 
 /** @param {Event} e */

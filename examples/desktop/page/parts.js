@@ -1,9 +1,9 @@
 // The parts that all screens are made of: buttons, fields, names, notices, dialogs.
 
 import { h } from "./dom.js";
-import { of, short, t } from "./i18n.js";
+import { isolate, of, short, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { closeDialog, closeNotice, sentence, state, ui, update } from "./model.js";
+import { closeDialog, closeNotice, memberOf, sentence, state, ui, update } from "./model.js";
 
 /** @typedef {import("./dom.js").VNode} VNode */
 /** @typedef {import("./dom.js").VChildren} VChildren */
@@ -94,6 +94,35 @@ function technical(detail) {
 export function choice(value, options, chosen, attributes = {}) {
   return h("select", { ...attributes, value, on: { change: (/** @type {any} */ e) => chosen(e.target.value) } },
     options.map(([v, text]) => h("option", { value: v, key: `o${v}` }, short(text, 80))));
+}
+
+/**
+ * Addressed is what is meant for one person, or for several that `to` has a word for.
+ *
+ * @typedef {{to: string, name: string}} Addressed
+ */
+
+/** @param {Addressed} form @param {string} to a member's id, or a word for several */
+export function address(form, to) {
+  const member = memberOf(to);
+  form.to = to;
+  form.name = member === undefined ? "" : member.contactName || member.name;
+}
+
+/**
+ * recipients are who it can be for. Whoever it is for and has left stays among them, so that it goes to nobody else.
+ *
+ * @param {Addressed} form
+ * @param {[string, string][]} several
+ * @returns {{options: [string, string][], gone: Failure|undefined}} gone says that they have left
+ */
+export function recipients(form, several) {
+  const others = state().members.filter((m) => !m.self);
+  const left = form.name !== "" && !others.some((m) => m.id === form.to);
+  const named = others.map((m) => ({ to: m.id, name: m.contactName || m.name }));
+  /** @type {[string, string][]} */
+  const options = [...named, ...left ? [form] : []].map(({ to, name }) => [to, isolate(short(name, 64))]);
+  return { options: [...several, ...options], gone: left ? { code: "no-such-member" } : undefined };
 }
 
 /**
@@ -221,6 +250,13 @@ export function dialog(name, title, body, more = {}) {
       },
       click: (/** @type {MouseEvent} */ e) => {
         if (more.stays !== true && e.target === e.currentTarget) close();
+      },
+      // Pressed once more, Escape closes it unasked.
+      close: (/** @type {Event} */ e) => {
+        const d = /** @type {HTMLDialogElement} */ (e.currentTarget);
+        if (!d.isConnected) return;
+        if (more.stays === true) d.showModal();
+        else close();
       },
     },
   },

@@ -3,12 +3,12 @@
 import { h } from "./dom.js";
 import { count, isolate, of, short, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ask, closeDialog, has, memberOf, openDialog, state, submit, ui, update } from "./model.js";
+import { ask, closeAnswered, closeDialog, has, memberOf, openDialog, state, submit, ui, update } from "./model.js";
 import { avatar, badge, button, choice, dialog, failureLine, field, longText, note, person, toggle } from "./parts.js";
 import { standing } from "./door.js";
 import { offerNewLink } from "./invite.js";
 import { writeTo } from "./chat.js";
-import { policyPart } from "./policy.js";
+import { policyPart, setLock } from "./policy.js";
 
 /** @typedef {import("./protocol.js").Member} Member */
 
@@ -20,7 +20,7 @@ export function peoplePanel() {
     h("p.hint", null, count("people.count", members.length)),
     meeting?.hostsAbsent ? note("warning", h("p", null, t("people.no-host"))) : null,
     h("div.row", null, meeting?.can.invite ? button(t("invite.title"), () => openDialog("invite"), { icon: "mail" }) : null),
-    meeting?.can.manage ? toggle("lock", t("lock.label"), policy?.entry === "locked", (on) => ask("lock", { locked: on }), { hint: t("lock.hint") }) : null,
+    meeting?.can.manage ? toggle("lock", t("lock.label"), policy?.entry === "locked", setLock, { hint: t("lock.hint") }) : null,
     h("ul.people", null, order.map(row)),
     meeting?.can.manage ? policyPart() : null,
   ];
@@ -92,21 +92,24 @@ function rolePart(member) {
 /** @returns {import("./dom.js").VNode} asks before a role is given that is hard to take back */
 export function promoteDialog() {
   const member = memberOf(ui.subject);
-  const name = member?.name ?? t("someone");
-  return dialog("promote", t("promote.title", { name }), [
+  if (member === undefined) return dialog("promote", t("role.label"), h("p", null, t("remove.gone")));
+  return dialog("promote", t("promote.title", { name: member.name }), [
     h("p", null, t("promote.text")), failureLine(ui.failures["promote"]),
   ], {
     footer: [button(t("cancel"), closeDialog), button(t("promote.go"), async () => {
-      if (await submit("promote", "role", { member: ui.subject, role: "host" }) !== null) closeDialog();
-    }, { kind: "primary", busy: ui.busy.has("promote") })],
+      const { subject } = ui;
+      if (await submit("promote", "role", { member: subject, role: "host" }, subject) !== null) closeAnswered("promote", subject);
+    }, { kind: "primary", busy: ui.busy.has(`promote ${ui.subject}`) })],
   });
 }
 
-let ban = false;
+/** Whom the person chose to ban, in this dialog. */
+let banned = "";
 
 /** @returns {import("./dom.js").VNode} */
 export function removeDialog() {
   const member = memberOf(ui.subject);
+  const ban = banned === ui.subject;
   if (member === undefined) return dialog("remove", t("remove.begin"), h("p", null, t("remove.gone")));
   return dialog("remove", t("remove.title", { name: member.name }), [
     h("p", null, t("remove.what")),
@@ -122,7 +125,7 @@ export function removeDialog() {
   ], {
     footer: [
       button(t("cancel"), closeDialog),
-      button(t(ban ? "remove.go-ban" : "remove.go"), () => void remove(member), { kind: "danger", busy: ui.busy.has("remove") }),
+      button(t(ban ? "remove.go-ban" : "remove.go"), () => void remove(member), { kind: "danger", busy: ui.busy.has(`remove ${member.id}`) }),
     ],
   });
 }
@@ -132,10 +135,10 @@ function option(value, label, text) {
   const id = value ? "ban-yes" : "ban-no";
   return h("div.option", null,
     h("input", {
-      type: "radio", name: "ban", id, checked: ban === value, "aria-describedby": `${id}-text`,
+      type: "radio", name: "ban", id, checked: (banned === ui.subject) === value, "aria-describedby": `${id}-text`,
       on: {
         change: () => {
-          ban = value;
+          banned = value ? ui.subject : "";
           update();
         },
       },
@@ -145,8 +148,7 @@ function option(value, label, text) {
 
 /** @param {Member} member */
 async function remove(member) {
-  if (await submit("remove", "remove", { member: member.id, ban }) === null) return;
-  ban = false;
-  closeDialog();
+  if (await submit("remove", "remove", { member: member.id, ban: banned === member.id }, member.id) === null) return;
+  closeAnswered("remove", member.id);
   offerNewLink();
 }

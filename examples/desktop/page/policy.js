@@ -23,12 +23,20 @@ export function policyPart() {
 
 /** What is asked for and not answered yet: the next change goes on from there, and takes none of it back. @type {Policy|null} */
 let asked = null;
+/** They are asked for one after another. @type {Promise<any>} */
+let before = Promise.resolve();
 
-/** @param {(now: Policy) => Policy} change */
-async function set(change) {
+/** @param {(now: Policy) => Policy} change @param {(policy: Policy) => Promise<any>} [request] */
+async function set(change, request = (policy) => ask("policy-set", { policy })) {
   const mine = asked = change(asked ?? /** @type {Policy} */ (state().policy));
-  await ask("policy-set", { policy: mine });
+  before = before.then(() => request(mine));
+  await before;
   if (asked === mine) asked = null;
+}
+
+/** setLock has nobody come in any more, or again. @param {boolean} locked */
+export function setLock(locked) {
+  return set((now) => ({ ...now, entry: locked ? "locked" : "ask" }), () => ask("lock", { locked }));
 }
 
 /** @param {"members"|"viewers"} who @param {string} title @param {Policy} policy */

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { clock, of, size, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, ask, closeDialog, download, nameOf, openDialog, state, submit, ui } from "./model.js";
+import { announce, ask, closeAnswered, closeDialog, download, nameOf, openDialog, state, submit, ui } from "./model.js";
 import { button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
 
 let before = "none";
@@ -112,7 +112,7 @@ export function recordingDialog() {
         failureLine(ui.failures["recording"]),
       ], {
         footer: [button(t("close"), closeDialog), button(t("record.ask"), async () => {
-          if (await submit("recording", "recording-ask", {}) !== null) closeDialog();
+          if (await submit("recording", "recording-ask", {}) !== null) closeAnswered("recording");
         }, { kind: "primary", icon: "record", busy: ui.busy.has("recording"), disabled: state().features["recording"]?.available !== true })],
       });
   }
@@ -165,7 +165,7 @@ export async function submitSafely(form, what, fields) {
 function goOn() {
   const go = waiting;
   waiting = null;
-  closeDialog();
+  closeAnswered("unsaved");
   go?.();
 }
 

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { openDialog, set, state, submit, ui } from "./model.js";
+import { openDialog, set, state, submit, submitSettings, ui } from "./model.js";
 import { button, choice, dialog, failureLine, field, reasonText, toggle } from "./parts.js";
 import { contactsPart } from "./contacts.js";
 import { deviceFields } from "./devices.js";
@@ -41,12 +41,12 @@ function youPart() {
       on: {
         change: (/** @type {any} */ e) => {
           const name = e.target.value.trim();
-          void submit("settings-name", "settings-set", { settings: { ...state().settings, name } });
+          void submitSettings("settings-name", { name });
         },
       },
     }), { hint: t(outside ? "settings.name-hint" : "settings.name-fixed"), failure: ui.failures["settings-name"] }),
-    field("settings-language", t("settings.language"), choice(settings.language || state().app.systemLanguage, [["fr", "Français"], ["en", "English"]], (language) => void set({ language }))),
-    field("settings-theme", t("settings.theme"), choice(settings.theme || "system", [["system", t("theme.system")], ["light", t("theme.light")], ["dark", t("theme.dark")]], (theme) => void set({ theme }))),
+    field("settings-language", t("settings.language"), choice(settings.language || state().app.systemLanguage, [["fr", "Français"], ["en", "English"]], (language) => set({ language }))),
+    field("settings-theme", t("settings.theme"), choice(settings.theme || "system", [["system", t("theme.system")], ["light", t("theme.light")], ["dark", t("theme.dark")]], (theme) => set({ theme }))),
     ...linksPart(),
     phase.name === "meeting" ? null : h("div.row", null, button(t("quit.long"), () => openDialog("quit"), { icon: "leave" })),
     state().store.unlocked ? null : h("p.hint", null, icon("info"), h("span", null, t("settings.forgotten"))),

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { dateTime, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, conn, failureOf, has, openDialog, sentence, set, state, ui, update } from "./model.js";
+import { announce, changeSettings, conn, failureOf, has, openDialog, sentence, set, state, ui, update } from "./model.js";
 import { button, choice, failureLine, field, note, reasonText, spinner } from "./parts.js";
 import { preview } from "./devices.js";
 import { submitSafely } from "./recording.js";
@@ -100,8 +100,7 @@ async function keepName() {
   }
   if (name === state().settings.name) return true;
   try {
-    await conn().request("settings-set", { settings: { ...state().settings, name } });
-    state().settings.name = name;
+    await changeSettings({ name });
     return true;
   } catch (error) {
     ui.failures["name"] = failureOf(error);
@@ -171,7 +170,8 @@ async function check() {
   const link = linkIn(form.link);
   if (link === "") return;
   try {
-    form.checked = await conn().request("link-check", { link });
+    const checked = await conn().request("link-check", { link });
+    if (linkIn(form.link) === link) form.checked = checked;
   } catch (error) {
     const failure = failureOf(error);
     if (failure.code === "canceled" || linkIn(form.link) !== link) return;

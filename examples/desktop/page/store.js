@@ -67,7 +67,7 @@ function historyPart() {
         h("p", null, k.names.slice(0, 20).map((n, i) => [i > 0 ? ", " : "", person(n)]).flat())),
       h("div.row", null,
         button(t("history.show"), () => openDialog("history", k.id), { about: dateTime(k.began) }),
-        button(t("delete"), () => void submit("history", "history-delete", { meeting: k.id }), { about: dateTime(k.began) }))))));
+        button(t("delete"), () => void submit("history", "history-delete", { meeting: k.id }, k.id), { about: dateTime(k.began) }))))));
 }
 
 /** @param {boolean} on @param {number} days */
@@ -108,6 +108,7 @@ async function restore(e) {
   if (ready === null) return;
   try {
     await conn().upload(ready.url, file);
+    /** @type {HTMLFormElement} */ (e.target).reset();
     notice(t("restore.done"));
   } catch (error) {
     ui.failures["restore"] = failureOf(error);
@@ -128,7 +129,9 @@ async function changePassphrase(e) {
   e.preventDefault();
   if (!alike("passphrase-new")) return;
   const fields = { old: valueOf("passphrase-old"), new: valueOf("passphrase-new") };
-  if (await submit("passphrase", "store-passphrase", fields) !== null) notice(t("passphrase.done"));
+  if (await submit("passphrase", "store-passphrase", fields) === null) return;
+  /** @type {HTMLFormElement} */ (e.target).reset();
+  notice(t("passphrase.done"));
 }
 
 function erasePart() {
@@ -142,15 +145,15 @@ export function eraseDialog() {
   const history = ui.subject === "history";
   const back = () => state().phase.name === "start" && !state().store.unlocked ? closeDialog() : openDialog("settings", "kept");
   return dialog("erase", t(history ? "erase.history-title" : "erase.sure"), [
-    h("p", null, t(history ? "erase.history-text" : "erase.sure-text")), failureLine(ui.failures["erase"]),
+    h("p", null, t(history ? "erase.history-text" : "erase.sure-text")), failureLine(ui.failures[history ? "history" : "erase"]),
   ], {
     closed: back,
     footer: [button(t("cancel"), back), button(t(history ? "erase.history-go" : "erase.go"), async () => {
       const done = history ? await setHistory(false, 0) : await submit("erase", "store-erase", {});
       if (done === null) return;
       notice(t("erase.done"));
-      back();
-    }, { kind: "danger", busy: ui.busy.has("erase") })],
+      if (ui.dialog === "erase") back();
+    }, { kind: "danger", busy: ui.busy.has(history ? "history" : "erase") })],
   });
 }
 
@@ -158,8 +161,10 @@ export function eraseDialog() {
 let shown = null;
 
 async function load() {
+  const { subject } = ui;
   shown = null;
-  shown = await submit("history-show", "history-show", { meeting: ui.subject });
+  const answer = await submit("history-show", "history-show", { meeting: subject }, subject);
+  if (answer !== null && subject === ui.subject) shown = answer;
   update();
 }
 

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { currentLanguage, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, ask, closeDialog, has, memberOf, nameOf, notice, openDialog, state, submit, ui, update } from "./model.js";
+import { announce, ask, closeAnswered, closeDialog, has, memberOf, nameOf, notice, openDialog, state, submit, ui, update } from "./model.js";
 import { avatar, badge, button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Words} Words */
@@ -57,7 +57,7 @@ function waiting() {
 /** @param {string} member empty: everybody */
 async function same(member) {
   if (await submit("words", "verified", { member, match: true }) === null) return;
-  if (member !== "") closeDialog();
+  if (member !== "") closeAnswered("verify", member);
   notice(t(member === "" ? "words.all-verified" : "verify.done", { name: member === "" ? "" : nameOf(member) }));
 }
 
@@ -71,7 +71,8 @@ export function verifyDialog() {
     if (under !== undefined) void ask("verified", { member: ui.subject, match: false });
     closeDialog();
   };
-  if (member?.verified && under === undefined) return dialog("verify", t("verify.with", { name }), note("good", h("p", null, t("verify.done", { name }))));
+  if (member === undefined) return dialog("verify", t("verify.with", { name }), h("p", null, t("remove.gone")));
+  if (member.verified && under === undefined) return dialog("verify", t("verify.with", { name }), note("good", h("p", null, t("verify.done", { name }))));
   return dialog("verify", t("verify.with", { name }), under === undefined
     ? [h("p", null, t("verify.text")), h("ol.numbered", null, h("li", null, t("verify.step1")), h("li", null, t("verify.step2")), h("li", null, t("verify.step3"))), failureLine(failure)]
     : [under.asked ? note("info", h("p", null, t("verify.asked", { name }))) : null, h("p", null, t("verify.read")), list(under.words, t("verify.with", { name })), failureLine(failure)], {

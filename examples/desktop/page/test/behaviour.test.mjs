@@ -456,3 +456,355 @@ test("what is printed is the notice alone, dark on white in every theme", option
   assert.deepEqual([ink, paper], ["rgb(28, 33, 38)", "rgb(255, 255, 255)"]);
   assert.equal(await page.locator(".controls").isVisible(), false);
 });
+
+/** twice clicks as a person double-clicks: the second click is where the first was, whatever is there by then. */
+async function twice(locator) {
+  const box = await locator.boundingBox();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  await page.mouse.click(x, y);
+  await page.waitForTimeout(150);
+  await page.mouse.down({ clickCount: 2 });
+  await page.mouse.up({ clickCount: 2 });
+  await page.waitForTimeout(150);
+}
+
+const later = () => {
+  let release = () => {};
+  return [new Promise((done) => release = done), () => release()];
+};
+const here = (...names) => agent.send({ event: "changed", part: "members", value: [member("a", "Me", { self: true, contact: "self" }), ...names.map((n) => member(n, `Member ${n}`))] });
+
+test("what was meant for one who left goes to nobody else", options, async () => {
+  await visit("two");
+  here("b", "c");
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-to").selectOption(id("b"));
+  await page.locator("#chat-text").fill("In confidence");
+  here("c");
+  await page.locator("form.write").getByText("no longer in the meeting").waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForTimeout(300);
+  assert.deepEqual(asked("say").map((r) => r.to), []);
+  assert.equal(await page.locator("#chat-text").inputValue(), "In confidence");
+  here("b", "c"); // and has come back
+  await until(async () => await page.locator("#chat-to").inputValue() === id("b"), "still for them");
+  await page.locator("#chat-text").press("Enter");
+  await until(() => asked("say").length === 1, "said");
+  assert.equal(asked("say")[0].to, id("b"));
+
+  await page.locator("#control-files").click();
+  await page.locator("#file-to").selectOption(id("b"));
+  here("c");
+  await page.locator(".offer").getByText("no longer in the meeting").waitFor();
+  await page.locator("#file-pick").setInputFiles({ name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("a") });
+  await page.waitForTimeout(300);
+  assert.deepEqual(asked("file-offer").map((r) => r.to), []);
+  await page.locator("#file-to").selectOption("");
+  await page.locator("#file-pick").setInputFiles({ name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("a") });
+  await until(() => asked("file-offer").length === 1, "offered to all, since that was chosen");
+});
+
+test("files go to whom was chosen when they were picked, one and all", options, async () => {
+  await visit("two");
+  await page.locator("#control-files").click();
+  await page.locator("#file-to").selectOption({ index: 2 });
+  const [held, release] = later();
+  agent.holds["file-offer"] = held;
+  const named = (...names) => names.map((name) => ({ name, mimeType: "text/plain", buffer: Buffer.from(name) }));
+  await page.locator("#file-pick").setInputFiles(named("1", "2"));
+  await until(() => asked("file-offer").length === 1, "the first");
+  await page.locator("#file-to").selectOption("");
+  await page.locator("#file-pick").setInputFiles(named("3"));
+  release();
+  await until(() => asked("file-offer").length === 3, "all");
+  assert.deepEqual(asked("file-offer").map((r) => [r.name, r.to]).sort(), [["1", id("b")], ["2", id("b")], ["3", ""]]);
+});
+
+test("the second click of a double click does nothing to what came under it", options, async () => {
+  await visit("door");
+  await twice(page.locator(".door .caller").first().getByRole("button", { name: "Let in" }));
+  assert.deepEqual(asked("admit").map((r) => r.member), [id("f")]);
+  await page.waitForTimeout(600);
+  await page.locator(".door .caller").first().getByRole("button", { name: "Let in" }).click();
+  await until(() => asked("admit").length === 2, "the second, when it is meant");
+  await page.waitForTimeout(600);
+  await twice(page.locator("#control-chat"));
+  assert.equal(await page.locator("#panel").count(), 1, "open, not closed again");
+  await page.waitForTimeout(600);
+  await twice(page.locator("#control-hand"));
+  assert.equal(asked("hand").length, 2, "a switch may be switched fast");
+  for (const name of ["more", "leave"]) {
+    await page.waitForTimeout(600);
+    await twice(page.locator(`#control-${name}`));
+    assert.equal(await page.locator("dialog[open]").count(), 1, name);
+    await page.keyboard.press("Escape");
+    await page.locator("dialog").waitFor({ state: "detached" });
+  }
+});
+
+test("the question whether one agrees to be recorded outlives Escape pressed twice", options, async () => {
+  await visit("consent");
+  await page.waitForSelector("dialog[open]");
+  for (let i = 0; i < 4; i++) await page.keyboard.press("Escape");
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator("dialog.dialog-consent:modal").count(), 1);
+  await page.getByRole("button", { name: "I do not agree" }).click();
+  await until(() => asked("recording-consent").length === 1, "answered");
+});
+
+test("what is written while a message is on its way stays, and what is sent meanwhile follows", options, async () => {
+  await visit("two");
+  await page.keyboard.press("Alt+c");
+  let [held, release] = later();
+  agent.holds.say = held;
+  await page.locator("#chat-text").pressSequentially("One");
+  await page.keyboard.press("Enter");
+  await until(() => asked("say").length === 1, "on its way");
+  await page.keyboard.type("Two");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("Thr");
+  release();
+  await until(() => asked("say").length === 2, "the second");
+  await page.keyboard.type("ee");
+  await page.waitForTimeout(200);
+  assert.deepEqual(asked("say").map((r) => r.text), ["One", "Two"]);
+  assert.equal(await page.locator("#chat-text").inputValue(), "Three");
+
+  // A refusal gives back what was refused, before what was written since.
+  [held, release] = later();
+  agent.holds.say = held;
+  agent.refuse.say = { code: "rate-limited", seconds: 3 };
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("Four");
+  release();
+  await page.locator("form.write .failure").waitFor();
+  assert.equal(await page.locator("#chat-text").inputValue(), "Three\nFour");
+});
+
+test("being asked about a recording leaves what was written in another dialog", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  await page.locator(".sections button").nth(2).click();
+  await page.getByRole("button", { name: /^Edit/ }).first().click();
+  await page.locator("#contact-note").fill("half a note");
+  const recording = (more) => agent.send({ event: "changed", part: "recording", value: { state: "asking", id: "r7", by: id("b"), own: false, mine: "asked", consents: {}, ...more } });
+  recording({});
+  await page.locator("dialog.dialog-consent[open]").waitFor();
+  agent.send({ event: "joined", member: member("7", "Sofia") });
+  await until(async () => (await page.locator(".dialog-consent .live").allTextContents()).join(" ").includes("Sofia"), "said in what lies on top");
+  await page.getByRole("button", { name: "I agree" }).click();
+  recording({ mine: "consented" });
+  await until(async () => await page.locator("dialog").count() === 1, "answered");
+  assert.equal(await page.locator("#contact-note").inputValue(), "half a note");
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "contact-note");
+});
+
+test("a dialog about somebody begins anew, and an answer that comes late closes no other", options, async () => {
+  await visit("two");
+  here("b", "c");
+  await page.keyboard.press("Alt+p");
+  const remove = async (n) => {
+    const row = page.locator(".panel .member").nth(n);
+    await row.locator("details").evaluate((d) => d.open = true);
+    await row.locator("button.danger").click();
+    await page.locator("dialog[open]").waitFor();
+  };
+  agent.refuse.remove = { code: "not-permitted" };
+  await remove(1);
+  await page.locator("#ban-yes").check();
+  await page.locator("dialog button.danger").click();
+  await page.locator("dialog .failure").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  await remove(2);
+  assert.equal(await page.locator("dialog .failure").count(), 0, "that was about another");
+  assert.ok(await page.locator("#ban-no").isChecked(), "the ban was meant for another");
+  agent.refuse = {};
+  const [held, release] = later();
+  agent.holds.remove = held;
+  await page.locator("dialog button.danger").click();
+  await until(() => asked("remove").length === 2, "on its way");
+  await page.keyboard.press("Escape");
+  await page.locator("#control-more").click();
+  await page.locator("dialog.dialog-more[open]").waitFor();
+  release();
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator("dialog.dialog-more[open]").count(), 1);
+});
+
+test("with everything at once, and the page enlarged, all can still be pressed", options, async () => {
+  await visit("warnings");
+  agent.send({ event: "changed", part: "recording", value: { state: "running", id: "x", by: id("b"), own: false, since: Date.now(), mine: "consented", consents: {} } });
+  await page.locator(".bar.recording").waitFor();
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-text").waitFor();
+  for (const [width, height] of [[360, 640], [640, 400], [320, 256]]) {
+    await page.setViewportSize({ width, height });
+    for (const what of [".control", ".bar.recording button", "#chat-text", ".write button"]) {
+      for (const one of await page.locator(what).all()) {
+        await one.scrollIntoViewIfNeeded();
+        const under = await one.evaluate((e) => {
+          const r = e.getBoundingClientRect();
+          const [x, y] = [r.x + r.width / 2, r.y + r.height / 2];
+          return y < innerHeight && e.contains(document.elementFromPoint(x, y));
+        });
+        assert.ok(under, `${what} at ${width}×${height}`);
+      }
+    }
+  }
+});
+
+test("what is being turned on can be turned off before the agent has answered", options, async () => {
+  agent.answer = peer.answer;
+  const [held, release] = later();
+  agent.holds["media-send"] = held;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.microphone === "on"), "asked for");
+  const pressed = () => page.locator("#control-microphone").getAttribute("aria-pressed");
+  assert.equal(await pressed(), "true");
+  await page.locator("#control-microphone").click();
+  await until(async () => await pressed() === "false", "shown as off");
+  release();
+  await until(() => asked("media-send").filter((r) => "microphone" in r.own).at(-1).own.microphone === "muted", "told last");
+  assert.equal(await pressed(), "false");
+});
+
+test("the look at the connections goes on when the connection with the agent was lost", options, async () => {
+  await visit("five");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(1).click();
+  await until(() => asked("stats").length === 1, "asked for");
+  agent.drop(1011);
+  await until(() => asked("stats").length === 2 && asked("stats")[1].on, "asked for again");
+});
+
+test("a setting, a contact and a meeting of the history: each change while another is under way is made", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  const [held, release] = later();
+  agent.holds["settings-set"] = agent.holds["contact-delete"] = held;
+  await page.locator("#settings-theme").selectOption("dark");
+  await page.locator("#settings-language").selectOption("fr");
+  await page.locator(".sections button").nth(2).click();
+  for (const button of await page.locator(".people .member .row button:last-child").all()) await button.click();
+  await until(() => asked("contact-delete").length === 2, "both");
+  release();
+  await until(() => asked("settings-set").length === 2, "both");
+  const { theme, language } = asked("settings-set")[1].settings;
+  assert.deepEqual([theme, language], ["dark", "fr"]);
+  assert.notEqual(asked("contact-delete")[0].contact, asked("contact-delete")[1].contact);
+});
+
+test("that the history can't be deleted is said where it was asked for", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  await page.locator(".sections button").nth(3).click();
+  await page.locator("#history").click();
+  agent.refuse["store-history"] = { code: "store-write" };
+  await page.locator("dialog.dialog-erase[open] button.danger").click();
+  await page.locator("dialog.dialog-erase .failure").waitFor();
+});
+
+test("many who knock are announced together", options, async () => {
+  await visit("two");
+  agent.send({ event: "changed", part: "knocks", value: Array.from({ length: 50 }, (_, i) => ({ id: String(i).padStart(64, "0"), name: `Caller ${i}`, contact: "stranger", at: Date.now() })) });
+  await page.locator(".caller").first().waitFor();
+  await page.waitForTimeout(100);
+  assert.ok(await page.locator("#alerts p").count() <= 3);
+  await said("50");
+});
+
+test("a shortcut that is held down acts once", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "entered");
+  await page.keyboard.down("Alt");
+  for (let i = 0; i < 6; i++) {
+    await page.keyboard.down("s");
+    await page.waitForTimeout(60);
+  }
+  await page.keyboard.up("s");
+  await page.keyboard.up("Alt");
+  await page.waitForTimeout(300);
+  assert.deepEqual(asked("media-send").filter((r) => "microphone" in r.own).map((r) => r.own.microphone), ["on", "muted"]);
+});
+
+test("who is compared with and leaves is said to be gone", options, async () => {
+  await visit("two");
+  here("b");
+  await page.keyboard.press("Alt+t");
+  await page.locator(".pairs button").first().click();
+  await page.locator("dialog.dialog-verify[open]").waitFor();
+  here();
+  await page.locator("dialog").getByText("no longer in the meeting").waitFor();
+});
+
+test("what is pressed while the connection is lost is said not to have been done", options, async () => {
+  await visit("door");
+  agent.drop(1011);
+  await page.locator(".bar.bad").waitFor();
+  await page.locator(".door button").first().click();
+  await page.locator(".door .failure").getByText("interrupted").waitFor();
+  await page.locator("#control-hand").click();
+  await page.locator(".notice").getByText("interrupted").waitFor();
+  await until(async () => await page.locator(".bar.bad").count() === 0, "connected again");
+  assert.equal(asked("admit").length, 0);
+});
+
+test("a link isn't called complete for the answer about another", options, async () => {
+  await visit("start");
+  const [held, release] = later();
+  agent.holds["link-check"] = held;
+  await page.locator("#join-link").fill("huisclos:AAAA");
+  await until(() => asked("link-check").length === 1, "asked about the first");
+  await page.locator("#join-link").fill("huisclos:BBBB");
+  [agent.holds["link-check"]] = later();
+  release();
+  await page.waitForTimeout(200);
+  assert.equal(await page.getByText("This link is complete").count(), 0);
+});
+
+test("passphrases are shown no more once they are taken", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  await page.locator(".sections button").nth(3).click();
+  await page.getByText("Change the passphrase").first().click();
+  const fields = ["#passphrase-old", "#passphrase-new", "#passphrase-new-again"];
+  for (const field of fields) await page.locator(field).fill("correct horse battery");
+  agent.refuse["store-passphrase"] = { code: "wrong-passphrase" };
+  await page.keyboard.press("Enter");
+  await page.locator("#passphrase-new-error").waitFor();
+  assert.equal(await page.locator(fields[0]).inputValue(), "correct horse battery");
+  agent.refuse = {};
+  await page.keyboard.press("Enter");
+  for (const field of fields) await until(async () => await page.locator(field).inputValue() === "", field);
+});
+
+test("who is let in while the agent takes its time is let in once, and others are answered meanwhile", options, async () => {
+  await visit("door");
+  const [held, release] = later();
+  agent.holds.admit = held;
+  const button = (n, name) => page.locator(".door .caller").nth(n).getByRole("button", { name });
+  await button(0, "Let in").click();
+  await button(0, "Let in").click({ force: true });
+  await button(1, "Let in").click();
+  await until(() => asked("admit").length === 2, "both");
+  release();
+  await until(async () => await page.locator(".caller").count() === 1, "both in");
+  assert.deepEqual(asked("admit").map((r) => r.member), [id("f"), id("9")]);
+  assert.equal(await page.locator(".door .failure").count(), 0);
+});
+
+test("that one can't quit or go back is said", options, async () => {
+  await visit("ended");
+  agent.refuse = { done: { code: "timeout" }, quit: { code: "timeout" } };
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.locator(".ended .failure").waitFor();
+  await page.locator(".ended .hint button").click();
+  await page.locator("dialog footer button.danger").click();
+  await page.locator("dialog .failure").waitFor();
+});
