@@ -199,15 +199,15 @@ func newRateLimiter() *rateLimiter {
 	return &rateLimiter{address: make(map[netip.Addr]*bucket), all: bucket{tokens: doorBurstAll}}
 }
 
-func (b *bucket) take(now time.Time, burst, perSecond float64) bool {
+func (b *bucket) take(now time.Time, n, burst, perSecond float64) bool {
 	if !b.last.IsZero() {
 		b.tokens = min(burst, b.tokens+now.Sub(b.last).Seconds()*perSecond)
 	}
 	b.last = now
-	if b.tokens < 1 {
+	if b.tokens < n {
 		return false
 	}
-	b.tokens--
+	b.tokens -= n
 	return true
 }
 
@@ -234,5 +234,5 @@ func (r *rateLimiter) allow(ip netip.Addr, now time.Time) bool {
 		b = &bucket{tokens: doorBurst}
 		r.address[ip] = b
 	}
-	return b.take(now, doorBurst, doorRate) && r.all.take(now, doorBurstAll, doorRateAll)
+	return b.take(now, 1, doorBurst, doorRate) && r.all.take(now, 1, doorBurstAll, doorRateAll)
 }

@@ -146,6 +146,7 @@ type unsafeSwitches struct {
 	showAddress    bool // RelayOnly hides nothing
 	eagerRelays    bool // relays that are never there are tried as often as those that just went
 	anyHalfOpen    bool // one address may have all handshakes that are under way
+	anyGossip      bool // whoever sends gossip without end has it passed on
 	noChoke        bool // datagrams go and come whatever the address filter says
 }
 
@@ -478,13 +479,15 @@ func (h *Host) peerLocked(id peer.ID) *peerState {
 	return p
 }
 
-// forgetLocked drops a peer nothing is known of any more. Host.mu is held.
+// forgetLocked drops a peer nothing is known of any more, and what libp2p keeps of all who ever connected: keys are free
+// (TRA-5). Host.mu is held.
 func (h *Host) forgetLocked(p *peerState) {
 	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil && p.relay == nil && p.hops == 0 {
 		if p.expiry != nil {
 			p.expiry.Stop()
 		}
 		delete(h.peers, p.id)
+		h.libp2p.book.RemovePeer(p.id)
 	}
 }
 
