@@ -456,3 +456,26 @@ func (m *Meeting) AgeRelays(ctx context.Context, by time.Duration) error {
 		return nil
 	})
 }
+
+// ConnectedAgain has a member told that what was under way to another may be lost, as when that one ends its stream.
+func (m *Meeting) ConnectedAgain(ctx context.Context, to crypto.MeetingKey) error {
+	return command(ctx, m, func() error {
+		m.connected(to)
+		return nil
+	})
+}
+
+// Move has a member tell all where it is, each time as if that were somewhere else. It returns the last record.
+func (m *Meeting) Move(ctx context.Context, bridge crypto.MeetingKey, times int) ([]byte, error) {
+	return call(ctx, m, func() ([]byte, error) {
+		for range times {
+			if m.bridges.held[bridge] == nil {
+				m.bridges.held[bridge] = &reservation{until: time.Now().Add(time.Hour)}
+			} else {
+				delete(m.bridges.held, bridge)
+			}
+			m.tellRecord()
+		}
+		return encode(m.ownRecord()), nil
+	})
+}
