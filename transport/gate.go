@@ -127,8 +127,8 @@ func (g *gate) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason
 	return !c.Stat().Limited, 0
 }
 
-// strangerStreams is how many streams of a stranger may be negotiated at once: all strangers' together are fewer than there
-// may be (newResources), and leave room for members'.
+// strangerStreams is how many streams of a stranger may be negotiated at once: all strangers' together are far fewer than
+// there may be (newResources), and leave room for members'.
 const strangerStreams = 4
 
 // strangerStream counts a stream of a stranger's for as long as it is negotiated; nil if there are too many (TRA-5), or

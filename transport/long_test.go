@@ -186,3 +186,47 @@ func jam(t *testing.T, a, b *node) (open []*transport.FileStream) {
 	t.Skip("this kernel's buffers can't be filled")
 	return nil
 }
+
+// TestSilentMembers: members who open all the streams they may, and say nothing on them, take nobody else's place.
+//
+// Checks: TRA-13.
+func TestSilentMembers(t *testing.T) {
+	for name, protected := range map[string]bool{"protected": true, "twin": false} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { silentMembers(t, protected) }) })
+	}
+}
+
+func silentMembers(t *testing.T, protected bool) {
+	w := newWorld(t, transporttest.Options{Latency: time.Millisecond})
+	config := transport.Without(transport.Config{Key: testKey(1)}, transport.Unsafe{FewStreams: !protected})
+	host := simNodeConfig(t, w, "host", config, transporttest.HostOptions{})
+	var all []*node
+	for i := range 6 {
+		n := simNode(t, w, string(rune('a'+i)), testKey(int64(2+i)), transporttest.HostOptions{})
+		befriend(host, n)
+		n.connect(host)
+		n.waitUp(host)
+		host.waitUp(n)
+		all = append(all, n)
+	}
+	for _, bad := range all[1:] {
+		for range 200 {
+			_ = bad.OpenSilent(host.Key())
+		}
+	}
+	time.Sleep(time.Second)
+	came := false
+	if f, err := all[0].OpenFile(t.Context(), host.Key()); err == nil {
+		_ = f.Send([]byte("ask"), time.Second)
+		select {
+		case theirs := <-host.Files():
+			came = true
+			theirs.Close()
+		case <-time.After(2 * time.Second):
+		}
+		f.Close()
+	}
+	if came != protected {
+		t.Errorf("a file stream came: %v", came)
+	}
+}
