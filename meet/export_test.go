@@ -479,3 +479,40 @@ func (m *Meeting) Move(ctx context.Context, bridge crypto.MeetingKey, times int)
 		return encode(m.ownRecord()), nil
 	})
 }
+
+// Kept counts what a meeting has of others and of what is under way: what is given back when they go and it is over.
+type Kept struct {
+	Peers, Records, Lobby, Waiting, Unverified, Warned, Shown, Recordings, Offers, Uploads, Transfers, Withdrawn, Uplink int
+	Readers, Unacked, Topics, Bridges, Senders, Tracks, Published, Outbox, KeyFrames, Dialling, Comparing, Missing       int
+}
+
+// Kept returns the counts.
+func (m *Meeting) Kept(ctx context.Context) (Kept, error) {
+	return call(ctx, m, func() (Kept, error) {
+		m.files.uplink.mu.Lock()
+		uplink := len(m.files.uplink.sending)
+		m.files.uplink.mu.Unlock()
+		k := Kept{
+			Peers: len(m.peers), Records: len(m.records), Lobby: len(m.door.lobby) + len(m.door.slots), Warned: len(m.watch.warned), Shown: len(m.shown),
+			Recordings: len(m.recordings), Offers: len(m.files.offers), Uploads: len(m.files.uploads), Transfers: len(m.files.transfers),
+			Withdrawn: len(m.files.withdrawn), Uplink: uplink, Readers: len(m.keys.readers), Unacked: len(m.keys.unacked), Topics: len(m.topics),
+			Bridges: len(m.bridges.held), Senders: len(m.plane.senders), Tracks: len(m.plane.tracks()), Published: len(m.plane.out.live),
+			Outbox: len(m.chats.outbox), Missing: len(m.set.Missing()),
+		}
+		m.signals.mu.Lock()
+		k.KeyFrames = len(m.signals.wanted)
+		m.signals.mu.Unlock()
+		for _, p := range m.peers {
+			k.Unverified += len(p.unverified)
+			k.Waiting += len(p.waiting)
+			k.Dialling += p.dialling
+			if p.compare.state != nil || p.compare.reply != nil {
+				k.Comparing++
+			}
+		}
+		return k, nil
+	})
+}
+
+// HangUp closes a member's connections to another.
+func (m *Meeting) HangUp(to crypto.MeetingKey) { m.host.Disconnect(peerKey(to)) }

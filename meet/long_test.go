@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -158,4 +160,167 @@ func TestMovesOften(t *testing.T) {
 			t.Error("somebody doesn't know where a member is now")
 		}
 	})
+}
+
+// TestLongMeeting does each thing that may be done far more often than there are places for it, one after the other: all of
+// it works the last time as it did the first, and nothing is kept of it.
+//
+// Checks: FIL-8, STR-7, VER-4.
+func TestLongMeeting(t *testing.T) {
+	world(t, ms20, func(_ context.Context, w *meettest.World) {
+		ctx, cancel := context.WithTimeout(context.Background(), 12*time.Hour)
+		defer cancel()
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+		a := must[*meettest.Member](t)(w.Join(ctx, "a", host, meet.Config{}))
+		b := must[*meettest.Member](t)(w.Join(ctx, "b", host, meet.Config{}))
+		all := []*meettest.Member{host, a, b}
+		connected(t, ctx, all...)
+		quiet := func() (n int, kept []meet.Kept) {
+			w.Advance(2 * time.Minute)
+			for _, m := range all {
+				kept = append(kept, must[meet.Kept](t)(m.Kept(ctx)))
+			}
+			return runtime.NumGoroutine(), kept
+		}
+		for _, step := range []struct {
+			name  string
+			times int
+			f     func(i int)
+		}{
+			{"publish", 300, func(int) { publishOnce(t, ctx, w, a, b) }},
+			{"chat", 300, func(int) {
+				ok(t, a.Say(ctx, strings.Repeat("x", crypto.MaxChatBody)))
+				ok(t, a.SayTo(ctx, self(t, ctx, b).Identity, "only you"))
+				ok(t, a.React(ctx, "+"))
+				ok(t, a.RaiseHand(ctx, true))
+				w.Advance(500 * time.Millisecond)
+				ok(t, a.RaiseHand(ctx, false))
+			}},
+			{"record", 50, func(int) { recordOnce(t, ctx, w, a, b, host) }},
+			{"file", 100, func(i int) { offerOnce(t, ctx, w, a, b, i) }},
+			{"invite", 100, func(int) { must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{})) }},
+			{"role", 100, func(i int) {
+				ok(t, host.SetRole(ctx, self(t, ctx, b).Identity, []meet.Role{meet.Viewer, meet.Participant}[i%2]))
+				w.Advance(200 * time.Millisecond)
+			}},
+			{"compare", 30, func(int) {
+				must[crypto.Verification](t)(a.Verify(ctx, self(t, ctx, b).Identity))
+				w.Advance(5 * time.Second)
+			}},
+			{"connection", 100, func(int) {
+				a.HangUp(b.Incarnation().Key())
+				w.Advance(2 * time.Second)
+			}},
+			{"knock", 40, func(i int) { knockOnce(t, ctx, w, host, i) }},
+			{"member", 30, func(i int) { joinOnce(t, ctx, w, all, i) }},
+		} {
+			step.f(0)
+			goroutines, before := quiet()
+			for i := range step.times {
+				step.f(i + 1)
+			}
+			n, after := quiet()
+			for i, m := range all {
+				if after[i] != before[i] {
+					t.Errorf("%s: %s keeps\n%+v, before\n%+v", step.name, m.Host, after[i], before[i])
+				}
+			}
+			if n > goroutines {
+				t.Errorf("%s: %d goroutines, before %d", step.name, n, goroutines)
+			}
+		}
+		connected(t, ctx, all...)
+		talks(t, ctx, w, a, b)
+	})
+}
+
+func publishOnce(t *testing.T, ctx context.Context, w *meettest.World, from, to *meettest.Member) {
+	t.Helper()
+	had := len(events[meet.TrackRemoved](to))
+	tone := must[*meettest.Tone](t)(from.PublishTone(ctx, 60))
+	w.Advance(500 * time.Millisecond)
+	tracks := events[meet.TrackAdded](to)
+	if len(tracks) != had+1 {
+		t.Fatalf("%d tracks, after %d", len(tracks), had)
+	}
+	if st := tracks[had].Track.Stats(); st.Packets < 5 || st.Undecryptable+st.Repeated > 0 {
+		t.Fatalf("after %d tracks: %+v", had, st)
+	}
+	tone.Stop()
+	w.Advance(500 * time.Millisecond)
+}
+
+func recordOnce(t *testing.T, ctx context.Context, w *meettest.World, by *meettest.Member, others ...*meettest.Member) {
+	t.Helper()
+	ok(t, by.AskToRecord(ctx))
+	w.Advance(time.Second)
+	for i, m := range others {
+		recordings := must[[]meet.Recording](t)(m.Recordings(ctx))
+		if len(recordings) != 1 {
+			t.Fatalf("%d recordings", len(recordings))
+		}
+		ok(t, m.ConsentToRecording(ctx, recordings[0], i > 0))
+	}
+	w.Advance(5 * time.Second)
+	ok(t, by.StopRecording(ctx))
+	w.Advance(time.Second)
+}
+
+func offerOnce(t *testing.T, ctx context.Context, w *meettest.World, from, to *meettest.Member, i int) {
+	t.Helper()
+	content := bytes.Repeat([]byte{byte(i)}, 300_000)
+	offer := must[meet.FileOffer](t)(from.OfferFile(ctx, meet.FileSource{Name: "f", Size: int64(len(content)), Content: bytes.NewReader(content)}, crypto.IdentityKey{}))
+	w.Advance(time.Second)
+	dst := &memory{}
+	transfer := must[*meet.FileTransfer](t)(to.ReceiveFile(ctx, offer.ID, dst, meet.FileReceiveOptions{}))
+	switch i % 4 {
+	case 0:
+		ok(t, transfer.Wait(ctx))
+	case 1:
+		w.Advance(100 * time.Millisecond)
+		transfer.Cancel()
+	case 2:
+		w.Advance(100 * time.Millisecond)
+		to.HangUp(from.Incarnation().Key())
+		ok(t, transfer.Wait(ctx))
+	}
+	w.Advance(100 * time.Millisecond)
+	ok(t, from.WithdrawFile(ctx, offer.ID))
+	w.Advance(time.Second)
+}
+
+func knockOnce(t *testing.T, ctx context.Context, w *meettest.World, host *meettest.Member, i int) {
+	t.Helper()
+	policy := meet.DefaultPolicy()
+	ok(t, host.SetPolicy(ctx, policy))
+	invite := must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{}))
+	k := knock(ctx, w, fmt.Sprint("visitor", i), invite, meet.Config{})
+	knocks := must[[]meet.Knock](t)(host.Knocks(ctx))
+	if len(knocks) != 1 {
+		t.Fatalf("%d knock", len(knocks))
+	}
+	ok(t, host.Deny(ctx, knocks[0].Identity))
+	<-k.done
+}
+
+func joinOnce(t *testing.T, ctx context.Context, w *meettest.World, all []*meettest.Member, i int) {
+	t.Helper()
+	host := all[0]
+	ok(t, host.SetPolicy(ctx, open().Policy))
+	m := must[*meettest.Member](t)(w.Join(ctx, fmt.Sprint("guest", i), host, meet.Config{}))
+	connected(t, ctx, append(slices.Clone(all), m)...)
+	tone := must[*meettest.Tone](t)(m.PublishTone(ctx, 60))
+	w.Advance(time.Second)
+	tone.Stop()
+	who := self(t, ctx, m).Identity
+	switch i % 3 {
+	case 0:
+		ok(t, m.Leave(ctx))
+	case 1:
+		ok(t, host.Remove(ctx, who, false))
+	case 2:
+		w.Crash(m)
+		w.Advance(20 * time.Second)
+		ok(t, host.Remove(ctx, who, true))
+	}
 }
