@@ -146,6 +146,42 @@ func TestDataStorm(t *testing.T) {
 	})
 }
 
+// TestOperationsStorm: a member that asks for all operations again and again has nobody's uplink filled with them.
+//
+// Checks: SYN-3.
+func TestOperationsStorm(t *testing.T) {
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			config.Policy = open().Policy
+			var got atomic.Int64
+			count := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) { got.Add(int64(len(msg.Operations))) })
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
+			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, count))
+			connected(t, ctx, host, bad)
+			for range 100 {
+				must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{}))
+			}
+			w.Advance(5 * time.Second)
+			got.Store(0)
+			everything := &roster.Have{}
+			for i := range everything.Last {
+				everything.Last[i] = 0xff
+			}
+			for range 300 {
+				ok(t, bad.InjectMessage(ctx, host.Incarnation().Key(), meet.PairMessage{Have: everything}))
+				w.Advance(50 * time.Millisecond)
+			}
+			t.Logf("asked 300 times in 15 s: sent %d operations", got.Load())
+			if most := int64(1024 + 2*110 + 256*16); protected && got.Load() > most {
+				t.Errorf("asked 300 times in 15 s: sent %d operations, more than %d", got.Load(), most)
+			}
+			if !protected && got.Load() < 20000 {
+				t.Errorf("twin: asked 300 times in 15 s: sent %d operations", got.Load())
+			}
+		})
+	})
+}
+
 // TestMovesOften: however often a member's addresses change, all know the last ones soon.
 //
 // Checks: ADR-1.
@@ -216,6 +252,9 @@ func TestLongMeeting(t *testing.T) {
 		} {
 			step.f(0)
 			goroutines, before := quiet()
+			if testing.Short() {
+				step.times /= 5
+			}
 			for i := range step.times {
 				step.f(i + 1)
 			}

@@ -76,13 +76,15 @@ type peer struct {
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, data, passes, relays, beats, answers, greetings limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, data, passes, relays, beats, answers, greetings, operations limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
 // Limits on what a peer makes us do, each as so many at once and so many a second.
 const (
-	reconcileBurst, reconcileRate   = 64, 16 // lists and requests of operations (SYN-3)
+	reconcileBurst, reconcileRate = 64, 16 // lists and requests of operations (SYN-3)
+	// Operations sent for that, besides twice the set at once; about 64 KiB a second.
+	operationsBurst, operationsRate = 1024, 256
 	offerBurst, offerRate           = 4, 1   // each makes a media session
 	comparisonBurst, comparisonRate = 4, 0.2 // each shows the user something (VER-4)
 	contradictBurst, contradictRate = 8, 1   // each is a signature to verify (PRE-7)
