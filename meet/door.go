@@ -16,6 +16,7 @@ const (
 	knockBurst    = 16
 	knocksPerMin  = 10
 	doorHandshake = 10 * time.Second // for the three messages
+	doorPatience  = 2 * time.Second  // for them, if others wait
 	doorAnswer    = 10 * time.Second // for what follows a decision
 )
 
@@ -24,6 +25,7 @@ type door struct {
 	invites map[crypto.InviteID]*openInvite
 	lobby   map[crypto.IdentityKey]*visitor
 	slots   chan struct{} // one for each handshake under way
+	crowd   chan struct{} // taken from by a handshake under way for long enough: somebody waits for its slot
 	version uint64        // grows with every change of the lobby
 	told    uint64        // the version that the others were told (DOR-11)
 	tells   limiter
@@ -55,7 +57,7 @@ type decision struct {
 }
 
 func newDoor() door {
-	return door{invites: map[crypto.InviteID]*openInvite{}, lobby: map[crypto.IdentityKey]*visitor{}, slots: make(chan struct{}, maxHandshakes)}
+	return door{invites: map[crypto.InviteID]*openInvite{}, lobby: map[crypto.IdentityKey]*visitor{}, slots: make(chan struct{}, maxHandshakes), crowd: make(chan struct{})}
 }
 
 func (d *door) close() {
@@ -152,12 +154,15 @@ func (m *Meeting) doorHandshake(ctx context.Context, d *transport.DoorStream) (*
 	if err != nil || shared == nil {
 		return nil, nil
 	}
-	select {
-	case m.door.slots <- struct{}{}: // DOR-7
-	case <-ctx.Done():
+	if !m.door.enter(ctx) {
 		return nil, nil
 	}
 	defer func() { <-m.door.slots }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !m.config.hooks.noLimits {
+		defer time.AfterFunc(doorPatience, func() { m.door.giveWay(ctx, cancel) }).Stop()
+	}
 	responder, second, err := crypto.NewDoorResponder(m.self, shared.Invite, crypto.MeetingKey(d.Peer()), first)
 	if err != nil || d.Send(ctx, second) != nil {
 		return nil, nil
@@ -171,6 +176,29 @@ func (m *Meeting) doorHandshake(ctx context.Context, d *transport.DoorStream) (*
 		return nil, nil
 	}
 	return &visitor{knock: knock, link: id, invite: shared.Operation, at: time.Now(), decision: make(chan decision, 1)}, channel
+}
+
+// enter waits for a slot (DOR-7).
+func (d *door) enter(ctx context.Context) bool {
+	for crowd := d.crowd; ; {
+		select {
+		case d.slots <- struct{}{}:
+			return true
+		case crowd <- struct{}{}: // somebody makes room
+			crowd = nil
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// giveWay ends a handshake when somebody waits for its slot.
+func (d *door) giveWay(ctx context.Context, end func()) {
+	select {
+	case <-d.crowd:
+		end()
+	case <-ctx.Done():
+	}
 }
 
 // tooOften says whether a link is over its rate (DOR-7). Who knocks too often is told so, since it has the link.

@@ -516,3 +516,31 @@ func (m *Meeting) Kept(ctx context.Context) (Kept, error) {
 
 // HangUp closes a member's connections to another.
 func (m *Meeting) HangUp(to crypto.MeetingKey) { m.host.Disconnect(peerKey(to)) }
+
+// LoiterAtDoor opens the first door of a link, says what only who has the link can, and then nothing until ctx is done,
+// again and again.
+func LoiterAtDoor(ctx context.Context, network transport.Network, i Invite) error {
+	self, err := crypto.GenerateIdentity().NewIncarnation(i.Meeting())
+	if err != nil {
+		return err
+	}
+	host, err := transport.Listen(ctx, transport.Config{Key: self.PrivateKey(), RoomID: [32]byte{1}, Network: network})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = host.Close() }()
+	door := i.link.Doors[0]
+	for ctx.Err() == nil {
+		d, err := host.OpenDoor(ctx, peerKey(door.Key), multiaddrs(door.Addresses))
+		if err != nil {
+			continue
+		}
+		_, first, err := crypto.NewDoorInitiator(self, "x", i.link.Secret, i.link.DoorKey, door.Key)
+		if err == nil && d.Send(ctx, first) == nil {
+			_, _ = d.Receive(ctx)
+			_, _ = d.Receive(ctx) // until the door has enough
+		}
+		d.Close()
+	}
+	return nil
+}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/huisclos/huisclos/meet"
 	"github.com/huisclos/huisclos/meet/meettest"
 	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport/transporttest"
 )
 
 // Long meetings, and members who do something that is allowed without end.
@@ -178,6 +180,40 @@ func TestOperationsStorm(t *testing.T) {
 			if !protected && got.Load() < 20000 {
 				t.Errorf("twin: asked 300 times in 15 s: sent %d operations", got.Load())
 			}
+		})
+	})
+}
+
+// TestLoiterers: who has a link, perhaps a dead one, and stands in the door saying nothing, keeps nobody else out for long.
+//
+// Checks: DOR-7.
+func TestLoiterers(t *testing.T) {
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			config.Policy = open().Policy
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
+			old := must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{}))
+			gone := must[*meettest.Member](t)(w.Join(ctx, "gone", host, meet.Config{}))
+			connected(t, ctx, host, gone)
+			ok(t, host.Remove(ctx, self(t, ctx, gone).Identity, true))
+			w.Advance(time.Minute)
+			loitering, leave := context.WithCancel(ctx)
+			var group sync.WaitGroup
+			for i := range 8 {
+				place := must[*transporttest.Host](t)(w.Network.Host(fmt.Sprint("loiterer", i), transporttest.HostOptions{}))
+				group.Go(func() { _ = meet.LoiterAtDoor(loitering, place, old) })
+			}
+			w.Advance(300 * time.Millisecond)
+			begun := time.Now()
+			m := must[*meettest.Member](t)(w.Join(ctx, "late", host, meet.Config{}))
+			took := time.Since(begun)
+			t.Logf("it took %v to come in", took)
+			if late := took > 4*time.Second; late == protected {
+				t.Errorf("it took %v to come in", took)
+			}
+			connected(t, ctx, host, m)
+			leave()
+			group.Wait()
 		})
 	})
 }
