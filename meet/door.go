@@ -236,7 +236,7 @@ func (m *Meeting) knocked(v *visitor) (waiting bool) {
 	case m.roster.Policy.Entry == roster.Open && !m.roster.Member(m.self.Identity()).Equivocated:
 		m.letIn(v)
 		return false
-	case len(m.door.lobby) >= maxLobby && m.door.lobby[id] == nil:
+	case len(m.door.lobby) >= maxLobby && m.door.lobby[id] == nil && !m.makeRoom(v):
 		return deny(DeniedBusy)
 	}
 	if before := m.door.lobby[id]; before != nil { // it lost its connection, or knocks twice
@@ -245,6 +245,26 @@ func (m *Meeting) knocked(v *visitor) (waiting bool) {
 	m.door.lobby[id] = v
 	m.door.version++
 	m.emit(Knocked{m.knock(v)})
+	return true
+}
+
+// makeRoom turns out whoever came last by the link by which most wait, if those are more than by a visitor's own: keys are
+// free, and who has one link must not keep out who comes by another (DOR-7).
+func (m *Meeting) makeRoom(v *visitor) bool {
+	waiting := map[crypto.InviteID]int{}
+	for _, w := range m.door.lobby {
+		waiting[w.link]++
+	}
+	var last *visitor
+	for _, w := range m.door.lobby {
+		if last == nil || waiting[w.link] > waiting[last.link] || waiting[w.link] == waiting[last.link] && w.at.After(last.at) {
+			last = w
+		}
+	}
+	if waiting[last.link] <= waiting[v.link]+1 || m.config.hooks.noLimits {
+		return false
+	}
+	m.decide(last, decision{denied: DeniedBusy})
 	return true
 }
 

@@ -218,6 +218,41 @@ func TestLoiterers(t *testing.T) {
 	})
 }
 
+// TestLobbyCrowd: who has one link, and as many keys as they like, keeps nobody out who comes by another.
+//
+// Checks: DOR-7.
+func TestLobbyCrowd(t *testing.T) {
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
+			leaked := must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{}))
+			outside, leave := context.WithCancel(ctx)
+			var all []*knocking
+			for i := range 32 {
+				all = append(all, knock(outside, w, fmt.Sprint("crowd", i), leaked, meet.Config{}))
+				w.Advance(6 * time.Second)
+			}
+			if n := len(must[[]meet.Knock](t)(host.Knocks(ctx))); n != 32 {
+				t.Fatalf("%d wait", n)
+			}
+			other := must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{}))
+			last := knock(outside, w, "last", other, meet.Config{})
+			all = append(all, last)
+			waits := slices.ContainsFunc(must[[]meet.Knock](t)(host.Knocks(ctx)), func(k meet.Knock) bool { return k.Name == "last" })
+			if waits != protected {
+				t.Errorf("who comes by another link waits: %v", waits)
+			}
+			if n := len(must[[]meet.Knock](t)(host.Knocks(ctx))); n != 32 {
+				t.Errorf("%d wait", n)
+			}
+			leave()
+			for _, k := range all {
+				<-k.done
+			}
+		})
+	})
+}
+
 // TestMovesOften: however often a member's addresses change, all know the last ones soon.
 //
 // Checks: ADR-1.
