@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,5 +230,46 @@ func silentMembers(t *testing.T, protected bool) {
 	}
 	if came != protected {
 		t.Errorf("a file stream came: %v", came)
+	}
+}
+
+// TestNudges: a member that doesn't let another in, and tells it again and again that it would now, isn't sent all that waits
+// each time.
+//
+// Checks: TRA-24.
+func TestNudges(t *testing.T) {
+	for name, protected := range map[string]bool{"protected": true, "twin": false} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { nudges(t, protected) }) })
+	}
+}
+
+func nudges(t *testing.T, protected bool) {
+	w := newWorld(t, transporttest.Options{Latency: 10 * time.Millisecond})
+	config := transport.Without(transport.Config{Key: testKey(1)}, transport.Unsafe{AnyNudge: !protected})
+	victim := simNodeConfig(t, w, "victim", config, transporttest.HostOptions{})
+	bad := simNode(t, w, "bad", testKey(2), transporttest.HostOptions{})
+	victim.Allow(bad.Key())
+	victim.connect(bad) // which doesn't let it in
+	victim.waitUp(bad)
+	for range 15 {
+		if err := victim.Send(bad.Key(), make([]byte, 60_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(2 * time.Second)
+	var sent atomic.Int64
+	from := victim.Addresses()[0].String()
+	w.SetTap(func(d transporttest.Datagram) {
+		if strings.HasPrefix(from, "/ip4/"+d.From.Addr().String()+"/") {
+			sent.Add(int64(len(d.Data)))
+		}
+	})
+	for range 100 {
+		_ = bad.OpenPair(victim.Key())
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Logf("100 times in 10 s: sent %d KB", sent.Load()>>10)
+	if most := int64(3 << 20); (sent.Load() > most) == protected {
+		t.Errorf("100 times in 10 s: sent %d KB", sent.Load()>>10)
 	}
 }
