@@ -88,6 +88,7 @@ type bridges struct {
 	held     map[crypto.MeetingKey]*reservation
 	neededAt time.Time // when there was a need last
 	changed  bool      // the record is to be told anew
+	tells    limiter
 }
 
 type reservation struct {
@@ -277,10 +278,12 @@ func (m *Meeting) bridgeAddresses() (all []ma.Multiaddr) {
 	return all
 }
 
-// tellRecord tells everybody where this member can be reached now.
+// tellRecord tells everybody where this member can be reached now; if that changed too often for them, with the next tick.
 func (m *Meeting) tellRecord() {
-	m.bridges.changed = false
-	if r := m.ownRecord(); r != m.told { // whoever greets somebody meanwhile signs it anew, and tells that one alone
+	r := m.ownRecord() // whoever greets somebody meanwhile signs it anew, and tells that one alone
+	// ADR-1: others take recordBurst, of which one may come with a greeting. What they don't take they never know.
+	m.bridges.changed = r != m.told && !m.bridges.tells.allow(time.Now(), recordBurst-1, 1)
+	if r != m.told && !m.bridges.changed {
 		m.told = r
 		m.sendAll(pairMessage{Addresses: [][]byte{encode(r)}})
 	}

@@ -25,6 +25,9 @@ const (
 	// chatBurst and chatRate bound what is shown of one author, private or not, as so many at once and so many a second: at
 	// least what an author may have kept for us while we were away (MSG-8).
 	chatBurst, chatRate = maxOutbox, 8
+	// dataBurst and dataRate are the same of an application's messages: a program reads faster than a person, but what it
+	// doesn't read in time, chat of others among it, is lost to it (EventBuffer).
+	dataBurst, dataRate = EventBuffer, 256
 	// maxDeparted bounds of how many authors who are gone the message IDs are remembered.
 	maxDeparted = 64
 )
@@ -232,7 +235,7 @@ func (m *Meeting) show(p *peer, msg crypto.Message, now time.Time) {
 			return
 		}
 	}
-	if (private || msg.Stream == crypto.StreamChat) && !m.takesChat(p, msg.ID, now) {
+	if !isFileStream(msg.Stream) && !m.takesChat(p, msg, now) {
 		return
 	}
 	m.send(p, pairMessage{Received: []crypto.MessageID{msg.ID}})
@@ -264,9 +267,12 @@ func (m *Meeting) forMe(msg crypto.Message) (crypto.Message, bool) {
 }
 
 // takesChat says whether a message may be shown now: what is too much isn't acknowledged, and so comes again (MSG-8).
-func (m *Meeting) takesChat(p *peer, id crypto.MessageID, now time.Time) bool {
-	if s := m.chats.seen[p.key]; s != nil && s.ids[id] {
+func (m *Meeting) takesChat(p *peer, msg crypto.Message, now time.Time) bool {
+	if s := m.chats.seen[p.key]; s != nil && s.ids[msg.ID] {
 		return true
+	}
+	if msg.Stream == crypto.StreamData {
+		return p.limit.data.allow(now, dataBurst, dataRate) || m.config.hooks.noLimits
 	}
 	return p.limit.chats.allow(now, chatBurst, chatRate) || m.config.hooks.noLimits
 }

@@ -16,6 +16,7 @@ const (
 	knockBurst    = 16
 	knocksPerMin  = 10
 	doorHandshake = 10 * time.Second // for the three messages
+	doorPatience  = 2 * time.Second  // for them, if others wait
 	doorAnswer    = 10 * time.Second // for what follows a decision
 )
 
@@ -24,6 +25,7 @@ type door struct {
 	invites map[crypto.InviteID]*openInvite
 	lobby   map[crypto.IdentityKey]*visitor
 	slots   chan struct{} // one for each handshake under way
+	crowd   chan struct{} // taken from by a handshake under way for long enough: somebody waits for its slot
 	version uint64        // grows with every change of the lobby
 	told    uint64        // the version that the others were told (DOR-11)
 	tells   limiter
@@ -55,7 +57,7 @@ type decision struct {
 }
 
 func newDoor() door {
-	return door{invites: map[crypto.InviteID]*openInvite{}, lobby: map[crypto.IdentityKey]*visitor{}, slots: make(chan struct{}, maxHandshakes)}
+	return door{invites: map[crypto.InviteID]*openInvite{}, lobby: map[crypto.IdentityKey]*visitor{}, slots: make(chan struct{}, maxHandshakes), crowd: make(chan struct{})}
 }
 
 func (d *door) close() {
@@ -152,12 +154,15 @@ func (m *Meeting) doorHandshake(ctx context.Context, d *transport.DoorStream) (*
 	if err != nil || shared == nil {
 		return nil, nil
 	}
-	select {
-	case m.door.slots <- struct{}{}: // DOR-7
-	case <-ctx.Done():
+	if !m.door.enter(ctx) {
 		return nil, nil
 	}
 	defer func() { <-m.door.slots }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !m.config.hooks.noLimits {
+		defer time.AfterFunc(doorPatience, func() { m.door.giveWay(ctx, cancel) }).Stop()
+	}
 	responder, second, err := crypto.NewDoorResponder(m.self, shared.Invite, crypto.MeetingKey(d.Peer()), first)
 	if err != nil || d.Send(ctx, second) != nil {
 		return nil, nil
@@ -171,6 +176,29 @@ func (m *Meeting) doorHandshake(ctx context.Context, d *transport.DoorStream) (*
 		return nil, nil
 	}
 	return &visitor{knock: knock, link: id, invite: shared.Operation, at: time.Now(), decision: make(chan decision, 1)}, channel
+}
+
+// enter waits for a slot (DOR-7).
+func (d *door) enter(ctx context.Context) bool {
+	for crowd := d.crowd; ; {
+		select {
+		case d.slots <- struct{}{}:
+			return true
+		case crowd <- struct{}{}: // somebody makes room
+			crowd = nil
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// giveWay ends a handshake when somebody waits for its slot.
+func (d *door) giveWay(ctx context.Context, end func()) {
+	select {
+	case <-d.crowd:
+		end()
+	case <-ctx.Done():
+	}
 }
 
 // tooOften says whether a link is over its rate (DOR-7). Who knocks too often is told so, since it has the link.
@@ -210,7 +238,7 @@ func (m *Meeting) knocked(v *visitor) (waiting bool) {
 	case m.roster.Policy.Entry == roster.Open && !m.roster.Member(m.self.Identity()).Equivocated:
 		m.letIn(v)
 		return false
-	case len(m.door.lobby) >= maxLobby && m.door.lobby[id] == nil:
+	case len(m.door.lobby) >= maxLobby && m.door.lobby[id] == nil && !m.makeRoom(v):
 		return deny(DeniedBusy)
 	}
 	if before := m.door.lobby[id]; before != nil { // it lost its connection, or knocks twice
@@ -219,6 +247,26 @@ func (m *Meeting) knocked(v *visitor) (waiting bool) {
 	m.door.lobby[id] = v
 	m.door.version++
 	m.emit(Knocked{m.knock(v)})
+	return true
+}
+
+// makeRoom turns out whoever came last by the link by which most wait, if those are more than by a visitor's own: keys are
+// free, and who has one link must not keep out who comes by another (DOR-7).
+func (m *Meeting) makeRoom(v *visitor) bool {
+	waiting := map[crypto.InviteID]int{}
+	for _, w := range m.door.lobby {
+		waiting[w.link]++
+	}
+	var last *visitor
+	for _, w := range m.door.lobby {
+		if last == nil || waiting[w.link] > waiting[last.link] || waiting[w.link] == waiting[last.link] && w.at.After(last.at) {
+			last = w
+		}
+	}
+	if waiting[last.link] <= waiting[v.link]+1 || m.config.hooks.noLimits {
+		return false
+	}
+	m.decide(last, decision{denied: DeniedBusy})
 	return true
 }
 

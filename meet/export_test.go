@@ -462,3 +462,91 @@ func WithExpiry(i Invite, at time.Time) Invite {
 	i.link.Expiry = at
 	return i
 }
+
+// ConnectedAgain has a member told that what was under way to another may be lost, as when that one ends its stream.
+func (m *Meeting) ConnectedAgain(ctx context.Context, to crypto.MeetingKey) error {
+	return command(ctx, m, func() error {
+		m.connected(to)
+		return nil
+	})
+}
+
+// Move has a member tell all where it is, each time as if that were somewhere else. It returns the last record.
+func (m *Meeting) Move(ctx context.Context, bridge crypto.MeetingKey, times int) ([]byte, error) {
+	return call(ctx, m, func() ([]byte, error) {
+		for range times {
+			if m.bridges.held[bridge] == nil {
+				m.bridges.held[bridge] = &reservation{until: time.Now().Add(time.Hour)}
+			} else {
+				delete(m.bridges.held, bridge)
+			}
+			m.tellRecord()
+		}
+		return encode(m.ownRecord()), nil
+	})
+}
+
+// Kept counts what a meeting has of others and of what is under way: what is given back when they go and it is over.
+type Kept struct {
+	Peers, Records, Lobby, Waiting, Unverified, Warned, Shown, Recordings, Offers, Uploads, Transfers, Withdrawn, Uplink int
+	Readers, Unacked, Topics, Bridges, Senders, Tracks, Published, Outbox, KeyFrames, Dialling, Comparing, Missing       int
+}
+
+// Kept returns the counts.
+func (m *Meeting) Kept(ctx context.Context) (Kept, error) {
+	return call(ctx, m, func() (Kept, error) {
+		m.files.uplink.mu.Lock()
+		uplink := len(m.files.uplink.sending)
+		m.files.uplink.mu.Unlock()
+		k := Kept{
+			Peers: len(m.peers), Records: len(m.records), Lobby: len(m.door.lobby) + len(m.door.slots), Warned: len(m.watch.warned), Shown: len(m.shown),
+			Recordings: len(m.recordings), Offers: len(m.files.offers), Uploads: len(m.files.uploads), Transfers: len(m.files.transfers),
+			Withdrawn: len(m.files.withdrawn), Uplink: uplink, Readers: len(m.keys.readers), Unacked: len(m.keys.unacked), Topics: len(m.topics),
+			Bridges: len(m.bridges.held), Senders: len(m.plane.senders), Tracks: len(m.plane.tracks()), Published: len(m.plane.out.live),
+			Outbox: len(m.chats.outbox), Missing: len(m.set.Missing()),
+		}
+		m.signals.mu.Lock()
+		k.KeyFrames = len(m.signals.wanted)
+		m.signals.mu.Unlock()
+		for _, p := range m.peers {
+			k.Unverified += len(p.unverified)
+			k.Waiting += len(p.waiting)
+			k.Dialling += p.dialling
+			if p.compare.state != nil || p.compare.reply != nil {
+				k.Comparing++
+			}
+		}
+		return k, nil
+	})
+}
+
+// HangUp closes a member's connections to another.
+func (m *Meeting) HangUp(to crypto.MeetingKey) { m.host.Disconnect(peerKey(to)) }
+
+// LoiterAtDoor opens the first door of a link, says what only who has the link can, and then nothing until ctx is done,
+// again and again.
+func LoiterAtDoor(ctx context.Context, network transport.Network, i Invite) error {
+	self, err := crypto.GenerateIdentity().NewIncarnation(i.Meeting())
+	if err != nil {
+		return err
+	}
+	host, err := transport.Listen(ctx, transport.Config{Key: self.PrivateKey(), RoomID: [32]byte{1}, Network: network})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = host.Close() }()
+	door := i.link.Doors[0]
+	for ctx.Err() == nil {
+		d, err := host.OpenDoor(ctx, peerKey(door.Key), multiaddrs(door.Addresses))
+		if err != nil {
+			continue
+		}
+		_, first, err := crypto.NewDoorInitiator(self, "x", i.link.Secret, i.link.DoorKey, door.Key)
+		if err == nil && d.Send(ctx, first) == nil {
+			_, _ = d.Receive(ctx)
+			_, _ = d.Receive(ctx) // until the door has enough
+		}
+		d.Close()
+	}
+	return nil
+}

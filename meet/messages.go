@@ -24,7 +24,9 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 	case msg.Ack != nil:
 		m.acknowledged(p, *msg.Ack)
 	case msg.Heartbeat != nil:
-		m.heard(p.key, msg.Heartbeat, now)
+		if p.limit.beats.allow(now, beatBurst, beatRate) || m.config.hooks.noLimits { // PRE-8
+			m.heard(p.key, msg.Heartbeat, now)
+		}
 	case msg.Sync != nil:
 		m.synced(p, *msg.Sync, now)
 	case msg.Have != nil:

@@ -76,16 +76,20 @@ type peer struct {
 	knocksTold uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, passes, relays limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, data, passes, relays, beats, answers, greetings, operations limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
 // Limits on what a peer makes us do, each as so many at once and so many a second.
 const (
-	reconcileBurst, reconcileRate   = 64, 16 // lists and requests of operations (SYN-3)
+	reconcileBurst, reconcileRate = 64, 16 // lists and requests of operations (SYN-3)
+	// Operations sent for that, besides twice the set at once; about 64 KiB a second.
+	operationsBurst, operationsRate = 1024, 256
 	offerBurst, offerRate           = 4, 1   // each makes a media session
 	comparisonBurst, comparisonRate = 4, 0.2 // each shows the user something (VER-4)
 	contradictBurst, contradictRate = 8, 1   // each is a signature to verify (PRE-7)
+	beatBurst, beatRate             = 16, 2  // each is compared with what all others said (PRE-8)
+	greetBurst, greetRate           = 8, 1   // each is all that it may have missed (PAI-8)
 	fileBurst, fileRate             = 64, 1  // announcements of files, each of which shows the user something (FIL-8)
 	askBurst, askRate               = 16, 4  // requests for files (FIL-8)
 )
@@ -369,7 +373,10 @@ func (m *Meeting) accept(p *peer, answer []byte) {
 // greet sends what a peer needs to know when a session or connection is new, or when it missed something. All of it may
 // be told twice: a reader takes the same key, announcement or record again as said before.
 func (m *Meeting) greet(p *peer) {
-	p.missed = false
+	// PAI-8: who loses its connection without end is greeted when there is time again (tend).
+	if p.missed = !p.limit.greetings.allow(time.Now(), greetBurst, greetRate) && !m.config.hooks.noLimits; p.missed {
+		return
+	}
 	m.sendWrap(p)
 	m.sendAnnounce(p)
 	m.sendStreams(p, true)

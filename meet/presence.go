@@ -92,11 +92,12 @@ func (m *Meeting) heard(from crypto.MeetingKey, raw []byte, now time.Time) {
 	if err != nil {
 		return
 	}
+	p := m.peers[from]
 	for _, c := range m.presence.Contradictions(b) {
-		if m.config.hooks.noEchoes {
-			break
+		if p == nil || m.config.hooks.noEchoes || !p.limit.answers.allow(now, contradictBurst, contradictRate) && !m.config.hooks.noLimits {
+			break // PRE-7: it would look at no more
 		}
-		m.sendTo(from, pairMessage{Contradiction: &memberHeartbeat{c.Author, c.Heartbeat}})
+		m.send(p, pairMessage{Contradiction: &memberHeartbeat{c.Author, c.Heartbeat}})
 	}
 	if first {
 		m.beatSoon()
@@ -104,7 +105,7 @@ func (m *Meeting) heard(from crypto.MeetingKey, raw []byte, now time.Time) {
 	if slices.ContainsFunc(b.Heads, m.lacks) && m.watch.unresolved.IsZero() {
 		m.watch.unresolved = now
 	}
-	if p := m.peers[from]; p != nil {
+	if p != nil {
 		p.ghost.beatAt = now
 	}
 	m.observeWords(now)

@@ -72,8 +72,13 @@ func (m *Meeting) wanted(p *peer, wants []roster.ShortHash, now time.Time) {
 	}
 }
 
-// sendOperations sends operations, parents first, in messages of bounded size.
+// sendOperations sends operations, parents first, in messages of bounded size, unless the peer has had them all more than
+// once (SYN-3): it asks again.
 func (m *Meeting) sendOperations(p *peer, raws [][]byte) {
+	burst := float64(operationsBurst + 2*m.set.Len())
+	if !p.limit.operations.allowMany(time.Now(), len(raws), burst, operationsRate) && !m.config.hooks.noLimits {
+		return
+	}
 	for _, batch := range batches(raws) {
 		m.send(p, pairMessage{Operations: batch})
 	}

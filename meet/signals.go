@@ -140,11 +140,15 @@ type limiter struct {
 }
 
 func (l *limiter) allow(now time.Time, burst, perSecond float64) bool {
+	return l.allowMany(now, 1, burst, perSecond)
+}
+
+func (l *limiter) allowMany(now time.Time, n int, burst, perSecond float64) bool {
 	l.used = max(0, l.used-now.Sub(l.at).Seconds()*perSecond)
 	l.at = now
-	if l.used+1 > burst {
+	if l.used+float64(n) > burst {
 		return false
 	}
-	l.used++
+	l.used += float64(n)
 	return true
 }

@@ -78,12 +78,13 @@ func (h *Host) Reserve(ctx context.Context, bridge PeerKey) (until time.Time, er
 	return latest, nil
 }
 
-// cutCircuits ends the circuits of a peer through this host, without waiting for its connections to close.
+// cutCircuits ends the circuits of a peer through this host, without waiting for its connections to close, or for a peer
+// who has stopped to read (TRA-16).
 func (h *Host) cutCircuits(id peer.ID) {
 	for _, c := range h.libp2p.swarm.ConnsToPeer(id) {
 		for _, s := range c.GetStreams() {
 			if p := s.Protocol(); p == protocolHop || p == protocolStop {
-				_ = s.Reset()
+				h.abandon(s)
 			}
 		}
 	}

@@ -128,15 +128,16 @@ func TestDoorRate(t *testing.T) {
 	}
 }
 
-// TestSilentStreams: a few strangers open streams and don't say what for, in such numbers that, in the twin, a member's
-// message waits until they are put out, and they could come back at once.
+// TestSilentStreams: where there are few places, a few strangers open streams and don't say what for, in such numbers that,
+// in the twin, a member's message waits until they are put out, and they could come back at once.
 //
 // Checks: TRA-5.
 func TestSilentStreams(t *testing.T) {
 	for _, protected := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-			host := simNodeConfig(t, w, "host", transport.Without(transport.Config{Key: testKey(1)}, transport.Unsafe{AnyStrangers: !protected}), public)
+			host := simNodeConfig(t, w, "host", transport.Without(transport.Config{Key: testKey(1)},
+				transport.Unsafe{AnyStrangers: !protected, FewStreams: true}), public)
 			member := simNode(t, w, "member", testKey(2), public)
 			befriend(host, member)
 			var strangers []*node

@@ -14,7 +14,7 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, PastReservations bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, PastReservations bool
 }
 
 // Without returns a configuration without the named protections.
@@ -22,7 +22,7 @@ func Without(c Config, u Unsafe) Config {
 	c.unsafe = unsafeSwitches{openGate: u.OpenGate, anyAddress: u.AnyAddress, claimOnCheck: u.ClaimOnCheck, resendPlain: u.ResendPlain,
 		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
 		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
-		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits,
+		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits, anyGossip: u.AnyGossip, fewStreams: u.FewStreams, anyNudge: u.AnyNudge,
 		pastReservations: u.PastReservations}
 	return c
 }
@@ -31,6 +31,33 @@ func Without(c Config, u Unsafe) Config {
 func (h *Host) ConnsTo(key PeerKey) int {
 	id, _ := idOfKey(key)
 	return len(h.libp2p.swarm.ConnsToPeer(id))
+}
+
+// Remembered counts the peers that something is kept of: by the host, and by libp2p, itself among them.
+func (h *Host) Remembered() (host, libp2p int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.peers), len(h.libp2p.book.Peers())
+}
+
+// OpenPair opens a pair stream, whoever is allowed here, and says nothing on it.
+func (h *Host) OpenPair(key PeerKey) error {
+	id, _ := idOfKey(key)
+	s, err := h.libp2p.openStream(context.Background(), id, protocolPair)
+	if err == nil {
+		err = s.(*lazyStream).Flush()
+	}
+	return err
+}
+
+// OpenHop opens a stream for a circuit, and says nothing on it.
+func (h *Host) OpenHop(key PeerKey) error {
+	id, _ := idOfKey(key)
+	s, err := h.libp2p.openStream(context.Background(), id, protocolHop)
+	if err == nil {
+		err = s.(*lazyStream).Flush()
+	}
+	return err
 }
 
 // RoomPeers counts the peers of the room.

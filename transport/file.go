@@ -175,10 +175,11 @@ func (f *FileStream) over() bool {
 	return f.ended
 }
 
-// Close ends the stream, delivering what was sent. It may be called more than once.
+// Close ends the stream, delivering what was sent. It may be called more than once, and waits for nobody: on a connection
+// whose peer has stopped to read, yamux would have it wait for seconds, and with it a meeting (TRA-17).
 func (f *FileStream) Close() {
 	f.once.Do(func() {
-		finish(f.stream)
+		f.host.spawn(func() { finish(f.stream) }) // else the host closes, and with it the connection
 		f.host.mu.Lock()
 		defer f.host.mu.Unlock()
 		delete(f.peer.files, f)

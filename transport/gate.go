@@ -127,8 +127,8 @@ func (g *gate) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason
 	return !c.Stat().Limited, 0
 }
 
-// strangerStreams is how many streams of a stranger may be negotiated at once: all strangers' together are fewer than there
-// may be (newResources), and leave room for members'.
+// strangerStreams is how many streams of a stranger may be negotiated at once: all strangers' together are far fewer than
+// there may be (newResources), and leave room for members'.
 const strangerStreams = 4
 
 // strangerStream counts a stream of a stranger's for as long as it is negotiated; nil if there are too many (TRA-5), or
@@ -199,15 +199,15 @@ func newRateLimiter() *rateLimiter {
 	return &rateLimiter{address: make(map[netip.Addr]*bucket), all: bucket{tokens: doorBurstAll}}
 }
 
-func (b *bucket) take(now time.Time, burst, perSecond float64) bool {
+func (b *bucket) take(now time.Time, n, burst, perSecond float64) bool {
 	if !b.last.IsZero() {
 		b.tokens = min(burst, b.tokens+now.Sub(b.last).Seconds()*perSecond)
 	}
 	b.last = now
-	if b.tokens < 1 {
+	if b.tokens < n {
 		return false
 	}
-	b.tokens--
+	b.tokens -= n
 	return true
 }
 
@@ -234,5 +234,5 @@ func (r *rateLimiter) allow(ip netip.Addr, now time.Time) bool {
 		b = &bucket{tokens: doorBurst}
 		r.address[ip] = b
 	}
-	return b.take(now, doorBurst, doorRate) && r.all.take(now, doorBurstAll, doorRateAll)
+	return b.take(now, 1, doorBurst, doorRate) && r.all.take(now, 1, doorBurstAll, doorRateAll)
 }

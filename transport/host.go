@@ -124,33 +124,6 @@ type Config struct {
 	unsafe unsafeSwitches
 }
 
-// unsafeSwitches turn protections off. Only this package's tests can set them, to show
-// that the attacks work without the protection.
-type unsafeSwitches struct {
-	openGate       bool // strangers are treated as members
-	anyAddress     bool // no address filter
-	claimOnCheck   bool // a check sent to an address claims it
-	resendPlain    bool // retransmissions under the old sequence number
-	anyFingerprint bool // any DTLS certificate
-	replayOffers   bool // old offers are answered
-	keepFiles      bool // file streams outlive their peer's membership
-	anyBridge      bool // circuits for anybody
-	keepStreams    bool // and so do media streams
-	oneCrowd       bool // strangers crowd members out of what is remembered
-	anyStrangers   bool // any number of strangers connects, for ever, and opens streams
-	anyDoors       bool // any number of door streams, at any rate, and nothing need be said on them
-	anyQueue       bool // queues have no bounds, and nobody waits
-	keepCircuits   bool // circuits go on beside direct connections
-	anyFrames      bool // media streams hold anything, and there may be any number
-	anyDelay       bool // media streams queue without limits
-	showAddress    bool // RelayOnly hides nothing
-	eagerRelays    bool // relays that are never there are tried as often as those that just went
-	anyHalfOpen    bool // one address may have all handshakes that are under way
-	noChoke        bool // datagrams go and come whatever the address filter says
-
-	pastReservations bool // what is reserved for others is over when it is granted, as by a clock that is ahead
-}
-
 // TapPoint is where Config.Tap saw something.
 type TapPoint string
 
@@ -480,13 +453,15 @@ func (h *Host) peerLocked(id peer.ID) *peerState {
 	return p
 }
 
-// forgetLocked drops a peer nothing is known of any more. Host.mu is held.
+// forgetLocked drops a peer nothing is known of any more, and what libp2p keeps of all who ever connected: keys are free
+// (TRA-5). Host.mu is held.
 func (h *Host) forgetLocked(p *peerState) {
 	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil && p.relay == nil && p.hops == 0 {
 		if p.expiry != nil {
 			p.expiry.Stop()
 		}
 		delete(h.peers, p.id)
+		h.libp2p.book.RemovePeer(p.id)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	pairMessages = 1024 // waiting for one peer at most
 	pairReopen   = 100 * time.Millisecond
 	pairRetry    = 5 * time.Second // when the peer does not let us in (yet)
+	nudgeBurst   = 4               // of a peer who says that it lets us in now; then one each pairRetry
 )
 
 // pairSender sends to one connected member. Each side opens a stream of its own to
@@ -34,6 +35,7 @@ type pairSender struct {
 	nudge  chan struct{} // the peer has opened its stream: it lets us in now
 
 	circuits atomic.Int32 // streams of ours over circuits
+	nudges   bucket       // guarded by Host.mu
 
 	mu          sync.Mutex
 	queue       [][]byte
@@ -47,7 +49,8 @@ func (h *Host) startPairLocked(p *peerState) {
 	if p.pair != nil || h.closed {
 		return
 	}
-	s := &pairSender{host: h, peer: p, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1)}
+	s := &pairSender{host: h, peer: p, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1),
+		nudges: bucket{tokens: nudgeBurst}}
 	s.ctx, s.cancel = context.WithCancel(h.ctx)
 	p.pair = s
 	h.streams.Add(1)
@@ -305,7 +308,8 @@ func (h *Host) handlePair(s network.Stream) {
 	}
 	previous := p.inbound
 	p.inbound = r
-	if p.pair != nil {
+	// TRA-24: each attempt sends what waits, so who never lets us in mustn't ask for them.
+	if p.pair != nil && (p.pair.nudges.take(time.Now(), 1, nudgeBurst, 1/pairRetry.Seconds()) || h.config.unsafe.anyNudge) {
 		select {
 		case p.pair.nudge <- struct{}{}:
 		default:

@@ -15,12 +15,16 @@ func newResources(c Config) (network.ResourceManager, error) {
 	conns := rcmgr.LimitVal(1024 + c.MaxStrangers)
 	circuits := rcmgr.ResourceLimits{Streams: 2 * maxCircuitsOfPeer, StreamsInbound: maxCircuitsOfPeer + 8,
 		StreamsOutbound: maxCircuitsOfPeer + 8, Memory: 32 << 20}
+	negotiated := rcmgr.LimitVal(16384) // of one member far fewer, as below, of a stranger strangerStreams (TRA-13)
+	if c.unsafe.fewStreams {
+		negotiated = 512
+	}
 	limits := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{Conns: conns, ConnsInbound: conns, ConnsOutbound: conns, FD: conns,
 			Streams: 32768, StreamsInbound: 16384, StreamsOutbound: 16384, Memory: 1 << 30},
 		// Those whose other end has not proved its key yet: of one address far fewer (gate.InterceptAccept).
 		Transient: rcmgr.ResourceLimits{Conns: 768, ConnsInbound: 512, ConnsOutbound: 256, FD: 768,
-			Streams: 1024, StreamsInbound: 512, StreamsOutbound: 1024, Memory: 128 << 20},
+			Streams: 2 * negotiated, StreamsInbound: negotiated, StreamsOutbound: negotiated, Memory: 128 << 20},
 		PeerDefault: rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, ConnsOutbound: 8, Streams: 256, StreamsInbound: 160,
 			StreamsOutbound: 224, FD: 8, Memory: 64 << 20},
 		ProtocolPeer:        map[protocol.ID]rcmgr.ResourceLimits{protocolHop: circuits, protocolStop: circuits},

@@ -6,6 +6,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
+	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
@@ -30,6 +33,7 @@ type room struct {
 	pubsub *pubsub.PubSub
 	topic  *pubsub.Topic
 	sub    *pubsub.Subscription
+	taken  roomLimit
 }
 
 func newRoom(h *Host) (*room, error) {
@@ -41,6 +45,7 @@ func newRoom(h *Host) (*room, error) {
 	params.HistoryGossip, params.HistoryLength = 12, 24
 	params.Connectors = 1 // for peer exchange, which is off
 	quiet := slog.New(slog.DiscardHandler)
+	r := &room{host: h, taken: roomLimit{all: bucket{tokens: gossipBurstAll}, of: map[peer.ID]*bucket{}}}
 	ps, err := pubsub.NewGossipSub(h.ctx, h.libp2p,
 		pubsub.WithGossipSubProtocols([]protocol.ID{protocolRoom}, roomFeature),
 		pubsub.WithGossipSubParams(params), pubsub.WithFloodPublish(true), pubsub.WithPeerExchange(false),
@@ -49,17 +54,55 @@ func newRoom(h *Host) (*room, error) {
 		pubsub.WithMaxMessageSize(MaxFrame+1024), pubsub.WithMaxControlMessageSize(32<<10),
 		pubsub.WithPeerOutboundQueueSize(roomQueue),
 		pubsub.WithBlacklist(roomBlacklist{h.gate}),
+		pubsub.WithAppSpecificRpcInspector(r.inspect),
 		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(topicName(h.config.RoomID))),
 		pubsub.WithLogger(quiet), pubsub.WithRPCLogger(quiet))
 	if err != nil {
 		return nil, err
 	}
-	r := &room{host: h, pubsub: ps}
+	r.pubsub = ps
 	if r.topic, err = ps.Join(topicName(h.config.RoomID)); err != nil {
 		return nil, err
 	}
 	r.sub, err = r.topic.Subscribe(pubsub.WithBufferSize(roomQueue))
 	return r, err
+}
+
+// Bytes of messages that the room takes, each with what it costs besides: at once, and a second (TRA-23).
+const (
+	gossipBurst, gossipRate       = 512 << 10, 64 << 10 // of one peer
+	gossipBurstAll, gossipRateAll = 2 << 20, 256 << 10
+	gossipCost                    = 64 // of a message
+	gossipPeers                   = 1024
+)
+
+// roomLimit is a token bucket for each peer and one for all. It belongs to GossipSub's goroutine.
+type roomLimit struct {
+	all bucket
+	of  map[peer.ID]*bucket
+}
+
+func (l *roomLimit) allow(from peer.ID, size int, now time.Time) bool {
+	b := l.of[from]
+	if b == nil {
+		if len(l.of) >= gossipPeers {
+			maps.DeleteFunc(l.of, func(_ peer.ID, old *bucket) bool { return now.Sub(old.last) > gossipBurst/gossipRate*time.Second })
+		}
+		b = &bucket{tokens: gossipBurst}
+		l.of[from] = b
+	}
+	n := float64(size + gossipCost)
+	return b.take(now, n, gossipBurst, gossipRate) && l.all.take(now, n, gossipBurstAll, gossipRateAll)
+}
+
+// inspect leaves out what is too much, before GossipSub sees it: a message that this peer may not bring now another may,
+// or the same one later. What isn't taken isn't passed on, so nobody has all others' uplinks carry a flood (TRA-23).
+func (r *room) inspect(from peer.ID, rpc *pubsub.RPC) error {
+	if len(rpc.Publish) > 0 && !r.host.config.unsafe.anyGossip && r.host.gate.open(from) {
+		now := time.Now()
+		rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool { return !r.taken.allow(from, len(m.Data), now) })
+	}
+	return nil
 }
 
 // roomFeature is what our one version of the protocol can do: a mesh, and to decline

@@ -139,6 +139,13 @@ func ctxFor(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
+// remembered counts the peers that something is kept of: by the relay, and by libp2p, the relay itself among them.
+func (r *Relay) remembered() (relay, libp2p int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.peers), len(r.host.book.Peers())
+}
+
 // address returns an address of the relay; kind is what follows IP and port.
 func address(r *Relay, kind relayauth.AddressKind) ma.Multiaddr {
 	return relayauth.Addresses(r.Addresses()[0], kind)[0]

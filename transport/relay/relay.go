@@ -216,11 +216,13 @@ func (r *Relay) peerLocked(id peer.ID) *peerState {
 	return p
 }
 
-// forgetLocked drops a peer that is gone, with its ticket: it shows it again when it is back.
+// forgetLocked drops a peer that is gone, with its ticket: it shows it again when it is back. What libp2p keeps of all who
+// ever connected goes, too: keys are free (RLY-5).
 func (r *Relay) forgetLocked(p *peerState) {
 	if p.conns == 0 && p.streams == 0 && p.opening == 0 && r.peers[p.id] == p {
 		r.dropClaimLocked(p)
 		delete(r.peers, p.id)
+		r.host.book.RemovePeer(p.id)
 	}
 }
 
