@@ -147,6 +147,7 @@ type unsafeSwitches struct {
 	eagerRelays    bool // relays that are never there are tried as often as those that just went
 	anyHalfOpen    bool // one address may have all handshakes that are under way
 	anyGossip      bool // whoever sends gossip without end has it passed on
+	anyCircuits    bool // one member may ask for all circuits to another
 	anyNudge       bool // whoever says that it lets us in is sent everything each time
 	fewStreams     bool // all members' streams that are negotiated are bounded together
 	noChoke        bool // datagrams go and come whatever the address filter says
