@@ -295,7 +295,7 @@ func TestLongMeeting(t *testing.T) {
 			f     func(i int)
 		}{
 			{"publish", 300, func(int) { publishOnce(t, ctx, w, a, b) }},
-			{"chat", 300, func(int) {
+			{"chat", 100, func(int) {
 				ok(t, a.Say(ctx, strings.Repeat("x", crypto.MaxChatBody)))
 				ok(t, a.SayTo(ctx, self(t, ctx, b).Identity, "only you"))
 				ok(t, a.React(ctx, "+"))
@@ -304,22 +304,22 @@ func TestLongMeeting(t *testing.T) {
 				ok(t, a.RaiseHand(ctx, false))
 			}},
 			{"record", 50, func(int) { recordOnce(t, ctx, w, a, b, host) }},
-			{"file", 100, func(i int) { offerOnce(t, ctx, w, a, b, i) }},
+			{"file", 80, func(i int) { offerOnce(t, ctx, w, a, b, i) }},
 			{"invite", 100, func(int) { must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{})) }},
 			{"role", 100, func(i int) {
 				ok(t, host.SetRole(ctx, self(t, ctx, b).Identity, []meet.Role{meet.Viewer, meet.Participant}[i%2]))
 				w.Advance(200 * time.Millisecond)
 			}},
-			{"compare", 30, func(int) {
+			{"compare", 15, func(int) {
 				must[crypto.Verification](t)(a.Verify(ctx, self(t, ctx, b).Identity))
 				w.Advance(5 * time.Second)
 			}},
-			{"connection", 100, func(int) {
+			{"connection", 60, func(int) {
 				a.HangUp(b.Incarnation().Key())
 				w.Advance(2 * time.Second)
 			}},
-			{"knock", 40, func(i int) { knockOnce(t, ctx, w, host, i) }},
-			{"member", 30, func(i int) { joinOnce(t, ctx, w, all, i) }},
+			{"knock", 30, func(i int) { knockOnce(t, ctx, w, host, i) }},
+			{"member", 15, func(i int) { joinOnce(t, ctx, w, all, i) }},
 		} {
 			step.f(0)
 			goroutines, before := quiet()

@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -25,6 +27,9 @@ const (
 	// reservationTime is so long since the answer names the moment when it is over, and libp2p's client refuses one that
 	// is past by its own clock (CLK-5). A reservation ends with the connection.
 	reservationTime = 72 * time.Hour
+	// Circuits from one member to another: at once, and a second. Two need one; of those in vain, each lasts for 15 s.
+	circuitBurst, circuitRate = 8, 0.5
+	circuitPairs              = 4096 // remembered, before those that are full again are forgotten
 )
 
 // newBridge serves circuits to members, to and from members. Its streams are in the members' table alone, and end
@@ -34,7 +39,7 @@ func newBridge(l *libp2pHost) (*relay.Relay, error) {
 	if l.host.config.unsafe.pastReservations {
 		lasts = -lasts
 	}
-	return relay.New(l, relay.WithACL(bridgeACL{l.host}), relay.WithResources(relay.Resources{
+	return relay.New(l, relay.WithACL(bridgeACL{l.host, &circuitsAsked{of: map[[2]peer.ID]*bucket{}}}), relay.WithResources(relay.Resources{
 		// Without a limit on bytes and time: with one, libp2p runs nothing over a circuit but what asks for it.
 		Limit:          nil,
 		ReservationTTL: lasts, MaxReservations: maxReservations, MaxCircuits: maxCircuitsOfPeer, BufferSize: circuitBuffer,
@@ -44,7 +49,30 @@ func newBridge(l *libp2pHost) (*relay.Relay, error) {
 }
 
 // bridgeACL lets members alone reserve and connect, and connect to members alone (TRA-18).
-type bridgeACL struct{ host *Host }
+type bridgeACL struct {
+	host  *Host
+	asked *circuitsAsked
+}
+
+// circuitsAsked bounds how often one member asks for another, who can be reached only so often at a time.
+type circuitsAsked struct {
+	mu sync.Mutex
+	of map[[2]peer.ID]*bucket
+}
+
+func (c *circuitsAsked) allow(from, to peer.ID, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.of[[2]peer.ID{from, to}]
+	if b == nil {
+		if len(c.of) >= circuitPairs {
+			maps.DeleteFunc(c.of, func(_ [2]peer.ID, old *bucket) bool { return now.Sub(old.last).Seconds() > circuitBurst/circuitRate })
+		}
+		b = &bucket{tokens: circuitBurst}
+		c.of[[2]peer.ID{from, to}] = b
+	}
+	return b.take(now, 1, circuitBurst, circuitRate)
+}
 
 // AllowReserve is asked for each reservation.
 func (a bridgeACL) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
@@ -53,7 +81,8 @@ func (a bridgeACL) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
 
 // AllowConnect is asked for each circuit. One inside another would be longer than it looks.
 func (a bridgeACL) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
-	return a.host.config.unsafe.anyBridge || from != to && a.host.allowed(from) && a.host.allowed(to) && a.host.libp2p.direct(to)
+	return a.host.config.unsafe.anyBridge || from != to && a.host.allowed(from) && a.host.allowed(to) && a.host.libp2p.direct(to) &&
+		(a.host.config.unsafe.anyCircuits || a.asked.allow(from, to, time.Now()))
 }
 
 // Reserve asks a connected member to bridge: until the time returned, members who are connected to it can connect to

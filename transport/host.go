@@ -453,8 +453,7 @@ func (h *Host) peerLocked(id peer.ID) *peerState {
 	return p
 }
 
-// forgetLocked drops a peer nothing is known of any more, and what libp2p keeps of all who ever connected: keys are free
-// (TRA-5). Host.mu is held.
+// forgetLocked drops a peer of whom there is nothing any more, from libp2p's memory, too (TRA-5). Host.mu is held.
 func (h *Host) forgetLocked(p *peerState) {
 	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil && p.relay == nil && p.hops == 0 {
 		if p.expiry != nil {

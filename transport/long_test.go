@@ -273,3 +273,32 @@ func nudges(t *testing.T, protected bool) {
 		t.Errorf("100 times in 10 s: sent %d KB", sent.Load()>>10)
 	}
 }
+
+// TestCircuitsTaken: a member who has another bridge for it, to somebody whom it tells nothing, doesn't take the places of
+// all who need that.
+//
+// Checks: TRA-18.
+func TestCircuitsTaken(t *testing.T) {
+	for name, protected := range map[string]bool{"protected": true, "twin": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, transporttest.Options{Latency: 10 * time.Millisecond})
+				a, b, bridge := trio(t, w, strict, strict, transport.Unsafe{AnyCircuits: !protected})
+				bad := simNode(t, w, "bad", testKey(99), transporttest.HostOptions{})
+				befriend(bad, bridge)
+				bad.connect(bridge)
+				bad.waitUp(bridge)
+				bridge.waitUp(bad)
+				for range 100 {
+					if err := bad.AskCircuit(bridge.Key(), b.Key()); err != nil {
+						break
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				if err := a.circuitTo(b, bridge); (err == nil) != protected {
+					t.Errorf("another's circuit: %v", err)
+				}
+			})
+		})
+	}
+}
