@@ -118,6 +118,7 @@ type hooks struct {
 	anyRequest      bool // FIL-4: takes requests that aren't sealed
 	anyFileReader   bool // FIL-2: takes announcements for others
 	anyReader       bool // FIL-3: sends a file to whoever asks
+	anyOrder        bool // FIL-13: an older request replaces a newer one
 	anyRefusal      bool // FIL-11: reports whoever refuses whatever
 	everyNewcomer   bool // FIL-12: offers to who comes what was for those before
 	keepUploads     bool // FIL-7: goes on sending to who is out

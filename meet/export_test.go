@@ -15,6 +15,7 @@ import (
 // What tests in other packages of this folder need to play hostile members.
 type (
 	PairMessage   = pairMessage
+	FileDecline   = fileDecline
 	GossipMessage = gossipMessage
 	GossipBeat    = memberHeartbeat
 	AddressRecord = addressRecord
@@ -49,7 +50,7 @@ func With(c Config, names ...string) Config {
 		"anyKnock": &h.anyKnock, "anyDecider": &h.anyDecider, "anyResponder": &h.anyResponder, "noAsking": &h.noAsking,
 		"anyAnnouncement": &h.anyAnnouncement, "anyFileAuthor": &h.anyFileAuthor, "anyRequest": &h.anyRequest,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
-		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "everyNewcomer": &h.everyNewcomer,
+		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "anyOrder": &h.anyOrder, "everyNewcomer": &h.everyNewcomer,
 		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
 		"noSeeking": &h.noSeeking, "noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
 		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "announceAll": &h.announceAll,
@@ -304,7 +305,7 @@ func ChunkOf(frame []byte) []byte {
 
 // PlainAsk is a request for a file that isn't sealed.
 func PlainAsk(o FileOffer, key crypto.FileKey) []byte {
-	return encode(pairMessage{FileAsk: &fileAsk{File: o.ID, Key: key}})
+	return encode(pairMessage{FileAsk: &fileAsk{File: o.ID, Key: key, Number: 1}})
 }
 
 // AskRaw opens a file stream and sends any first frame; it returns what comes back.

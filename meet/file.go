@@ -60,6 +60,7 @@ type files struct {
 	transfers map[FileID]*FileTransfer
 	withdrawn map[crypto.MeetingKey][]FileID // before their offers came
 	uplink    *uplink
+	asks      uint64 // requests of this member's so far
 }
 
 type offeredFile struct {
@@ -71,6 +72,7 @@ type offeredFile struct {
 	readers   map[crypto.IdentityKey]bool // to whom it was offered
 	told      map[crypto.MeetingKey]bool  // the incarnations that were told of it, or will be
 	refusedBy map[crypto.IdentityKey]bool
+	asked     map[crypto.MeetingKey]uint64 // the number of the newest request (FIL-13)
 	newcomers bool
 }
 
@@ -179,7 +181,7 @@ func (m *Meeting) offerFile(source FileSource, hash crypto.Hash, to crypto.Ident
 	}
 	self, _ := m.memberByKey(m.self.Key())
 	o := &offeredFile{message: message, content: source.Content, readers: readers, told: map[crypto.MeetingKey]bool{},
-		refusedBy: map[crypto.IdentityKey]bool{}, newcomers: source.Newcomers && to.IsZero(), FileOffer: FileOffer{
+		refusedBy: map[crypto.IdentityKey]bool{}, asked: map[crypto.MeetingKey]uint64{}, newcomers: source.Newcomers && to.IsZero(), FileOffer: FileOffer{
 			ID: m.fileID(m.self.Key(), message.id), From: self, To: to, Name: source.Name, Size: source.Size, Hash: hash, Time: time.Now(),
 		}}
 	for who := range readers {

@@ -69,7 +69,7 @@ func FuzzFileUp(f *testing.F) {
 }
 
 func FuzzFileAsk(f *testing.F) {
-	wireSeeds(f, fileAsk{File: crypto.FileID{1}, From: 2, Key: crypto.NewFileKey()})
+	wireSeeds(f, fileAsk{File: crypto.FileID{1}, From: 2, Key: crypto.NewFileKey(), Number: 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var a fileAsk
 		if err := codec.Unmarshal(data, 128, &a); err == nil && !bytes.Equal(encode(a), data) {

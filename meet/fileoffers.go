@@ -26,27 +26,33 @@ func (m *Meeting) RefuseFile(ctx context.Context, id FileID) error {
 
 func (m *Meeting) refuseFile(o *offeredFile) {
 	o.refused = true
-	m.sendTo(o.From.Key, pairMessage{FileRefused: &o.ID})
+	m.sendTo(o.From.Key, pairMessage{FileRefused: &fileDecline{o.ID, m.files.asks}})
 }
 
 // refuseAgain tells a peer, who may have missed it, what of its files this person refused: it reports each once.
 func (m *Meeting) refuseAgain(p *peer) {
 	for id, o := range m.files.offers {
 		if o.refused && o.From.Key == p.key {
-			m.send(p, pairMessage{FileRefused: &id})
+			m.send(p, pairMessage{FileRefused: &fileDecline{id, m.files.asks}})
 		}
 	}
 }
 
 // fileRefused reports a refusal by somebody to whom the file was offered, once each, or ends what is on its way to them
 // (FIL-11).
-func (m *Meeting) fileRefused(p *peer, id FileID) {
-	o := m.files.offers[id]
+func (m *Meeting) fileRefused(p *peer, said fileDecline) {
+	o := m.files.offers[said.File]
 	by, known := m.memberByKey(p.key)
 	if o == nil || o.content == nil || !known {
 		return
 	}
-	if key := (uploadKey{id, p.key}); m.files.uploads[key] != nil {
+	if said.Number < o.asked[p.key] && !m.config.hooks.anyOrder {
+		return // FIL-13: asked for since
+	}
+	if o.readers[by.Identity] {
+		o.asked[p.key] = said.Number
+	}
+	if key := (uploadKey{said.File, p.key}); m.files.uploads[key] != nil {
 		o.refusedBy[by.Identity] = true
 		m.dropUpload(key, m.files.uploads[key], ErrFileCancelled)
 		return
@@ -70,6 +76,7 @@ func (m *Meeting) offerToNewcomers() {
 		for key := range o.told {
 			if m.roster.ByMeetingKey(key) == nil {
 				delete(o.told, key)
+				delete(o.asked, key)
 			}
 		}
 		for i := range m.roster.Members {

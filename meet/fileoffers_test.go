@@ -63,8 +63,8 @@ func TestFileRefusedByNobody(t *testing.T) {
 			own := must[meet.FileOffer](t)(a.OfferFile(ctx, source("for b", content(10)), self(t, ctx, b).Identity))
 			offered(t, ctx, b, "for b")
 			for range 50 {
-				ok(t, bad.InjectMessage(ctx, a.Incarnation().Key(), meet.PairMessage{FileRefused: &own.ID}))
-				ok(t, b.InjectMessage(ctx, a.Incarnation().Key(), meet.PairMessage{FileRefused: &own.ID}))
+				ok(t, bad.InjectMessage(ctx, a.Incarnation().Key(), meet.PairMessage{FileRefused: &meet.FileDecline{File: own.ID}}))
+				ok(t, b.InjectMessage(ctx, a.Incarnation().Key(), meet.PairMessage{FileRefused: &meet.FileDecline{File: own.ID}}))
 			}
 			w.Advance(time.Second)
 			by := map[string]int{}
@@ -146,6 +146,34 @@ func TestFileNotForNewcomers(t *testing.T) {
 			ok(t, late.KnowFile(ctx, own))
 			if err := over(t, ctx, receive(t, ctx, late, own, &memory{})); protected != errors.Is(err, meet.ErrFileGone) {
 				t.Error(err)
+			}
+		})
+	})
+}
+
+// TestFileOrder covers FIL-13: a request or a refusal that comes after a newer request is ignored. Twin: it counts.
+func TestFileOrder(t *testing.T) {
+	twin(t, "anyOrder", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			config.Policy = open().Policy
+			a := must[*meettest.Member](t)(w.Create(ctx, "a", config))
+			b := must[*meettest.Member](t)(w.Join(ctx, "b", a, meet.Config{}))
+			connected(t, ctx, a, b)
+			must[meet.FileOffer](t)(a.OfferFile(ctx, source("x", content(1_000)), crypto.IdentityKey{}))
+			o := offered(t, ctx, b, "x")
+			to := a.Incarnation().Key()
+			first, second := must[[]byte](t)(b.SealAsk(ctx, o)), must[[]byte](t)(b.SealAsk(ctx, o))
+			must[[]byte](t)(b.AskRaw(ctx, to, second))
+			if _, err := b.AskRaw(ctx, to, first); (err != nil) != protected {
+				t.Errorf("the older request: %v", err)
+			}
+			for number, counts := range []bool{!protected, !protected, true} {
+				done := len(events[meet.FileDone](a)) + len(events[meet.FileRefused](a))
+				ok(t, b.InjectMessage(ctx, to, meet.PairMessage{FileRefused: &meet.FileDecline{File: o.ID, Number: uint64(number)}}))
+				w.Advance(time.Second)
+				if told := len(events[meet.FileDone](a)) + len(events[meet.FileRefused](a)); (told > done) != counts && protected {
+					t.Errorf("a refusal after request %d counts: %v", number, told > done)
+				}
 			}
 		})
 	})

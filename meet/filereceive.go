@@ -282,7 +282,8 @@ func (m *Meeting) askFile(t *FileTransfer, key crypto.FileKey) ([]byte, error) {
 	if !p.connected || !p.installed || !p.session.Ready(time.Now()) {
 		return nil, ErrNotConnected
 	}
-	ask := pairMessage{FileAsk: &fileAsk{File: t.offer.ID, From: t.next, Key: key}}
+	m.files.asks++
+	ask := pairMessage{FileAsk: &fileAsk{File: t.offer.ID, From: t.next, Key: key, Number: m.files.asks}}
 	packet, err := p.session.Seal(time.Now(), encode(ask))
 	if err != nil {
 		return nil, ErrNotConnected

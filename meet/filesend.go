@@ -118,6 +118,10 @@ func (m *Meeting) fileAsked(stream *transport.FileStream, frame []byte, now time
 	case !o.readers[peer.Identity] && !m.config.hooks.anyReader: // FIL-3
 		return nil, refusedUnknown
 	}
+	if ask.Number <= o.asked[p.key] && !m.config.hooks.anyOrder { // FIL-13
+		return nil, errNotAsked
+	}
+	o.asked[p.key] = ask.Number
 	key := uploadKey{o.ID, p.key}
 	u := m.files.uploads[key]
 	if u == nil {

@@ -54,7 +54,7 @@ type pairMessage struct {
 	Contradiction *memberHeartbeat `cbor:"25,keyasint,omitempty"` // PRE-7
 	Mute          *muteRequest     `cbor:"22,keyasint,omitempty"`
 	FileAsk       *fileAsk         `cbor:"23,keyasint,omitempty"` // on a file stream alone
-	FileRefused   *crypto.FileID   `cbor:"24,keyasint,omitempty"` // FIL-11
+	FileRefused   *fileDecline     `cbor:"24,keyasint,omitempty"` // FIL-11
 
 	Relays []sharedRelay `cbor:"30,keyasint,omitempty"` // RLY-10
 }
@@ -215,9 +215,16 @@ type fileAnnounce struct {
 // fileAsk is the first frame of a file stream, in a packet of the pair session: what is wanted, from which chunk, and
 // under which fresh key (FIL-4).
 type fileAsk struct {
-	File crypto.FileID  `cbor:"1,keyasint"`
-	From uint64         `cbor:"2,keyasint,omitempty"`
-	Key  crypto.FileKey `cbor:"3,keyasint"`
+	File   crypto.FileID  `cbor:"1,keyasint"`
+	From   uint64         `cbor:"2,keyasint,omitempty"`
+	Key    crypto.FileKey `cbor:"3,keyasint"`
+	Number uint64         `cbor:"4,keyasint"` // FIL-13: greater than those of all its requests before
+}
+
+// fileDecline says that a file isn't wanted, and that the request of this number, if any, was the last for it (SPEC §9.5).
+type fileDecline struct {
+	File   crypto.FileID `cbor:"1,keyasint"`
+	Number uint64        `cbor:"2,keyasint,omitempty"`
 }
 
 // fileDown is what the sender of a file says on its stream: a map with exactly one field (SPEC §9.5).

@@ -48,7 +48,7 @@ func FuzzPairMessage(f *testing.F) {
 		pairMessage{Waiting: &waitingList{}}, pairMessage{Waiting: &waitingList{Knocks: []waitingKnock{{Knock: crypto.Knock{Name: "Ada", ResponderNonce: nonce}, Waited: 8}}}},
 		pairMessage{Decision: &knockDecision{Knock: nonce}}, pairMessage{Decision: &knockDecision{Knock: nonce, Admit: true}},
 		pairMessage{Contradiction: &memberHeartbeat{Author: crypto.MeetingKey{8}, Heartbeat: []byte{9}}},
-		pairMessage{FileAsk: &fileAsk{File: crypto.FileID{1}, From: 2, Key: crypto.NewFileKey()}},
+		pairMessage{FileAsk: &fileAsk{File: crypto.FileID{1}, From: 2, Key: crypto.NewFileKey(), Number: 1}},
 	)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var m pairMessage

@@ -176,7 +176,7 @@ func TestFilesForNewcomers(t *testing.T) {
 func TestFilePauses(t *testing.T) {
 	t.Parallel()
 	host, guest := meetTwo(t, nil)
-	body := content(24_000_000) // it isn't complete before it is withdrawn
+	body := content(24_000_000)
 	offerFile(t, host, map[string]any{"name": "a"}, body)
 	guest.until("offer", func() bool { return len(files(guest)) == 1 })
 	id := get[[]file](guest, "files")[0].ID
