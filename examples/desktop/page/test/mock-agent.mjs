@@ -15,7 +15,7 @@ const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; ch
 
 /** listen serves until close() is called. @param {number} port 0 for any */
 export function listen(port, { answer = null } = {}) {
-  const agent = { url: "", requests: [], refuse: {}, holds: {}, sockets: new Set(), settings: {}, answer, close: () => {}, send: (_) => {} };
+  const agent = { url: "", requests: [], refuse: {}, holds: {}, away: false, sockets: new Set(), settings: {}, answer, close: () => {}, send: (_) => {} };
   const server = createServer((request, response) => void serve(request, response, agent));
   server.on("upgrade", (request, socket) => upgrade(request, socket, agent));
   agent.send = (message) => {
@@ -76,6 +76,7 @@ async function serve(request, response, agent) {
 }
 
 function upgrade(request, socket, agent) {
+  if (agent.away) return void socket.destroy();
   const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: huisclos.1\r\n\r\n`);
   const session = /session\.([^,\s]+)/.exec(request.headers["sec-websocket-protocol"] ?? "")?.[1] ?? "start";
