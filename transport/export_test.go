@@ -276,3 +276,12 @@ func (h *Host) Granted(ctx context.Context, bridge PeerKey) (time.Time, error) {
 	}
 	return r.Expiration, nil
 }
+
+// HalfOpen is how many connections have come whose other end hasn't proved its key yet.
+func (h *Host) HalfOpen() (n int) {
+	_ = h.libp2p.resources.ViewTransient(func(s network.ResourceScope) error {
+		n = s.Stat().NumConnsInbound
+		return nil
+	})
+	return n
+}

@@ -208,6 +208,7 @@ func TestWhatIsSeen(t *testing.T) {
 			synctest.Wait()
 			first(ctx, two, topic(byte(n)), time.Minute)
 		}
+		synctest.Wait() // what still answers has said it
 		for _, d := range a.said {
 			for _, secret := range [][]byte{addresses[0].Bytes()[:5], []byte("12D3"), addresses[0][3].RawValue(), make([]byte, 16)} {
 				if bytes.Contains(d.data, secret) {
