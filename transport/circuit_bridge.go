@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -39,7 +38,7 @@ func newBridge(l *libp2pHost) (*relay.Relay, error) {
 	if l.host.config.unsafe.pastReservations {
 		lasts = -lasts
 	}
-	return relay.New(l, relay.WithACL(bridgeACL{l.host, &circuitsAsked{of: map[[2]peer.ID]*bucket{}}}), relay.WithResources(relay.Resources{
+	return relay.New(l, relay.WithACL(bridgeACL{l.host, newCircuitsAsked()}), relay.WithResources(relay.Resources{
 		// Without a limit on bytes and time: with one, libp2p runs nothing over a circuit but what asks for it.
 		Limit:          nil,
 		ReservationTTL: lasts, MaxReservations: maxReservations, MaxCircuits: maxCircuitsOfPeer, BufferSize: circuitBuffer,
@@ -57,21 +56,19 @@ type bridgeACL struct {
 // circuitsAsked bounds how often one member asks for another, who can be reached only so often at a time.
 type circuitsAsked struct {
 	mu sync.Mutex
-	of map[[2]peer.ID]*bucket
+	of buckets[[2]peer.ID]
+}
+
+func newCircuitsAsked() *circuitsAsked {
+	return &circuitsAsked{of: buckets[[2]peer.ID]{
+		burst: circuitBurst, perSecond: circuitRate, most: circuitPairs, of: map[[2]peer.ID]*bucket{},
+	}}
 }
 
 func (c *circuitsAsked) allow(from, to peer.ID, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := c.of[[2]peer.ID{from, to}]
-	if b == nil {
-		if len(c.of) >= circuitPairs {
-			maps.DeleteFunc(c.of, func(_ [2]peer.ID, old *bucket) bool { return now.Sub(old.last).Seconds() > circuitBurst/circuitRate })
-		}
-		b = &bucket{tokens: circuitBurst}
-		c.of[[2]peer.ID{from, to}] = b
-	}
-	return b.take(now, 1, circuitBurst, circuitRate)
+	return c.of.take([2]peer.ID{from, to}, 1, now)
 }
 
 // AllowReserve is asked for each reservation.

@@ -178,12 +178,7 @@ func (p *peerState) keptLocked() bool { return p.doors > 0 || p.relay != nil || 
 type rateLimiter struct {
 	mu      sync.Mutex
 	all     bucket
-	address map[netip.Addr]*bucket
-}
-
-type bucket struct {
-	tokens float64
-	last   time.Time
+	address buckets[netip.Addr]
 }
 
 // Door streams that may be opened: per address and in all, burst and per second.
@@ -196,19 +191,9 @@ const (
 )
 
 func newRateLimiter() *rateLimiter {
-	return &rateLimiter{address: make(map[netip.Addr]*bucket), all: bucket{tokens: doorBurstAll}}
-}
-
-func (b *bucket) take(now time.Time, n, burst, perSecond float64) bool {
-	if !b.last.IsZero() {
-		b.tokens = min(burst, b.tokens+now.Sub(b.last).Seconds()*perSecond)
-	}
-	b.last = now
-	if b.tokens < n {
-		return false
-	}
-	b.tokens -= n
-	return true
+	return &rateLimiter{all: bucket{tokens: doorBurstAll}, address: buckets[netip.Addr]{
+		burst: doorBurst, perSecond: doorRate, most: maxBuckets, strict: true, of: map[netip.Addr]*bucket{},
+	}}
 }
 
 // allow takes a token for an address (IPv6: for its /64).
@@ -219,20 +204,5 @@ func (r *rateLimiter) allow(ip netip.Addr, now time.Time) bool {
 		p, _ := ip.Prefix(64)
 		ip = p.Addr()
 	}
-	b := r.address[ip]
-	if b == nil {
-		if len(r.address) >= maxBuckets {
-			for k, old := range r.address { // full buckets say nothing
-				if now.Sub(old.last) > doorBurst/doorRate*time.Second {
-					delete(r.address, k)
-				}
-			}
-			if len(r.address) >= maxBuckets {
-				return false
-			}
-		}
-		b = &bucket{tokens: doorBurst}
-		r.address[ip] = b
-	}
-	return b.take(now, 1, doorBurst, doorRate) && r.all.take(now, 1, doorBurstAll, doorRateAll)
+	return r.address.take(ip, 1, now) && r.all.take(now, 1, doorBurstAll, doorRateAll)
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -45,7 +44,7 @@ func newRoom(h *Host) (*room, error) {
 	params.HistoryGossip, params.HistoryLength = 12, 24
 	params.Connectors = 1 // for peer exchange, which is off
 	quiet := slog.New(slog.DiscardHandler)
-	r := &room{host: h, taken: roomLimit{all: bucket{tokens: gossipBurstAll}, of: map[peer.ID]*bucket{}}}
+	r := &room{host: h, taken: newRoomLimit()}
 	ps, err := pubsub.NewGossipSub(h.ctx, h.libp2p,
 		pubsub.WithGossipSubProtocols([]protocol.ID{protocolRoom}, roomFeature),
 		pubsub.WithGossipSubParams(params), pubsub.WithFloodPublish(true), pubsub.WithPeerExchange(false),
@@ -79,20 +78,18 @@ const (
 // roomLimit is a token bucket for each peer and one for all. It belongs to GossipSub's goroutine.
 type roomLimit struct {
 	all bucket
-	of  map[peer.ID]*bucket
+	of  buckets[peer.ID]
+}
+
+func newRoomLimit() roomLimit {
+	return roomLimit{all: bucket{tokens: gossipBurstAll}, of: buckets[peer.ID]{
+		burst: gossipBurst, perSecond: gossipRate, most: gossipPeers, of: map[peer.ID]*bucket{},
+	}}
 }
 
 func (l *roomLimit) allow(from peer.ID, size int, now time.Time) bool {
-	b := l.of[from]
-	if b == nil {
-		if len(l.of) >= gossipPeers {
-			maps.DeleteFunc(l.of, func(_ peer.ID, old *bucket) bool { return now.Sub(old.last) > gossipBurst/gossipRate*time.Second })
-		}
-		b = &bucket{tokens: gossipBurst}
-		l.of[from] = b
-	}
 	n := float64(size + gossipCost)
-	return b.take(now, n, gossipBurst, gossipRate) && l.all.take(now, n, gossipBurstAll, gossipRateAll)
+	return l.of.take(from, n, now) && l.all.take(now, n, gossipBurstAll, gossipRateAll)
 }
 
 // inspect leaves out what is too much, before GossipSub sees it: a message that this peer may not bring now another may,

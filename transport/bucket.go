@@ -1,0 +1,47 @@
+package transport
+
+import (
+	"maps"
+	"time"
+)
+
+// bucket is a token bucket; its user says how much it holds and how fast it fills.
+type bucket struct {
+	tokens float64
+	last   time.Time
+}
+
+func (b *bucket) take(now time.Time, n, burst, perSecond float64) bool {
+	if !b.last.IsZero() {
+		b.tokens = min(burst, b.tokens+now.Sub(b.last).Seconds()*perSecond)
+	}
+	b.last = now
+	if b.tokens < n {
+		return false
+	}
+	b.tokens -= n
+	return true
+}
+
+// buckets is a token bucket for each key. Its user locks it.
+type buckets[K comparable] struct {
+	burst, perSecond float64
+	most             int  // remembered, before those that are full again, and so say nothing, are forgotten
+	strict           bool // while none of the most is full, whoever is new is refused
+	of               map[K]*bucket
+}
+
+func (b *buckets[K]) take(key K, n float64, now time.Time) bool {
+	one := b.of[key]
+	if one == nil {
+		if len(b.of) >= b.most {
+			maps.DeleteFunc(b.of, func(_ K, old *bucket) bool { return now.Sub(old.last).Seconds() > b.burst/b.perSecond })
+		}
+		if b.strict && len(b.of) >= b.most {
+			return false
+		}
+		one = &bucket{tokens: b.burst}
+		b.of[key] = one
+	}
+	return one.take(now, n, b.burst, b.perSecond)
+}
