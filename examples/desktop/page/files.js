@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { isolate, of, percent, rate, short, size, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, ask, conn, download, failureOf, nameOf, notice, sentence, state, submit, ui, update } from "./model.js";
+import { announce, ask, conn, download, failureOf, inTurn, nameOf, notice, sentence, state, submit, ui, update } from "./model.js";
 import { address, badge, button, choice, failureLine, field, longText, note, recipients, whyNot } from "./parts.js";
 
 /** @typedef {import("./protocol.js").SharedFile} SharedFile */
@@ -97,8 +97,8 @@ function offering() {
   failureLine(gone ?? ui.failures["file"]));
 }
 
-/** Files are offered one after another. @type {Promise<void>} */
-let before = Promise.resolve();
+/** Files are offered one after another. */
+const turn = inTurn();
 
 /** @param {FileList|null} list */
 function offerAll(list) {
@@ -109,7 +109,7 @@ function offerAll(list) {
     return;
   }
   const all = [...(list ?? [])];
-  before = before.then(async () => {
+  void turn(async () => {
     for (const file of all) {
       if (await offer(file, to) === "too-many") return;
     }

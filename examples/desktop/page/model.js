@@ -238,14 +238,27 @@ export function nameOf(id) {
   return member.self ? t("you") : member.contactName || member.name;
 }
 
-/** Settings are changed one after another, each from what the one before made of them. @type {Promise<any>} */
-let before = Promise.resolve();
+/**
+ * inTurn returns a function that does what it is given after what it was given before, whatever came of that.
+ *
+ * @returns {<T>(step: () => Promise<T>) => Promise<T>}
+ */
+export function inTurn() {
+  /** @type {Promise<any>} */
+  let before = Promise.resolve();
+  return (step) => {
+    const done = before.then(step);
+    before = done.catch(() => {});
+    return done;
+  };
+}
+
+/** Settings are changed one after another, each from what the one before made of them. */
+const settingsTurn = inTurn();
 
 /** changeSettings throws a Refusal. @param {Partial<import("./protocol.js").Settings>} change */
 export function changeSettings(change) {
-  const done = before.then(() => conn().request("settings-set", { settings: { ...state().settings, ...change } }));
-  before = done.catch(() => {});
-  return done;
+  return settingsTurn(() => conn().request("settings-set", { settings: { ...state().settings, ...change } }));
 }
 
 /** @param {Partial<import("./protocol.js").Settings>} change */

@@ -4,7 +4,7 @@
 import { h } from "./dom.js";
 import { of, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, notice, state, submit, ui, update } from "./model.js";
+import { announce, inTurn, notice, state, submit, ui, update } from "./model.js";
 import { button, choice, failureLine, field, toggle } from "./parts.js";
 
 /** @typedef {import("./protocol.js").NetworkSet} NetworkSet */
@@ -161,8 +161,7 @@ async function setOwn(e) {
   update();
 }
 
-/** @type {Promise<any>} */
-let before = Promise.resolve();
+const turn = inTurn();
 
 /**
  * change sets a part of it, after what is still being set: each begins from what there is then.
@@ -171,11 +170,9 @@ let before = Promise.resolve();
  * @param {string} form where a refusal is shown
  */
 function change(what, form) {
-  const done = before.then(() => {
+  return turn(() => {
     const { mode, findOnLAN, dht } = state().network;
     const now = { mode, findOnLAN, dht };
     return submit(form, "network-set", { ...now, ...what(now) });
   });
-  before = done;
-  return done;
 }

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
-import { ask, state } from "./model.js";
+import { ask, inTurn, state } from "./model.js";
 import { choice, field } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Policy} Policy */
@@ -23,14 +23,13 @@ export function policyPart() {
 
 /** What is asked for and not answered yet: the next change goes on from there, and takes none of it back. @type {Policy|null} */
 let asked = null;
-/** They are asked for one after another. @type {Promise<any>} */
-let before = Promise.resolve();
+/** They are asked for one after another. */
+const turn = inTurn();
 
 /** @param {(now: Policy) => Policy} change @param {(policy: Policy) => Promise<any>} [request] */
 async function set(change, request = (policy) => ask("policy-set", { policy })) {
   const mine = asked = change(asked ?? /** @type {Policy} */ (state().policy));
-  before = before.then(() => request(mine));
-  await before;
+  await turn(() => request(mine));
   if (asked === mine) asked = null;
 }
 
