@@ -138,7 +138,7 @@ func TestCreatorKilled(t *testing.T) {
 	claire.admits(emma.process)
 	claire.tell("role Paul host")
 	for _, m := range []member{paul, emma} {
-		m.await("Paul as host", func(e event) bool { return e.Event == "member_changed" && e.Name == "Paul" && e.Role == "host" })
+		m.withRole("Paul", "host", 0)
 		m.await("track", kind("track_added"))
 	}
 	if err := claire.cmd.Process.Kill(); err != nil {
@@ -192,16 +192,15 @@ func TestNoHost(t *testing.T) {
 	emma := start(t, "join", "Emma", claire.ready().Invite)
 	emma.ready()
 	// A link whose door is Paul's, who is no host any more.
-	host := func(role string) func(event) bool {
-		return func(e event) bool { return e.Event == "member_changed" && e.Name == "Paul" && e.Role == role }
-	}
 	claire.tell("role Paul host")
-	paul.await("promotion", host("host"))
+	for _, p := range []*process{paul, emma} {
+		p.withRole("Paul", "host", 0)
+	}
 	link := paul.invite()
-	from := paul.now()
+	from, fromEmma := paul.now(), emma.now()
 	claire.tell("role Paul member")
-	paul.awaitFrom(from, "demotion", host("member"))
-	emma.await("demotion", host("member"))
+	paul.withRole("Paul", "member", from)
+	emma.withRole("Paul", "member", fromEmma)
 	// Claire's link, which is alive, with that door of Paul's.
 	living, door := parseLink(t, claire.ready().Invite), parseLink(t, link)
 	living.Doors = door.Doors

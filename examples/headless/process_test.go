@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -311,10 +312,28 @@ func (p *process) admits(guest *process) {
 	guest.ready()
 }
 
+// seen returns whether an event says something of a member: that they changed, or in a roster. For what was so before a
+// process began to read is told in its first roster only.
+func seen(name string, wanted func(memberData) bool) func(event) bool {
+	return func(e event) bool {
+		of := e.Members
+		if e.Event == "member_changed" || e.Event == "member_joined" {
+			of = []memberData{{personData: personData{Name: e.Name}, Role: e.Role, Creator: e.Creator, Self: e.Self, Away: e.Away, Connected: e.Connected}}
+		}
+		return slices.ContainsFunc(of, func(m memberData) bool { return m.Name == name && wanted(m) })
+	}
+}
+
 // linked waits until there is a link to somebody.
 func (p *process) linked(name string, from int) {
 	p.t.Helper()
-	p.awaitFrom(from, "link with "+name, func(e event) bool { return e.Event == "member_changed" && e.Name == name && e.Connected })
+	p.awaitFrom(from, "link with "+name, seen(name, func(m memberData) bool { return m.Connected }))
+}
+
+// withRole waits until somebody has a role.
+func (p *process) withRole(name, role string, from int) {
+	p.t.Helper()
+	p.awaitFrom(from, name+" as "+role, seen(name, func(m memberData) bool { return m.Role == role }))
 }
 
 // ffmpeg runs it and returns everything it says.
