@@ -174,11 +174,10 @@ func (h *Host) expireLocked(p *peerState) {
 // keptLocked tells whether there is a use for connections to a stranger. Host.mu is held.
 func (p *peerState) keptLocked() bool { return p.doors > 0 || p.relay != nil || p.hops > 0 }
 
-// rateLimiter is a token bucket per address and one for all.
+// rateLimiter bounds the door streams that are opened.
 type rateLimiter struct {
-	mu      sync.Mutex
-	all     bucket
-	address buckets[netip.Addr]
+	mu sync.Mutex
+	of cappedBuckets[netip.Addr]
 }
 
 // Door streams that may be opened: per address and in all, burst and per second.
@@ -191,9 +190,9 @@ const (
 )
 
 func newRateLimiter() *rateLimiter {
-	return &rateLimiter{all: bucket{tokens: doorBurstAll}, address: buckets[netip.Addr]{
+	return &rateLimiter{of: cappedBuckets[netip.Addr]{burstAll: doorBurstAll, perSecondAll: doorRateAll, buckets: buckets[netip.Addr]{
 		burst: doorBurst, perSecond: doorRate, most: maxBuckets, strict: true, of: map[netip.Addr]*bucket{},
-	}}
+	}}}
 }
 
 // allow takes a token for an address (IPv6: for its /64).
@@ -204,5 +203,5 @@ func (r *rateLimiter) allow(ip netip.Addr, now time.Time) bool {
 		p, _ := ip.Prefix(64)
 		ip = p.Addr()
 	}
-	return r.address.take(ip, 1, now) && r.all.take(now, 1, doorBurstAll, doorRateAll)
+	return r.of.take(ip, 1, now)
 }
