@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,6 +22,25 @@ import (
 
 // Long meetings, and members who do something that is allowed without end.
 
+// counting is the configuration of a member with which is summed up what f finds in each pair message that it takes.
+func counting(f func(meet.PairMessage) int) (meet.Config, *atomic.Int64) {
+	sum := new(atomic.Int64)
+	return meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) { sum.Add(int64(f(msg))) }), sum
+}
+
+// bounded judges what somebody brought about who does something without end: so much at most, and without the protection so
+// much at least.
+func bounded(t *testing.T, protected bool, what string, got, most, least int64) {
+	t.Helper()
+	t.Logf("%s: %d", what, got)
+	if protected && got > most {
+		t.Errorf("%s: %d, more than %d", what, got, most)
+	}
+	if !protected && got < least {
+		t.Errorf("twin: %s: %d, fewer than %d", what, got, least)
+	}
+}
+
 // TestBeatStorm: heartbeats without end, each of which says that it heard something else of others, are answered at a
 // bounded rate.
 //
@@ -29,13 +49,13 @@ func TestBeatStorm(t *testing.T) {
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) { // of who lies
 			config.Policy = open().Policy
-			var got atomic.Int64
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
 			other := must[*meettest.Member](t)(w.Join(ctx, "other", host, meet.Config{}))
-			count := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
-				if msg.Contradiction != nil {
-					got.Add(1)
+			count, got := counting(func(msg meet.PairMessage) int {
+				if msg.Contradiction == nil {
+					return 0
 				}
+				return 1
 			})
 			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, count))
 			connected(t, ctx, host, other, bad)
@@ -53,13 +73,7 @@ func TestBeatStorm(t *testing.T) {
 				w.Advance(10 * time.Millisecond)
 			}
 			w.Advance(time.Second)
-			t.Logf("500 heartbeats: answered by %d contradictions", got.Load())
-			if most := int64(8 + 6 + 2); protected && got.Load() > most {
-				t.Errorf("500 heartbeats: answered by %d contradictions, more than %d", got.Load(), most)
-			}
-			if !protected && got.Load() < 1000 {
-				t.Errorf("twin: 500 heartbeats: answered by %d contradictions", got.Load())
-			}
+			bounded(t, protected, "contradictions that answer 500 heartbeats", got.Load(), 8+6+2, 1000)
 		})
 	})
 }
@@ -72,12 +86,9 @@ func TestGreetStorm(t *testing.T) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy
 			var silent atomic.Bool
-			var size atomic.Int64
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
-			count := meet.OnPair(meet.Silent(meet.Config{}, silent.Load), func(_ crypto.MeetingKey, msg meet.PairMessage) {
-				size.Add(int64(len(meet.Encode(&msg))))
-			})
-			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, count))
+			count, size := counting(func(msg meet.PairMessage) int { return len(meet.Encode(&msg)) })
+			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, meet.Silent(count, silent.Load)))
 			connected(t, ctx, host, bad)
 			w.Advance(5 * time.Second)
 			silent.Store(true) // it acknowledges nothing
@@ -89,14 +100,8 @@ func TestGreetStorm(t *testing.T) {
 				ok(t, host.ConnectedAgain(ctx, bad.Incarnation().Key()))
 				w.Advance(100 * time.Millisecond)
 			}
-			sent, once := size.Load(), int64(64*crypto.MaxDataBody)
-			t.Logf("100 streams in 10 s: sent %d KB", sent>>10)
-			if protected && sent > 20*once {
-				t.Errorf("100 streams in 10 s: sent %d KB", sent>>10)
-			}
-			if !protected && sent < 60*once {
-				t.Errorf("twin: 100 streams in 10 s: sent %d KB", sent>>10)
-			}
+			const once = 64 * crypto.MaxDataBody
+			bounded(t, protected, "bytes sent for 100 streams in 10 s", size.Load(), 20*once, 60*once)
 		})
 	})
 }
@@ -126,7 +131,7 @@ func TestDataStorm(t *testing.T) {
 				}
 			}
 			w.Advance(time.Second)
-			shown, kept := 0, 0
+			shown, kept := int64(0), 0
 			for _, d := range events[meet.Data](host) {
 				if bytes.HasPrefix(d.Data, []byte("honest")) {
 					kept++
@@ -134,15 +139,9 @@ func TestDataStorm(t *testing.T) {
 					shown++
 				}
 			}
-			t.Logf("%d data messages: %d were shown", many, shown)
+			bounded(t, protected, "data messages shown of 8000", shown, 1024+256*3, many)
 			if kept != many/2000 {
 				t.Errorf("of honest messages %d came", kept)
-			}
-			if protected && shown > 1024+256*3 {
-				t.Errorf("%d data messages: %d were shown", many, shown)
-			}
-			if !protected && shown < many {
-				t.Errorf("twin: %d data messages: %d were shown", many, shown)
 			}
 		})
 	})
@@ -155,8 +154,7 @@ func TestOperationsStorm(t *testing.T) {
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy
-			var got atomic.Int64
-			count := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) { got.Add(int64(len(msg.Operations))) })
+			count, got := counting(func(msg meet.PairMessage) int { return len(msg.Operations) })
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
 			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, count))
 			connected(t, ctx, host, bad)
@@ -173,13 +171,7 @@ func TestOperationsStorm(t *testing.T) {
 				ok(t, bad.InjectMessage(ctx, host.Incarnation().Key(), meet.PairMessage{Have: everything}))
 				w.Advance(50 * time.Millisecond)
 			}
-			t.Logf("asked 300 times in 15 s: sent %d operations", got.Load())
-			if most := int64(1024 + 2*110 + 256*16); protected && got.Load() > most {
-				t.Errorf("asked 300 times in 15 s: sent %d operations, more than %d", got.Load(), most)
-			}
-			if !protected && got.Load() < 20000 {
-				t.Errorf("twin: asked 300 times in 15 s: sent %d operations", got.Load())
-			}
+			bounded(t, protected, "operations sent to who asked 300 times in 15 s", got.Load(), 1024+2*110+256*16, 20000)
 		})
 	})
 }
@@ -248,6 +240,58 @@ func TestLobbyCrowd(t *testing.T) {
 			leave()
 			for _, k := range all {
 				<-k.done
+			}
+		})
+	})
+}
+
+// TestRecordStorm: a member that signs that it is at another address again and again, and in each record at as many as one
+// holds, has others dial but few of them. What has no room in one isn't read.
+//
+// Checks: ADR-1.
+func TestRecordStorm(t *testing.T) {
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+			victim := must[*meettest.Member](t)(w.Join(ctx, "victim", host, config))
+			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, meet.Config{}))
+			gone := must[*meettest.Member](t)(w.Join(ctx, "gone", host, meet.Config{}))
+			connected(t, ctx, host, victim, bad, gone)
+			w.Crash(gone) // whose key a hostile member has
+			w.Advance(20 * time.Second)
+			var mu sync.Mutex
+			hit := map[netip.Addr]bool{}
+			w.Network.SetTap(func(d transporttest.Datagram) {
+				if a := d.To.Addr(); a.Is4() && a.As4()[1] == 99 {
+					mu.Lock()
+					defer mu.Unlock()
+					hit[a] = true
+				}
+			})
+			said := func(number uint64, addrs ...[]byte) {
+				r := meet.SignRecord(gone.Incarnation(), number, addrs)
+				ok(t, bad.InjectMessage(ctx, victim.Incarnation().Key(), meet.PairMessage{Addresses: [][]byte{meet.Encode(r)}}))
+			}
+			at := func(net, host int) []byte {
+				return []byte{4, 5, 99, byte(net), byte(host), 0x91, 2, 0x11, 0x5c, 0xcd, 3}
+			}
+			var nine [][]byte
+			for i := range 9 {
+				nine = append(nine, at(200, i))
+			}
+			said(1<<52, nine...)
+			for i := range 200 {
+				said(1<<52+1+uint64(i), at(i, 1))
+				w.Advance(20 * time.Millisecond)
+			}
+			w.Advance(10 * time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			bounded(t, protected, "addresses dialled of 200 in 4 s", int64(len(hit)), 4+5, 50)
+			for i := range 9 {
+				if hit[netip.AddrFrom4([4]byte(nine[i][1:5]))] {
+					t.Error("a record with nine addresses was taken")
+				}
 			}
 		})
 	})
