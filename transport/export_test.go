@@ -337,6 +337,12 @@ func (c limitedConn) Stat() (s network.ConnStats) {
 	return s
 }
 
+// Dialable tells whether the swarm would dial an address now.
+func (h *Host) Dialable(key PeerKey, a ma.Multiaddr) bool {
+	id, _ := idOfKey(key)
+	return h.gate.InterceptAddrDial(id, a)
+}
+
 // TCPPort is where this host takes TCP connections.
 func (h *Host) TCPPort() (port uint16) {
 	for _, a := range h.libp2p.swarm.ListenAddresses() {

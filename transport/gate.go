@@ -47,6 +47,9 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 // InterceptAddrDial is the address filter once more, in case an address came in by a
 // way other than Connect.
 func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
+	if g.host.ctx.Err() != nil { // libp2p's swarm, once closed, would fail over an address that passes
+		return false
+	}
 	addr = withoutNumber(showWebSocket(addr))
 	if !g.host.mayDial(id, addr) { // MOD-3
 		return false

@@ -365,3 +365,18 @@ func TestOneWay(t *testing.T) {
 		}
 	})
 }
+
+// TestClosingDialsNobody: from when a host closes, no address passes that its swarm is still about to dial.
+//
+// Checks: TRA-15.
+func TestClosingDialsNobody(t *testing.T) {
+	n := newNode(t, "n", transport.Config{Key: testKey(1), Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
+	peer, at := transport.PeerKey(testKey(2).Public().(ed25519.PublicKey)), ma.StringCast("/ip4/5.99.0.1/udp/53/quic-v1")
+	if !n.Dialable(peer, at) {
+		t.Error("an address isn't dialled")
+	}
+	n.close()
+	if n.Dialable(peer, at) {
+		t.Error("a closed host dials")
+	}
+}
