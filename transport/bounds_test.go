@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -253,6 +254,32 @@ func TestObservedLies(t *testing.T) {
 		h.noteObserved(id, netip.MustParseAddrPort(text))
 		if got := len(h.Observed()) == 1; got != want {
 			t.Errorf("%s counts: %v", text, got)
+		}
+	}
+}
+
+// TestHiddenReach: who hides its address says none, wherever it listens. The twin says it.
+//
+// Checks: MOD-3.
+func TestHiddenReach(t *testing.T) {
+	for _, hide := range []bool{true, false} {
+		f := &addressFilter{network: &subnets{"5.0.0.7/24"}, hide: hide}
+		for _, bound := range []string{"0.0.0.0:4001", "5.0.0.7:4001"} {
+			if got := f.reachable(netip.MustParseAddrPort(bound)); (len(got) == 0) != hide {
+				t.Errorf("bound to %s, hidden %v: %v", bound, hide, got)
+			}
+		}
+	}
+}
+
+// TestLANReach: a host that stays on its subnets, and has private addresses, doesn't say its public ones. Another does.
+//
+// Checks: MOD-2.
+func TestLANReach(t *testing.T) {
+	for lan, want := range map[bool]int{true: 1, false: 2} {
+		f := &addressFilter{network: &subnets{"5.0.0.7/24", "192.168.7.5/24"}, lan: lan}
+		if got := f.reachable(netip.MustParseAddrPort("0.0.0.0:4001")); len(got) != want || !slices.Contains(got, netip.MustParseAddrPort("192.168.7.5:4001")) {
+			t.Errorf("LAN only %v: %v", lan, got)
 		}
 	}
 }

@@ -226,6 +226,25 @@ func TestTicketEnds(t *testing.T) {
 	}
 }
 
+// TestManyComers: far more than may wait at once to prove their keys come from one address, one after the other: who has proved
+// its key makes room.
+//
+// Checks: RLY-5.
+func TestManyComers(t *testing.T) {
+	r := startRelay(t, Config{})
+	for _, kind := range []relayauth.AddressKind{relayauth.KindTCP, relayauth.KindQUIC} {
+		p := newPeer(t)
+		for i := range 3 * r.config.halfOpen() {
+			if err := p.Connect(ctxFor(t, 10*time.Second), r.info(kind)); err != nil {
+				t.Fatalf("kind %d, number %d: %v", kind, i+1, err)
+			}
+			eventually(t, "there", func() bool { return r.Stats().Connections == 1 })
+			_ = p.swarm.ClosePeer(r.host.ID())
+			eventually(t, "gone", func() bool { return r.Stats().Connections == 0 })
+		}
+	}
+}
+
 // TestTokenRemoved: who came by a token that is taken off the list is put out, with its
 // circuits; the others stay. The twin keeps it.
 //
