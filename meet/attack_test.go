@@ -227,35 +227,44 @@ func TestManyJoin(t *testing.T) {
 			t.Errorf("it took %v", time.Since(start))
 		}
 	})
+}
+
+// TestKnocksOfOneLink: by one link 16 come in at once, and whoever is too much is told to come later. The twin takes all.
+//
+// Checks: DOR-7.
+func TestKnocksOfOneLink(t *testing.T) {
 	if testing.Short() {
-		return
+		t.Skip("many members")
 	}
-	world(t, ms20, func(ctx context.Context, w *meettest.World) {
-		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
-		invite := must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{}))
-		var mu sync.Mutex
-		in, busy := 0, 0
-		var group sync.WaitGroup
-		for i := range 20 {
-			group.Go(func() {
-				_, err := w.JoinBy(ctx, fmt.Sprint("m", i), invite, meet.Config{})
-				mu.Lock()
-				defer mu.Unlock()
-				var d *meet.DeniedError
-				switch {
-				case err == nil:
-					in++
-				case errors.As(err, &d) && d.Reason == meet.DeniedBusy:
-					busy++
-				default:
-					t.Errorf("m%d: %v", i, err)
-				}
-			})
-		}
-		group.Wait()
-		if in != 16 || busy != 4 {
-			t.Errorf("%d came in, %d were told to come later", in, busy)
-		}
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			config.Policy = open().Policy
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
+			invite := must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{}))
+			var mu sync.Mutex
+			in, busy := 0, 0
+			var group sync.WaitGroup
+			for i := range 20 {
+				group.Go(func() {
+					_, err := w.JoinBy(ctx, fmt.Sprint("m", i), invite, meet.Config{})
+					mu.Lock()
+					defer mu.Unlock()
+					var d *meet.DeniedError
+					switch {
+					case err == nil:
+						in++
+					case errors.As(err, &d) && d.Reason == meet.DeniedBusy:
+						busy++
+					default:
+						t.Errorf("m%d: %v", i, err)
+					}
+				})
+			}
+			group.Wait()
+			if want := map[bool]int{true: 16, false: 20}[protected]; in != want || busy != 20-want {
+				t.Errorf("%d came in, %d were told to come later", in, busy)
+			}
+		})
 	})
 }
 

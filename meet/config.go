@@ -97,7 +97,7 @@ type hooks struct {
 	gossipOnly      bool // GOS-2: operations go by gossip alone
 	noResend        bool // MSG-3: what was missed is lost
 	allPermitted    bool // ROS-22: delivers whatever comes
-	noLimits        bool // DOR-11, SYN-3, REC-4, MUT-2, MSG-8, RLY-11, PAI-8, PRE-8, DOR-7: answers however often it is asked
+	noLimits        bool // ADR-1, DOR-11, SYN-3, REC-4, MUT-2, MSG-8, RLY-11, PAI-8, PRE-8, DOR-7: answers however often it is asked
 	anyTime         bool // VER-2: shows words whatever the others see
 	keepLobby       bool // DOR-9: a removal leaves who waits
 	keepPeers       bool // who is put out stays connected

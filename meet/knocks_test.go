@@ -13,6 +13,7 @@ import (
 	"github.com/huisclos/huisclos/meet"
 	"github.com/huisclos/huisclos/meet/meettest"
 	"github.com/huisclos/huisclos/roster"
+	"github.com/huisclos/huisclos/transport/transporttest"
 )
 
 // bench is a meeting where two hosts admit and a plain member doesn't, and a link to the second host's door.
@@ -482,5 +483,22 @@ func TestResponderGone(t *testing.T) {
 			leave()
 			<-ada.done
 		})
+	})
+}
+
+// TestDoorProbed: who doesn't have a link is answered nothing at the door it leads to, though it knows the link's name. Who
+// has it is: the control.
+//
+// Checks: DOR-1.
+func TestDoorProbed(t *testing.T) {
+	world(t, meettest.Options{Latency: 10 * time.Millisecond}, func(ctx context.Context, w *meettest.World) {
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", meet.Config{}))
+		invite := must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{}))
+		for i, tt := range []struct{ secret, name, want bool }{{false, false, false}, {false, true, false}, {true, false, true}} {
+			at := must[*transporttest.Host](t)(w.Network.Host(fmt.Sprint("stranger ", i), transporttest.HostOptions{}))
+			if got := must[bool](t)(meet.ProbeDoor(ctx, at, invite, tt.secret, tt.name)); got != tt.want {
+				t.Errorf("with the secret %v, with the name %v: answered %v", tt.secret, tt.name, got)
+			}
+		}
 	})
 }

@@ -21,6 +21,25 @@ import (
 
 // Long meetings, and members who do something that is allowed without end.
 
+// counting is the configuration of a member with which is summed up what f finds in each pair message that it takes.
+func counting(f func(meet.PairMessage) int) (meet.Config, *atomic.Int64) {
+	sum := new(atomic.Int64)
+	return meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) { sum.Add(int64(f(msg))) }), sum
+}
+
+// bounded judges what somebody brought about who does something without end: so much at most, and without the protection so
+// much at least.
+func bounded(t *testing.T, protected bool, what string, got, most, least int64) {
+	t.Helper()
+	t.Logf("%s: %d", what, got)
+	if protected && got > most {
+		t.Errorf("%s: %d, more than %d", what, got, most)
+	}
+	if !protected && got < least {
+		t.Errorf("twin: %s: %d, fewer than %d", what, got, least)
+	}
+}
+
 // TestBeatStorm: heartbeats without end, each of which says that it heard something else of others, are answered at a
 // bounded rate.
 //
@@ -29,13 +48,13 @@ func TestBeatStorm(t *testing.T) {
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) { // of who lies
 			config.Policy = open().Policy
-			var got atomic.Int64
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
 			other := must[*meettest.Member](t)(w.Join(ctx, "other", host, meet.Config{}))
-			count := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) {
-				if msg.Contradiction != nil {
-					got.Add(1)
+			count, got := counting(func(msg meet.PairMessage) int {
+				if msg.Contradiction == nil {
+					return 0
 				}
+				return 1
 			})
 			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, count))
 			connected(t, ctx, host, other, bad)
@@ -53,13 +72,7 @@ func TestBeatStorm(t *testing.T) {
 				w.Advance(10 * time.Millisecond)
 			}
 			w.Advance(time.Second)
-			t.Logf("500 heartbeats: answered by %d contradictions", got.Load())
-			if most := int64(8 + 6 + 2); protected && got.Load() > most {
-				t.Errorf("500 heartbeats: answered by %d contradictions, more than %d", got.Load(), most)
-			}
-			if !protected && got.Load() < 1000 {
-				t.Errorf("twin: 500 heartbeats: answered by %d contradictions", got.Load())
-			}
+			bounded(t, protected, "contradictions that answer 500 heartbeats", got.Load(), 8+6+2, 1000)
 		})
 	})
 }
@@ -72,12 +85,9 @@ func TestGreetStorm(t *testing.T) {
 		alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy
 			var silent atomic.Bool
-			var size atomic.Int64
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
-			count := meet.OnPair(meet.Silent(meet.Config{}, silent.Load), func(_ crypto.MeetingKey, msg meet.PairMessage) {
-				size.Add(int64(len(meet.Encode(&msg))))
-			})
-			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, count))
+			count, size := counting(func(msg meet.PairMessage) int { return len(meet.Encode(&msg)) })
+			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, meet.Silent(count, silent.Load)))
 			connected(t, ctx, host, bad)
 			w.Advance(5 * time.Second)
 			silent.Store(true) // it acknowledges nothing
@@ -89,14 +99,8 @@ func TestGreetStorm(t *testing.T) {
 				ok(t, host.ConnectedAgain(ctx, bad.Incarnation().Key()))
 				w.Advance(100 * time.Millisecond)
 			}
-			sent, once := size.Load(), int64(64*crypto.MaxDataBody)
-			t.Logf("100 streams in 10 s: sent %d KB", sent>>10)
-			if protected && sent > 20*once {
-				t.Errorf("100 streams in 10 s: sent %d KB", sent>>10)
-			}
-			if !protected && sent < 60*once {
-				t.Errorf("twin: 100 streams in 10 s: sent %d KB", sent>>10)
-			}
+			const once = 64 * crypto.MaxDataBody
+			bounded(t, protected, "bytes sent for 100 streams in 10 s", size.Load(), 20*once, 60*once)
 		})
 	})
 }
@@ -126,7 +130,7 @@ func TestDataStorm(t *testing.T) {
 				}
 			}
 			w.Advance(time.Second)
-			shown, kept := 0, 0
+			shown, kept := int64(0), 0
 			for _, d := range events[meet.Data](host) {
 				if bytes.HasPrefix(d.Data, []byte("honest")) {
 					kept++
@@ -134,15 +138,9 @@ func TestDataStorm(t *testing.T) {
 					shown++
 				}
 			}
-			t.Logf("%d data messages: %d were shown", many, shown)
+			bounded(t, protected, "data messages shown of 8000", shown, 1024+256*3, many)
 			if kept != many/2000 {
 				t.Errorf("of honest messages %d came", kept)
-			}
-			if protected && shown > 1024+256*3 {
-				t.Errorf("%d data messages: %d were shown", many, shown)
-			}
-			if !protected && shown < many {
-				t.Errorf("twin: %d data messages: %d were shown", many, shown)
 			}
 		})
 	})
@@ -155,8 +153,7 @@ func TestOperationsStorm(t *testing.T) {
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
 			config.Policy = open().Policy
-			var got atomic.Int64
-			count := meet.OnPair(meet.Config{}, func(_ crypto.MeetingKey, msg meet.PairMessage) { got.Add(int64(len(msg.Operations))) })
+			count, got := counting(func(msg meet.PairMessage) int { return len(msg.Operations) })
 			host := must[*meettest.Member](t)(w.Create(ctx, "host", config))
 			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, count))
 			connected(t, ctx, host, bad)
@@ -173,13 +170,7 @@ func TestOperationsStorm(t *testing.T) {
 				ok(t, bad.InjectMessage(ctx, host.Incarnation().Key(), meet.PairMessage{Have: everything}))
 				w.Advance(50 * time.Millisecond)
 			}
-			t.Logf("asked 300 times in 15 s: sent %d operations", got.Load())
-			if most := int64(1024 + 2*110 + 256*16); protected && got.Load() > most {
-				t.Errorf("asked 300 times in 15 s: sent %d operations, more than %d", got.Load(), most)
-			}
-			if !protected && got.Load() < 20000 {
-				t.Errorf("twin: asked 300 times in 15 s: sent %d operations", got.Load())
-			}
+			bounded(t, protected, "operations sent to who asked 300 times in 15 s", got.Load(), 1024+2*110+256*16, 20000)
 		})
 	})
 }
@@ -249,6 +240,55 @@ func TestLobbyCrowd(t *testing.T) {
 			for _, k := range all {
 				<-k.done
 			}
+		})
+	})
+}
+
+// TestRecordStorm: a member that is somewhere else again and again, as it signed, has others tell those who are new where it
+// is but now and then, and not at all where it names more addresses than one may.
+//
+// Checks: ADR-1.
+func TestRecordStorm(t *testing.T) {
+	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
+		world(t, ms20, func(ctx context.Context, w *meettest.World) {
+			host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+			victim := must[*meettest.Member](t)(w.Join(ctx, "victim", host, config))
+			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, meet.Config{}))
+			connected(t, ctx, host, victim, bad)
+			w.Advance(20 * time.Second)
+			count, told := counting(func(msg meet.PairMessage) int { return len(msg.Addresses) })
+			newcomer := must[*meettest.Member](t)(w.Join(ctx, "newcomer", host, count))
+			connected(t, ctx, host, victim, bad, newcomer)
+			told.Store(0)
+			at := func(i, n int) (all [][]byte) { // 5.99.i.1 and so on, UDP 4444, QUIC
+				for k := range n {
+					all = append(all, []byte{4, 5, 99, byte(i), byte(k), 0x91, 2, 0x11, 0x5c, 0xcd, 3})
+				}
+				return all
+			}
+			number := uint64(1) << 52
+			said := func(addrs [][]byte) (raw []byte) {
+				number++
+				raw = meet.Encode(meet.SignRecord(bad.Incarnation(), number, addrs))
+				ok(t, bad.InjectMessage(ctx, victim.Incarnation().Key(), meet.PairMessage{Addresses: [][]byte{raw}}))
+				w.Advance(20 * time.Millisecond)
+				return raw
+			}
+			held := func(raw []byte) bool {
+				w.Advance(200 * time.Millisecond)
+				return slices.ContainsFunc(must[[][]byte](t)(victim.RecordsHeld(ctx)), func(r []byte) bool { return bytes.Equal(r, raw) })
+			}
+			if held(said(at(200, crypto.MaxDoorAddresses+1))) {
+				t.Error("a record with nine addresses is taken")
+			}
+			if !held(said(at(200, crypto.MaxDoorAddresses))) {
+				t.Error("a record with eight addresses isn't taken")
+			}
+			for i := range 200 {
+				said(at(i, 1))
+			}
+			w.Advance(200 * time.Millisecond)
+			bounded(t, protected, "addresses told of who was in 200 places in 4 s", told.Load(), 40, 150)
 		})
 	})
 }

@@ -45,7 +45,7 @@ func TestAddressFilter(t *testing.T) {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
 	}
-	if ip(netip.MustParseAddr("fe80::1%eth0")) || ip(netip.Addr{}) {
+	if ip(netip.MustParseAddr("fe80::1%eth0")) || ip(netip.MustParseAddr("2a00::1%eth0")) || ip(netip.Addr{}) {
 		t.Error("zoned or invalid address passes")
 	}
 	loopback, _ := transport.Filter(own, true)

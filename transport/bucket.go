@@ -5,14 +5,16 @@ import (
 	"time"
 )
 
-// bucket is a token bucket; its user says how much it holds and how fast it fills.
+// bucket is a token bucket, full at first; its user says how much it holds and how fast it fills.
 type bucket struct {
 	tokens float64
 	last   time.Time
 }
 
 func (b *bucket) take(now time.Time, n, burst, perSecond float64) bool {
-	if !b.last.IsZero() {
+	if b.last.IsZero() {
+		b.tokens = burst
+	} else {
 		b.tokens = min(burst, b.tokens+now.Sub(b.last).Seconds()*perSecond)
 	}
 	b.last = now
@@ -40,8 +42,19 @@ func (b *buckets[K]) take(key K, n float64, now time.Time) bool {
 		if b.strict && len(b.of) >= b.most {
 			return false
 		}
-		one = &bucket{tokens: b.burst}
+		one = &bucket{}
 		b.of[key] = one
 	}
 	return one.take(now, n, b.burst, b.perSecond)
+}
+
+// cappedBuckets are buckets, and one for all keys together, from which is taken what one key's has.
+type cappedBuckets[K comparable] struct {
+	buckets[K]
+	all                    bucket
+	burstAll, perSecondAll float64
+}
+
+func (b *cappedBuckets[K]) take(key K, n float64, now time.Time) bool {
+	return b.buckets.take(key, n, now) && b.all.take(now, n, b.burstAll, b.perSecondAll)
 }

@@ -34,13 +34,24 @@ func contactsFlood(t *testing.T, protected bool) {
 		a.NoteContact(key, netip.AddrFrom4([4]byte{5, byte(i >> 16), byte(i >> 8), byte(i)}))
 	}
 	befriend(a, b)
+	many := transport.PeerKey{1, 2, 3, 4, 5}
+	a.Allow(many)
 	for i := range uint32(20_000) {
-		a.NoteContact(transport.PeerKey{1, 2, 3, 4, 5}, netip.AddrFrom4([4]byte{6, byte(i >> 16), byte(i >> 8), byte(i)}))
+		a.NoteContact(many, netip.AddrFrom4([4]byte{6, byte(i >> 16), byte(i >> 8), byte(i)}))
 	}
 	a.connect(b)
 	all := a.Contacts()
 	if slices.ContainsFunc(all, func(c transport.Contact) bool { return c.Peer == b.Key() }) != protected {
 		t.Errorf("packets to a member are remembered: %v", !protected)
+	}
+	of := 0
+	for _, c := range all {
+		if c.Peer == many {
+			of++
+		}
+	}
+	if of > 64 || protected && of < 64 {
+		t.Errorf("%d contacts of one member are held", of)
 	}
 	if len(all) > 4096 {
 		t.Errorf("%d contacts are held", len(all))

@@ -8,15 +8,17 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/pb"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/util"
 	ma "github.com/multiformats/go-multiaddr"
+	mss "github.com/multiformats/go-multistream"
 )
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, AnyCircuits, PastReservations bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, AnyCircuits, PastReservations, KeepStrangers, AnyRate, AnyFiles, WaitToEnd bool
 }
 
 // Without returns a configuration without the named protections.
@@ -25,7 +27,7 @@ func Without(c Config, u Unsafe) Config {
 		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
 		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
 		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits, anyGossip: u.AnyGossip, fewStreams: u.FewStreams, anyNudge: u.AnyNudge, anyCircuits: u.AnyCircuits,
-		pastReservations: u.PastReservations}
+		pastReservations: u.PastReservations, keepStrangers: u.KeepStrangers, anyRate: u.AnyRate, anyFiles: u.AnyFiles, waitToEnd: u.WaitToEnd}
 	return c
 }
 
@@ -118,9 +120,12 @@ func ReplaceCandidates(answer []byte, addrs []ma.Multiaddr) ([]byte, error) {
 	return s.encode()
 }
 
-// ReplaceFingerprint returns an answer with another certificate's fingerprint.
-func ReplaceFingerprint(answer []byte) ([]byte, error) {
-	s, _, err := decodeSignal(answer, signalAnswer)
+// ReplaceFingerprint returns an offer or answer with another certificate's fingerprint.
+func ReplaceFingerprint(signal []byte) ([]byte, error) {
+	s, _, err := decodeSignal(signal, signalAnswer)
+	if err != nil {
+		s, _, err = decodeSignal(signal, signalOffer)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -262,6 +267,90 @@ func (h *Host) OpenSilent(key PeerKey) error {
 		_, err = s.Write([]byte("\x13/multi"))
 	}
 	return err
+}
+
+// Protocols are all there are.
+var Protocols = []protocol.ID{protocolDoor, protocolPair, protocolFile, protocolMedia, protocolRoom, protocolRelay, protocolHop, protocolStop}
+
+// Negotiates tells whether a peer offers a protocol, whoever is allowed here.
+func (h *Host) Negotiates(ctx context.Context, key PeerKey, p protocol.ID) bool {
+	id, _ := idOfKey(key)
+	s, err := h.libp2p.swarm.NewStream(network.WithNoDial(ctx, ""), id)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = s.Reset() }()
+	_ = s.SetDeadline(time.Now().Add(time.Second))
+	return mss.SelectProtoOrFail(p, s) == nil
+}
+
+// OpenAny opens a stream of any protocol to a peer, as this package does, and tells whether there is one.
+func (h *Host) OpenAny(ctx context.Context, key PeerKey, p protocol.ID) bool {
+	id, _ := idOfKey(key)
+	s, err := h.libp2p.NewStream(ctx, id, p)
+	if err == nil {
+		_ = s.Reset()
+	}
+	return err == nil
+}
+
+// Routes counts what of a peer's addresses would be dialled: direct ones, bridges and relays, and addresses of these.
+func (h *Host) Routes(key PeerKey, addrs []ma.Multiaddr) (direct, hops, at int) {
+	id, _ := idOfKey(key)
+	r := h.libp2p.routes(id, addrs)
+	for _, h := range r.hops {
+		at += len(h.addrs)
+	}
+	return len(r.direct), len(r.hops), at
+}
+
+// StreamsFrom counts the streams a peer has opened to this host, by whether it has said what for.
+func (h *Host) StreamsFrom(key PeerKey) (said, silent int) {
+	id, _ := idOfKey(key)
+	for _, c := range h.libp2p.swarm.ConnsToPeer(id) {
+		for _, s := range c.GetStreams() {
+			switch {
+			case s.Stat().Direction != network.DirInbound:
+			case s.Protocol() == "":
+				silent++
+			default:
+				said++
+			}
+		}
+	}
+	return said, silent
+}
+
+// TakesLimited tells whether a connection is taken that a relay would cut after a while.
+func (h *Host) TakesLimited(limited bool) bool {
+	ok, _ := h.gate.InterceptUpgraded(limitedConn{limited: limited})
+	return ok
+}
+
+type limitedConn struct {
+	network.Conn
+	limited bool
+}
+
+func (c limitedConn) Stat() (s network.ConnStats) {
+	s.Limited = c.limited
+	return s
+}
+
+// Dialable tells whether the swarm would dial an address now.
+func (h *Host) Dialable(key PeerKey, a ma.Multiaddr) bool {
+	id, _ := idOfKey(key)
+	return h.gate.InterceptAddrDial(id, a)
+}
+
+// TCPPort is where this host takes TCP connections.
+func (h *Host) TCPPort() (port uint16) {
+	for _, a := range h.libp2p.swarm.ListenAddresses() {
+		if ap, ok := addrPortOf(a); ok && a[1].Code() == ma.P_TCP {
+			port = ap.Port()
+		}
+	}
+	return port
 }
 
 // Granted is until when a bridge says that it reserves for this host, as it stands on the wire.

@@ -65,7 +65,7 @@ func (h *Host) newFile(s network.Stream, theirs bool) (*FileStream, error) {
 	case p == nil || !p.allowed && !h.config.unsafe.openGate:
 		return nil, ErrNotAllowed
 	}
-	if theirs { // TRA-17
+	if theirs && !h.config.unsafe.anyFiles { // TRA-17
 		own, all := 0, 0
 		for _, q := range h.peers {
 			for f := range q.files {
@@ -179,7 +179,7 @@ func (f *FileStream) over() bool {
 // whose peer has stopped to read, yamux would have it wait for seconds, and with it a meeting (TRA-17).
 func (f *FileStream) Close() {
 	f.once.Do(func() {
-		f.host.spawn(func() { finish(f.stream) }) // else the host closes, and with it the connection
+		f.host.behind(func() { finish(f.stream) }) // else the host closes, and with it the connection
 		f.host.mu.Lock()
 		defer f.host.mu.Unlock()
 		delete(f.peer.files, f)

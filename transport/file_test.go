@@ -130,27 +130,67 @@ func TestFileStreamsEnd(t *testing.T) {
 	}
 }
 
-// TestFileStreamsBounded covers TRA-17.
+// TestFileStreamsBounded: one peer has 8 file streams open, all together 64, whatever is done with them; what is closed makes
+// room. Twin: as many as anybody likes.
+//
+// Checks: TRA-17.
 func TestFileStreamsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := filePair(t, transport.Unsafe{})
-		for range 20 {
-			s, err := b.OpenFile(context.Background(), a.Key())
-			if err != nil {
-				continue
-			}
-			defer s.Close()
-			_ = s.Send([]byte("ask"), time.Second)
+	for name, protected := range map[string]bool{"protected": true, "twin": false} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { filesBounded(t, protected) }) })
+	}
+}
+
+func filesBounded(t *testing.T, protected bool) {
+	const peers, each = 10, 20
+	w := newWorld(t, transporttest.Options{Latency: time.Millisecond})
+	config := transport.Without(transport.Config{Key: testKey(1)}, transport.Unsafe{AnyFiles: !protected})
+	host := simNodeConfig(t, w, "host", config, transporttest.HostOptions{})
+	var taken []*transport.FileStream
+	defer func() {
+		for _, f := range taken {
+			f.Close()
 		}
+	}()
+	ask := func(from *node) {
+		s, err := from.OpenFile(t.Context(), host.Key())
+		if err != nil {
+			return
+		}
+		t.Cleanup(s.Close)
+		_ = s.Send([]byte("ask"), time.Second)
+	}
+	take := func() {
 		time.Sleep(time.Second)
-		n := 0
-		for ; len(a.Files()) > 0; n++ {
-			defer (<-a.Files()).Close()
+		for len(host.Files()) > 0 {
+			taken = append(taken, <-host.Files())
 		}
-		if n != 8 {
-			t.Errorf("%d streams of one peer", n)
+	}
+	for i := range peers {
+		n := simNode(t, w, fmt.Sprint("n", i), testKey(int64(2+i)), transporttest.HostOptions{})
+		befriend(host, n)
+		n.connect(host)
+		n.waitUp(host)
+		host.waitUp(n)
+		for range each {
+			ask(n)
 		}
-	})
+		take()
+		want := (i + 1) * each
+		if protected {
+			want = min((i+1)*8, 64)
+		}
+		if len(taken) != want {
+			t.Errorf("of %d peers %d streams are open, want %d", i+1, len(taken), want)
+		}
+		if i == peers-1 && protected {
+			taken[0].Close()
+			ask(n)
+			take()
+			if len(taken) != want+1 {
+				t.Error("what was closed makes no room")
+			}
+		}
+	}
 }
 
 // TestFileStreamsInTurn: what was closed makes room for others, as often as that is.

@@ -47,6 +47,9 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 // InterceptAddrDial is the address filter once more, in case an address came in by a
 // way other than Connect.
 func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
+	if g.host.ctx.Err() != nil { // libp2p's swarm, once closed, would fail over an address that passes
+		return false
+	}
 	addr = withoutNumber(showWebSocket(addr))
 	if !g.host.mayDial(id, addr) { // MOD-3
 		return false
@@ -174,11 +177,10 @@ func (h *Host) expireLocked(p *peerState) {
 // keptLocked tells whether there is a use for connections to a stranger. Host.mu is held.
 func (p *peerState) keptLocked() bool { return p.doors > 0 || p.relay != nil || p.hops > 0 }
 
-// rateLimiter is a token bucket per address and one for all.
+// rateLimiter bounds the door streams that are opened.
 type rateLimiter struct {
-	mu      sync.Mutex
-	all     bucket
-	address buckets[netip.Addr]
+	mu sync.Mutex
+	of cappedBuckets[netip.Addr]
 }
 
 // Door streams that may be opened: per address and in all, burst and per second.
@@ -191,9 +193,9 @@ const (
 )
 
 func newRateLimiter() *rateLimiter {
-	return &rateLimiter{all: bucket{tokens: doorBurstAll}, address: buckets[netip.Addr]{
+	return &rateLimiter{of: cappedBuckets[netip.Addr]{burstAll: doorBurstAll, perSecondAll: doorRateAll, buckets: buckets[netip.Addr]{
 		burst: doorBurst, perSecond: doorRate, most: maxBuckets, strict: true, of: map[netip.Addr]*bucket{},
-	}}
+	}}}
 }
 
 // allow takes a token for an address (IPv6: for its /64).
@@ -204,5 +206,5 @@ func (r *rateLimiter) allow(ip netip.Addr, now time.Time) bool {
 		p, _ := ip.Prefix(64)
 		ip = p.Addr()
 	}
-	return r.address.take(ip, 1, now) && r.all.take(now, 1, doorBurstAll, doorRateAll)
+	return r.of.take(ip, 1, now)
 }

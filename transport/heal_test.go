@@ -196,6 +196,9 @@ func TestMediaReplace(t *testing.T) {
 		if _, err := b.MediaOffer(a.Key()); !errors.Is(err, transport.ErrNotOfferer) {
 			t.Errorf("offer by the greater key: %v", err)
 		}
+		if _, err := a.MediaAnswer(b.Key(), newer); !errors.Is(err, transport.ErrNotAnswerer) {
+			t.Errorf("answer by the smaller key: %v", err)
+		}
 	})
 }
 
@@ -209,9 +212,11 @@ func TestReplayedOffer(t *testing.T) {
 				first := a.lastOffer
 				a.offer(b)
 				time.Sleep(time.Second)
-				_, err := b.MediaAnswer(a.Key(), first)
-				if errors.Is(err, transport.ErrStale) != protected {
-					t.Errorf("replayed offer: %v", err)
+				for i, old := range [][]byte{first, a.lastOffer} { // also that which the link stands on
+					_, err := b.MediaAnswer(a.Key(), old)
+					if errors.Is(err, transport.ErrStale) != protected {
+						t.Errorf("replayed offer %d: %v", i+1, err)
+					}
 				}
 				time.Sleep(time.Second)
 				if st := b.Media(a.Key()).Stats(); (st.Up && !st.Stream) != protected {

@@ -402,6 +402,15 @@ func (h *Host) spawn(f func()) bool {
 	return true
 }
 
+// behind runs f, which may wait for a peer, without waiting for it; not once the host closes.
+func (h *Host) behind(f func()) {
+	if h.config.unsafe.waitToEnd {
+		f()
+		return
+	}
+	h.spawn(f)
+}
+
 // Close tells every peer, closes everything and waits for every goroutine (TRA-15).
 func (h *Host) Close() error {
 	h.mu.Lock()
@@ -455,7 +464,7 @@ func (h *Host) peerLocked(id peer.ID) *peerState {
 
 // forgetLocked drops a peer of whom there is nothing any more, from libp2p's memory, too (TRA-5). Host.mu is held.
 func (h *Host) forgetLocked(p *peerState) {
-	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil && p.relay == nil && p.hops == 0 {
+	if !p.allowed && p.conns == 0 && p.doors == 0 && p.link == nil && p.relay == nil && p.hops == 0 && !h.config.unsafe.keepStrangers {
 		if p.expiry != nil {
 			p.expiry.Stop()
 		}

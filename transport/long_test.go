@@ -15,13 +15,21 @@ import (
 	"github.com/huisclos/huisclos/transport/transporttest"
 )
 
-// TestStrangersForgotten: of strangers who come and go nothing is kept. Keys are free, and meetings long.
+// TestStrangersForgotten: of strangers who come and go nothing is kept, neither by the host nor, of keys and addresses, by
+// libp2p. Keys are free, and meetings long. Twin: all of them are.
 //
 // Checks: TRA-5.
 func TestStrangersForgotten(t *testing.T) {
+	for name, protected := range map[string]bool{"protected": true, "twin": false} {
+		t.Run(name, func(t *testing.T) { strangersForgotten(t, protected) })
+	}
+}
+
+func strangersForgotten(t *testing.T, protected bool) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: time.Millisecond})
-		host := simNode(t, w, "host", testKey(1), transporttest.HostOptions{})
+		config := transport.Without(transport.Config{Key: testKey(1)}, transport.Unsafe{KeepStrangers: !protected})
+		host := simNodeConfig(t, w, "host", config, transporttest.HostOptions{})
 		host.SetDoorOpen(true)
 		for i := range 20 {
 			s := simNode(t, w, fmt.Sprint("s", i), testKey(int64(100+i)), transporttest.HostOptions{})
@@ -43,8 +51,9 @@ func TestStrangersForgotten(t *testing.T) {
 			}
 		}
 		time.Sleep(20 * time.Second)
-		if known, libp2p := host.Remembered(); known != 0 || libp2p > 1 {
-			t.Errorf("of 20 who have gone %d are known to the host, %d to libp2p", known, libp2p-1)
+		known, libp2p := host.Remembered()
+		if forgotten := known == 0 && libp2p <= 1; forgotten != protected || !protected && (known < 20 || libp2p < 21) {
+			t.Errorf("protected %v: of 20 who have gone %d are known to the host, %d to libp2p", protected, known, libp2p-1)
 		}
 	})
 }
@@ -142,13 +151,16 @@ func gossipFlood(t *testing.T, protected bool) {
 }
 
 // TestCloseJammed: for a peer who has stopped to read nothing waits when its files end, or when it is put out with circuits
-// open.
+// open. Twin: a meeting waits.
 //
 // Checks: TRA-16, TRA-17.
 func TestCloseJammed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds of real time")
 	}
+	t.Run("twin", func(t *testing.T) {
+		jammed(t, func(_, _ *node, files []*transport.FileStream) { files[0].Close() })
+	})
 	a, b := thinPair(t, 30_000, transport.Unsafe{})
 	for range 4 {
 		if err := b.OpenHop(a.Key()); err != nil {
@@ -168,6 +180,26 @@ func TestCloseJammed(t *testing.T) {
 	if took := time.Since(begun); took > time.Second {
 		t.Errorf("Dismiss took %v", took)
 	}
+}
+
+// jammed is the twin of what must not wait for a peer who has stopped to read: where that isn't done behind it, f waits as
+// long as there is a connection.
+func jammed(t *testing.T, f func(a, b *node, files []*transport.FileStream)) {
+	t.Helper()
+	a, b := thinPair(t, 30_000, transport.Unsafe{WaitToEnd: true})
+	files := jam(t, a, b)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(a, b, files)
+	}()
+	select {
+	case <-done:
+		t.Error("nothing waited for who has stopped to read")
+	case <-time.After(2500 * time.Millisecond):
+	}
+	b.close() // which ends the connection
+	<-done
 }
 
 // jam sends until the connection takes nothing more. It returns streams that are still open.

@@ -114,36 +114,50 @@ func takeover(t *testing.T, protected bool) {
 	}
 }
 
-// TestWrongFingerprint: media with whoever holds another certificate is refused (TRA-11).
+// TestWrongFingerprint: media with whoever holds another certificate than the one signalled is refused, by who offers, as
+// DTLS server, and by who answers, as client.
+//
+// Checks: TRA-11.
 func TestWrongFingerprint(t *testing.T) {
 	for name, protected := range map[string]bool{"protected": true, "twin": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-				keys := sortedKeys(2)
-				a := simNodeConfig(t, w, "a", transport.Without(transport.Config{Key: keys[0]},
-					transport.Unsafe{AnyFingerprint: !protected}), transporttest.HostOptions{})
-				b := simNode(t, w, "b", keys[1], transporttest.HostOptions{})
-				befriend(a, b)
-				offer, err := a.MediaOffer(b.Key())
-				if err != nil {
-					t.Fatal(err)
-				}
-				answer, err := b.MediaAnswer(a.Key(), offer)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if answer, err = transport.ReplaceFingerprint(answer); err != nil {
-					t.Fatal(err)
-				}
-				if err := a.MediaAccept(b.Key(), answer); err != nil {
-					t.Fatal(err)
-				}
-				a.waitMedia(b, !protected, 20*time.Second)
-				b.waitMedia(a, !protected, 20*time.Second)
+		for _, who := range []string{"offerer", "answerer"} {
+			t.Run(name+"/"+who, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { wrongFingerprint(t, protected, who == "offerer") })
 			})
-		})
+		}
 	}
+}
+
+func wrongFingerprint(t *testing.T, protected, offerer bool) {
+	w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+	keys := sortedKeys(2)
+	off := transport.Unsafe{AnyFingerprint: !protected}
+	a := simNodeConfig(t, w, "a", transport.Without(transport.Config{Key: keys[0]}, off), transporttest.HostOptions{})
+	b := simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: keys[1]}, off), transporttest.HostOptions{})
+	befriend(a, b)
+	offer, err := a.MediaOffer(b.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !offerer { // the answerer is told another's
+		if offer, err = transport.ReplaceFingerprint(offer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer, err := b.MediaAnswer(a.Key(), offer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if offerer {
+		if answer, err = transport.ReplaceFingerprint(answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.MediaAccept(b.Key(), answer); err != nil {
+		t.Fatal(err)
+	}
+	a.waitMedia(b, !protected, 20*time.Second)
+	b.waitMedia(a, !protected, 20*time.Second)
 }
 
 // TestFloodedMux: STUN, DTLS and SRTP from strangers on the media port change nothing (TRA-2).

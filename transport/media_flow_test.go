@@ -96,6 +96,12 @@ func TestStreamFlowStall(t *testing.T) {
 	if f.dead(now.Add(flowDead)) || !f.dead(now.Add(flowDead+1)) {
 		t.Error("the end of a stream without acknowledgements")
 	}
+	if f = newStreamFlow(now); f.dead(now.Add(flowDead)) || !f.dead(now.Add(flowDead+1)) {
+		t.Error("the end of a stream that the peer doesn't take")
+	}
+	if _ = f.acknowledged(now, 0); f.dead(now.Add(time.Hour)) {
+		t.Error("a stream on which nothing is sent ends")
+	}
 	f = newStreamFlow(now)
 	_ = f.acknowledged(now, 0)
 	flowPath(t, f, &now, 1_000_000, 20*time.Millisecond, 30*time.Second, 12_500)

@@ -210,7 +210,7 @@ func (l *Link) runStream(ctx context.Context, queue *mediaQueue) error {
 // for 10 s, and with it a Revoke (MST-5). Reads and writes end when it returns.
 func (h *Host) abandon(s network.Stream) {
 	_ = s.SetDeadline(time.Unix(1, 0))
-	h.spawn(func() { _ = s.Reset() }) // else the host closes, and with it the connection
+	h.behind(func() { _ = s.Reset() }) // else the host closes, and with it the connection
 }
 
 // watch ends a stream whose peer has stopped to acknowledge, though a write may wait for it. It returns what ends the

@@ -1,7 +1,6 @@
 package transport_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -89,27 +88,17 @@ func thinPair(t *testing.T, bytesPerSecond int, u transport.Unsafe) (a, b *node)
 }
 
 // TestDismissJammed covers MST-5: whoever has stopped to read, so that everything underneath is full, is put out all the
-// same, and at once.
+// same, and at once. Twin: who puts it out waits for it.
 func TestDismissJammed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds of real time")
 	}
+	t.Run("twin", func(t *testing.T) {
+		jammed(t, func(a, b *node, _ []*transport.FileStream) { a.Dismiss(b.Key(), [][]byte{[]byte("you are out")}) })
+	})
 	a, b := thinPair(t, 30_000, transport.Unsafe{})
-	frame := make([]byte, transport.MaxFrame)
-	jammed := false
-	for range 60 { // each takes yamux's window of a stream, until the connection takes nothing more
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		f, err := a.OpenFile(ctx, b.Key())
-		cancel()
-		if jammed = err != nil; jammed {
-			break
-		}
-		for f.Send(frame, 30*time.Millisecond) == nil {
-		}
-	}
-	if !jammed {
-		t.Skip("this kernel's buffers can't be filled")
-	}
+	jam(t, a, b)
+	frame := make([]byte, transport.MaxPacket)
 	stop := make(chan struct{})
 	defer close(stop)
 	go func() { // media that waits, too
@@ -118,7 +107,7 @@ func TestDismissJammed(t *testing.T) {
 			case <-stop:
 				return
 			case <-time.After(10 * time.Millisecond):
-				_ = link.WritePacket(transport.Video, frame[:transport.MaxPacket])
+				_ = link.WritePacket(transport.Video, frame)
 			}
 		}
 	}()

@@ -49,8 +49,7 @@ func (h *Host) startPairLocked(p *peerState) {
 	if p.pair != nil || h.closed {
 		return
 	}
-	s := &pairSender{host: h, peer: p, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1),
-		nudges: bucket{tokens: nudgeBurst}}
+	s := &pairSender{host: h, peer: p, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(h.ctx)
 	p.pair = s
 	h.streams.Add(1)

@@ -32,7 +32,7 @@ type room struct {
 	pubsub *pubsub.PubSub
 	topic  *pubsub.Topic
 	sub    *pubsub.Subscription
-	taken  roomLimit
+	taken  cappedBuckets[peer.ID] // GossipSub's goroutine's
 }
 
 func newRoom(h *Host) (*room, error) {
@@ -75,21 +75,10 @@ const (
 	gossipPeers                   = 1024
 )
 
-// roomLimit is a token bucket for each peer and one for all. It belongs to GossipSub's goroutine.
-type roomLimit struct {
-	all bucket
-	of  buckets[peer.ID]
-}
-
-func newRoomLimit() roomLimit {
-	return roomLimit{all: bucket{tokens: gossipBurstAll}, of: buckets[peer.ID]{
+func newRoomLimit() cappedBuckets[peer.ID] {
+	return cappedBuckets[peer.ID]{burstAll: gossipBurstAll, perSecondAll: gossipRateAll, buckets: buckets[peer.ID]{
 		burst: gossipBurst, perSecond: gossipRate, most: gossipPeers, of: map[peer.ID]*bucket{},
 	}}
-}
-
-func (l *roomLimit) allow(from peer.ID, size int, now time.Time) bool {
-	n := float64(size + gossipCost)
-	return l.of.take(from, n, now) && l.all.take(now, n, gossipBurstAll, gossipRateAll)
 }
 
 // inspect leaves out what is too much, before GossipSub sees it: a message that this peer may not bring now another may,
@@ -97,7 +86,9 @@ func (l *roomLimit) allow(from peer.ID, size int, now time.Time) bool {
 func (r *room) inspect(from peer.ID, rpc *pubsub.RPC) error {
 	if len(rpc.Publish) > 0 && !r.host.config.unsafe.anyGossip && r.host.gate.open(from) {
 		now := time.Now()
-		rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool { return !r.taken.allow(from, len(m.Data), now) })
+		rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool {
+			return !r.taken.take(from, float64(len(m.Data)+gossipCost), now)
+		})
 	}
 	return nil
 }

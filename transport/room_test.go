@@ -157,6 +157,9 @@ func admission(t *testing.T, hostFirst bool) {
 		t.Fatal(err)
 	}
 	time.Sleep(7 * time.Second)
+	if bytes.Contains(second.tapOf(transport.TapStream), []byte(transport.TopicName(room))) { // TRA-4
+		t.Error("it was greeted in the room before it had let the other in")
+	}
 	door.Close()
 	answer.Close()
 	time.Sleep(time.Second)

@@ -26,6 +26,10 @@ type unsafeSwitches struct {
 	anyNudge       bool // whoever says that it lets us in is sent everything each time
 	anyCircuits    bool // one member may ask for all circuits to another
 	fewStreams     bool // all members' streams that are negotiated are bounded together
+	keepStrangers  bool // who has gone is remembered for ever
+	anyRate        bool // one address may connect as often as it likes
+	anyFiles       bool // any number of file streams
+	waitToEnd      bool // to end a stream is to wait for its peer
 	noChoke        bool // datagrams go and come whatever the address filter says
 
 	pastReservations bool // what is reserved for others is over when it is granted, as by a clock that is ahead

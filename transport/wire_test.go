@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/netip"
 	"strings"
@@ -48,9 +49,11 @@ func TestSignalLimits(t *testing.T) {
 		"generation 2^32":  func(s *mediaSignal) { s.Generation = 1 << 32 },
 		"short fragment":   func(s *mediaSignal) { s.Fragment = "abc" },
 		"fragment colon":   func(s *mediaSignal) { s.Fragment = strings.Repeat(":", fragmentLength) },
+		"long password":    func(s *mediaSignal) { s.Password += "B" },
 		"password newline": func(s *mediaSignal) { s.Password = strings.Repeat("\n", passwordLength) },
 		"fingerprint":      func(s *mediaSignal) { s.Fingerprint = s.Fingerprint[1:] },
 		"candidate type":   func(s *mediaSignal) { s.Candidates[0][0] = 3 },
+		"short address":    func(s *mediaSignal) { s.Candidates[0] = []byte{1, 5, 0, 0, 1, 1, 1, 1, 1, 1, 1} },
 		"empty candidate":  func(s *mediaSignal) { s.Candidates[0] = nil },
 		"port 0":           func(s *mediaSignal) { copy(s.Candidates[0][5:], []byte{0, 0}) },
 		"mapped address": func(s *mediaSignal) {
@@ -74,6 +77,42 @@ func TestSignalLimits(t *testing.T) {
 		if err := codec.Unmarshal(b, maxSignal, new(mediaSignal)); err != nil {
 			t.Errorf("%s: the twin refuses it as well: %v", name, err)
 		}
+	}
+}
+
+// TestLongest: no decoder looks at what is longer than its limit; the twin is the codec, which takes the same with a greater
+// one.
+//
+// Checks: TRA-12.
+func TestLongest(t *testing.T) {
+	s := goodSignal(signalOffer)
+	s.Password = strings.Repeat("B", maxSignal)
+	long, err := s.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := decodeSignal(long, signalOffer); !errors.Is(err, codec.ErrTooLarge) || codec.Unmarshal(long, len(long), s) != nil {
+		t.Errorf("a long signal: %v", err)
+	}
+	w := welcome{Observed: make([]byte, maxWelcome)}
+	if long, err = codec.Marshal(w); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodeWelcome(long); !errors.Is(err, codec.ErrTooLarge) || codec.Unmarshal(long, len(long), &w) != nil {
+		t.Errorf("a long welcome: %v", err)
+	}
+	reason := bytes.Repeat([]byte{'x'}, maxRelayAnswer)
+	if _, err := decodeRelayAnswer(append([]byte{1}, reason...)); err == nil {
+		t.Error("a long reason is taken")
+	}
+	if a, err := decodeRelayAnswer(append([]byte{1}, reason[1:]...)); err != nil || a.refused != string(reason[1:]) {
+		t.Errorf("a reason of %d bytes: %v", len(reason)-1, err)
+	}
+	if _, err := decodeRelayAnswer([]byte{2, 0, 0, 1, 0, 0, 0, 0, 0}); err == nil {
+		t.Error("a time far beyond those there are is taken")
+	}
+	if _, err := readFrame(bytes.NewReader([]byte{0, 0, 0, 1, 'x'})); !errors.Is(err, ErrFrame) {
+		t.Errorf("an empty frame: %v", err)
 	}
 }
 

@@ -171,6 +171,80 @@ func TestNoReservation(t *testing.T) {
 	}
 }
 
+// TestTicketTime: a ticket that was good when it was shown lets nobody reserve when its time is over. The twin does.
+//
+// Checks: RLY-3.
+func TestTicketTime(t *testing.T) {
+	for _, twin := range []bool{false, true} {
+		token := relayauth.NewToken()
+		r := startRelay(t, Config{Tokens: relayauth.NewTokens(token), unsafe: unsafeSwitches{anyExpiry: twin}})
+		p := newPeer(t)
+		p.enter(r, relayauth.KindTCP, token)
+		may := func() bool { return acl{r}.AllowReserve(p.ID(), nil) }
+		if !may() {
+			t.Fatal("a good ticket is refused")
+		}
+		r.mu.Lock()
+		r.peers[p.ID()].claim.Expiry = time.Now().Add(-time.Second)
+		r.mu.Unlock()
+		if may() != twin {
+			t.Errorf("twin %v: one whose ticket is over may reserve: %v", twin, !twin)
+		}
+	}
+}
+
+// TestTicketEnds: a ticket is good on a connection that is open: with that its places are free again, and who is back has to
+// show it anew.
+//
+// Checks: RLY-2, RLY-5.
+func TestTicketEnds(t *testing.T) {
+	token := relayauth.NewToken()
+	r := startRelay(t, Config{Tokens: relayauth.NewTokens(token), MaxPeersPerTicket: 1, MaxPeersPerToken: 1})
+	ticket := token.Ticket(time.Now().Add(time.Hour))
+	p, other := newPeer(t), newPeer(t)
+	p.dial(r, relayauth.KindTCP)
+	other.dial(r, relayauth.KindTCP)
+	if err := p.present(r, ticket); err != nil {
+		t.Fatal(err)
+	}
+	if other.present(r, ticket) == nil {
+		t.Error("there is a second place")
+	}
+	_ = p.swarm.ClosePeer(r.host.ID())
+	eventually(t, "gone", func() bool { return r.Stats().Members == 0 })
+	p.dial(r, relayauth.KindTCP)
+	if p.reserve(r) == nil {
+		t.Error("who is back has reserved without a ticket")
+	}
+	if err := other.present(r, ticket); err != nil {
+		t.Errorf("a place that is free again isn't: %v", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.perToken) != 1 || len(r.perNonce) != 1 {
+		t.Errorf("%d tokens and %d tickets are remembered", len(r.perToken), len(r.perNonce))
+	}
+}
+
+// TestManyComers: far more than may wait at once to prove their keys come from one address, one after the other: who has proved
+// its key makes room.
+//
+// Checks: RLY-5.
+func TestManyComers(t *testing.T) {
+	r := startRelay(t, Config{})
+	for _, kind := range []relayauth.AddressKind{relayauth.KindTCP, relayauth.KindQUIC} {
+		p := newPeer(t)
+		for i := range 3 * r.config.halfOpen() {
+			if err := p.Connect(ctxFor(t, 10*time.Second), r.info(kind)); err != nil {
+				t.Fatalf("kind %d, number %d: %v", kind, i+1, err)
+			}
+			eventually(t, "there", func() bool { return r.Stats().Connections == 1 })
+			_ = p.swarm.ClosePeer(r.host.ID())
+			eventually(t, "gone", func() bool { return r.Stats().Connections == 0 })
+		}
+	}
+}
+
 // TestTokenRemoved: who came by a token that is taken off the list is put out, with its
 // circuits; the others stay. The twin keeps it.
 //
