@@ -196,13 +196,15 @@ func (m *Meeting) seal(stream uint8, signed []byte) error {
 
 // sealed opens a sealed message of the room. One whose key hasn't come waits for it (KEY-8).
 func (m *Meeting) sealed(raw []byte, now time.Time) {
-	author, packet, err := crypto.ParseSealedMessage(raw)
+	s, err := crypto.ParseSealedMessage(raw)
 	if err != nil {
 		return
 	}
-	if p := m.peers[author]; p != nil {
-		m.openMessage(p, packet, now)
+	p := m.peers[s.Author]
+	if p == nil || s.Verify(m.id) != nil && !m.config.hooks.anySealer { // MSG-9
+		return
 	}
+	m.openMessage(p, s.Sealed, now)
 }
 
 func (m *Meeting) openMessage(p *peer, packet []byte, now time.Time) {

@@ -106,6 +106,7 @@ type hooks struct {
 	anyResponder    bool // DOR-11: shows who waits whoever told of it, gone or not
 	noAsking        bool // DOR-10: doesn't ask whether it is still in
 	repeatedState   bool // STR-1: believes what seems to be said again
+	anySealer       bool // MSG-9: takes what is sealed in an author's name, whoever sealed it
 	anyReaction     bool // MSG-6, MSG-7: shows whatever comes as a reaction
 	anyAsker        bool // MUT-1: reports whoever asks to mute
 	recordAnyway    bool // REC-1: records without consent

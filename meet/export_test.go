@@ -51,7 +51,7 @@ func With(c Config, names ...string) Config {
 		"anyAnnouncement": &h.anyAnnouncement, "anyFileAuthor": &h.anyFileAuthor, "anyRequest": &h.anyRequest,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "anyOrder": &h.anyOrder, "everyNewcomer": &h.everyNewcomer,
-		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
+		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anySealer": &h.anySealer, "anyReplyAddress": &h.anyReplyAddress,
 		"noSeeking": &h.noSeeking, "noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
 		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "announceAll": &h.announceAll,
 	}
@@ -209,7 +209,7 @@ func Nowhere(i Invite) Invite {
 	return i
 }
 
-// Reseal seals a signed message, or what looks like one, under this member's key: what any of its readers can do.
+// Reseal seals a signed message, or what looks like one, under this member's key: what a changed client can do.
 func (m *Meeting) Reseal(ctx context.Context, stream uint8, signed []byte) ([]byte, error) {
 	return call(ctx, m, func() ([]byte, error) {
 		sealed, err := m.keys.keys.Stream(stream).SealMessage(signed)
