@@ -77,11 +77,14 @@ type hooks struct {
 	wrapped func(from crypto.MeetingKey, wrap []byte)     // every sender key this member was given
 	pair    func(from crypto.MeetingKey, msg pairMessage) // every pair message it took
 
+	fold func() // called with each fold, to have it take long
+
 	// What a hostile member's client does.
 	extra        func() []crypto.MeetingKey              // KEY-4: announces these as readers too
 	silent       func() bool                             // says nothing
 	unpermitted  bool                                    // ROS-22: sends whatever the policy says
 	ignoreEnding bool                                    // goes on when it is put out
+	unthankful   bool                                    // MSG-10: acknowledges no message
 	noGossip     bool                                    // GOS-2: forwards nothing
 	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
 	fileKey      func() crypto.FileKey                   // FIL-4: the key of each request
@@ -97,7 +100,7 @@ type hooks struct {
 	gossipOnly      bool // GOS-2: operations go by gossip alone
 	noResend        bool // MSG-3: what was missed is lost
 	allPermitted    bool // ROS-22: delivers whatever comes
-	noLimits        bool // DOR-11, SYN-3, REC-4, MUT-2, MSG-8, RLY-11, PAI-8, PRE-8, DOR-7: answers however often it is asked
+	noLimits        bool // DOR-11, SYN-3, REC-4, MUT-2, MSG-8, RLY-11, PAI-8, PRE-8, DOR-7, MSG-10, SYN-4: answers however often it is asked
 	anyTime         bool // VER-2: shows words whatever the others see
 	keepLobby       bool // DOR-9: a removal leaves who waits
 	keepPeers       bool // who is put out stays connected

@@ -51,7 +51,7 @@ func With(c Config, names ...string) Config {
 		"anyAnnouncement": &h.anyAnnouncement, "anyFileAuthor": &h.anyFileAuthor, "anyRequest": &h.anyRequest,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "anyOrder": &h.anyOrder, "everyNewcomer": &h.everyNewcomer,
-		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anySealer": &h.anySealer, "anyReplyAddress": &h.anyReplyAddress,
+		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anySealer": &h.anySealer, "unthankful": &h.unthankful, "anyReplyAddress": &h.anyReplyAddress,
 		"noSeeking": &h.noSeeking, "noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
 		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "announceAll": &h.announceAll,
 	}
@@ -64,6 +64,12 @@ func With(c Config, names ...string) Config {
 // OnPair has f called with every pair message that a member takes.
 func OnPair(c Config, f func(from crypto.MeetingKey, msg PairMessage)) Config {
 	c.hooks.pair = f
+	return c
+}
+
+// OnFold has f called with each fold of a member's.
+func OnFold(c Config, f func()) Config {
+	c.hooks.fold = f
 	return c
 }
 
