@@ -305,6 +305,9 @@ func (c *chats) first(author crypto.MeetingKey, id crypto.MessageID) bool {
 }
 
 func (m *Meeting) received(p *peer, ids []crypto.MessageID) {
+	if len(ids) > maxOutbox { // nobody is sent so many
+		return
+	}
 	who := p.session.Peer().Identity
 	for _, o := range m.chats.outbox {
 		if o.lack[who] && slices.Contains(ids, o.id) {

@@ -207,6 +207,7 @@ type peerState struct {
 	opening int // streams that it opens as a stranger and that aren't negotiated yet
 	pair    *pairSender
 	inbound *pairReceiver
+	heard   bucket                   // what it says, in bytes
 	files   map[*FileStream]struct{} // ours and theirs
 	link    *Link
 	expiry  *time.Timer    // closes a stranger's connections
@@ -446,7 +447,7 @@ func (h *Host) Close() error {
 func (h *Host) peerLocked(id peer.ID) *peerState {
 	p := h.peers[id]
 	if p == nil {
-		p = &peerState{id: id}
+		p = &peerState{id: id, heard: bucket{tokens: pairBurst}}
 		p.key, _ = keyOfID(id)
 		h.peers[id] = p
 	}
