@@ -84,12 +84,13 @@ type hooks struct {
 	silent       func() bool                             // says nothing
 	unpermitted  bool                                    // ROS-22: sends whatever the policy says
 	ignoreEnding bool                                    // goes on when it is put out
-	unthankful   bool                                    // MSG-10: acknowledges no message
+	unthankful   bool                                    // MSG-10, KEY-12: acknowledges no message and no key
 	noGossip     bool                                    // GOS-2: forwards nothing
 	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
 	fileKey      func() crypto.FileKey                   // FIL-4: the key of each request
 
 	// Twins: without the protection.
+	restartSwitch   bool // KEY-12: each rotation has its own time
 	keepKeys        bool // KEY-6: no fresh key when readers go
 	keysForAway     bool // KEY-10: away members get new keys
 	noGhosts        bool // KEY-4: announced readers aren't checked

@@ -42,7 +42,7 @@ func KeepKeys(c Config) Config { return With(c, "keepKeys") }
 func With(c Config, names ...string) Config {
 	h := &c.hooks
 	all := map[string]*bool{
-		"unpermitted": &h.unpermitted, "ignoreEnding": &h.ignoreEnding, "noGossip": &h.noGossip, "keepKeys": &h.keepKeys,
+		"unpermitted": &h.unpermitted, "ignoreEnding": &h.ignoreEnding, "noGossip": &h.noGossip, "keepKeys": &h.keepKeys, "restartSwitch": &h.restartSwitch,
 		"keysForAway": &h.keysForAway, "noGhosts": &h.noGhosts, "noIsolation": &h.noIsolation, "noEchoes": &h.noEchoes, "anyAddress": &h.anyAddress,
 		"anyInvite": &h.anyInvite, "gossipOnly": &h.gossipOnly, "noResend": &h.noResend, "allPermitted": &h.allPermitted,
 		"anyRecipient": &h.anyRecipient, "repeatedState": &h.repeatedState, "anyReaction": &h.anyReaction, "anyAsker": &h.anyAsker, "recordAnyway": &h.recordAnyway, "anyConsent": &h.anyConsent, "trustRecorder": &h.trustRecorder,
