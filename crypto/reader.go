@@ -276,7 +276,8 @@ func (r *ReaderKeys) find(now time.Time, name Epoch) (*readerEpoch, error) {
 		return nil, ErrOldKey
 	}
 	later := i+1 < len(r.epochs) && r.epochs[i+1].epoch.Generation == name.Generation
-	if later || name.Compare(r.newest) < 0 { // never back (KEY-8)
+	passed := len(r.epochs) > 0 && name.Generation < r.epochs[0].epoch.Generation // a later one was wrapped: it never will be
+	if later || passed && !r.off.awaitPast || name.Compare(r.newest) < 0 {        // never back (KEY-8)
 		return nil, ErrOldKey
 	}
 	return nil, ErrUnknownKey

@@ -232,6 +232,34 @@ func TestRatchetAfterAuthentication(t *testing.T) {
 	}
 }
 
+// TestPastGenerations: what was sealed before a reader came can't be opened and doesn't wait, so that nobody fills the
+// room for packets of the next key with it.
+//
+// Checks: KEY-8.
+func TestPastGenerations(t *testing.T) {
+	for _, twin := range []bool{false, true} {
+		w := newWorld(t)
+		r := w.reader()
+		r.off.awaitPast = twin
+		w.rotate()
+		var old [][]byte
+		for range waitPackets {
+			old = append(old, w.packet(16))
+		}
+		w.rotate(r)
+		for _, p := range old {
+			_ = w.open(r, p)
+		}
+		w.rotate()
+		next := w.packet(16)
+		_ = w.open(r, next)
+		w.give(r)
+		if waited := len(r.Release(w.now)) == 1; waited == twin {
+			t.Errorf("twin %v: the next key's packet waited: %v", twin, waited)
+		}
+	}
+}
+
 // TestManySteps: what names a later step of the key and isn't genuine costs a reader little, however much of it comes. In
 // the twin each packet has it derive fifteen keys.
 //
