@@ -80,7 +80,7 @@ func TestGreetStorm(t *testing.T) {
 			bad := must[*meettest.Member](t)(w.Join(ctx, "bad", host, count))
 			connected(t, ctx, host, bad)
 			w.Advance(5 * time.Second)
-			silent.Store(true) // it acknowledges nothing
+			silent.Store(true)          // it acknowledges nothing
 			const many, each = 32, 1000 // so that even without the limit all is read as it comes (TRA-25)
 			for range many {
 				ok(t, host.SendData(ctx, make([]byte, each)))
