@@ -80,7 +80,7 @@ func TestPrivateIsNotSealed(t *testing.T) {
 	}
 	packet := must(s.seal(nil, 0, signed))
 	s.end()
-	if _, _, err := ParseSealedMessage(encode(sealedMessage{Author: w.sender.Key(), Sealed: packet})); err == nil {
+	if _, err := ParseSealedMessage(encode(SealedMessage{Author: w.sender.Key(), Sealed: packet})); err == nil {
 		t.Error("parsed")
 	}
 	for _, twin := range []bool{false, true} {

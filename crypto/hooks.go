@@ -23,6 +23,8 @@ type hooks struct {
 	readerReplay   bool // KEY-9: accept a counter again
 	ratchetFirst   bool // KEY-8: commit the ratchet before authentication
 	keepOldKeys    bool // KEY-8: don't erase
+	anyTries       bool // KEY-11: derive later steps for whatever comes
+	awaitPast      bool // KEY-8: keep packets of generations before the first that was wrapped
 	noBufferLimit  bool // KEY-8: keep every packet of an unknown key
 	sourceReplay   bool // MED-3: seal a source packet again
 	messageSigned  bool // MSG-1: don't verify the author's signature

@@ -131,23 +131,36 @@ func (s *SenderStream) SealMessage(signedMessage []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encode(sealedMessage{Author: s.keys.inc.Key(), Sealed: sealed}), nil
+	inc := s.keys.inc
+	m := SealedMessage{Author: inc.Key(), Sealed: sealed}
+	m.Signature = inc.Sign(labelSealedMessage, inc.meeting[:], m.Author[:], m.Sealed)
+	return encode(m), nil
 }
 
-// ParseSealedMessage reads which author a sealed message claims, and the packet for
-// that author's ReaderKeys.OpenMessage. The error is ErrMalformed.
-func ParseSealedMessage(data []byte) (author MeetingKey, packet []byte, err error) {
-	var m sealedMessage
+// ParseSealedMessage reads what SealMessage made. The error is ErrMalformed.
+func ParseSealedMessage(data []byte) (SealedMessage, error) {
+	var m SealedMessage
 	if err := decode(data, maxMessage, &m); err != nil {
-		return MeetingKey{}, nil, err
+		return SealedMessage{}, err
 	}
 	if h, err := InspectMedia(m.Sealed); err != nil || !maySeal(h.Stream) {
-		return MeetingKey{}, nil, ErrMalformed
+		return SealedMessage{}, ErrMalformed
 	}
-	return m.Author, m.Sealed, nil
+	return m, nil
 }
 
-// OpenMessage opens a sealed message of this sender and verifies its signature (MSG-1).
+// Verify says that the author itself sealed it under this key and counter (MSG-9): every
+// reader has the key, and could have the others wait, ratchet or count for nothing.
+// Nothing of it is for OpenMessage before. The error is ErrSignature.
+func (m SealedMessage) Verify(meeting MeetingID) error {
+	if !m.Author.Verify(labelSealedMessage, m.Signature, meeting[:], m.Author[:], m.Sealed) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// OpenMessage opens a packet that this sender sealed, as SealedMessage.Verify says, and
+// verifies the signature of what is in it (MSG-1).
 // It is safe for concurrent use. The errors are ErrMalformed, ErrStream, ErrTooLarge,
 // ErrUnknownKey (the packet was kept: see Release), ErrOldKey, ErrReplay, ErrRefused
 // and ErrSignature.

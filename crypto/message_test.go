@@ -18,9 +18,18 @@ func TestMessage(t *testing.T) {
 	for _, stream := range []uint8{StreamChat, StreamData, StreamReaction} {
 		sig := must(SignMessage(w.sender, stream, id, at, []byte("bonjour")))
 		data := must(w.keys.Stream(stream).SealMessage(sig))
-		author, packet, err := ParseSealedMessage(data)
-		if err != nil || author != w.sender.Key() {
+		sealed, err := ParseSealedMessage(data)
+		author, packet := sealed.Author, sealed.Sealed
+		if err != nil || author != w.sender.Key() || sealed.Verify(testMeeting) != nil {
 			t.Fatal(err)
+		}
+		eachFlip(data, func(i int, changed []byte) { // MSG-9
+			if other, err := ParseSealedMessage(changed); err == nil && other.Verify(testMeeting) == nil {
+				t.Fatalf("byte %d changed and still signed", i)
+			}
+		})
+		if sealed.Verify(MeetingID{}) == nil {
+			t.Error("signed for another meeting too")
 		}
 		m, err := r.OpenMessage(w.now, packet)
 		if err != nil || m.Author != author || m.Stream != stream || m.ID != id || string(m.Body) != "bonjour" ||
@@ -53,11 +62,11 @@ func TestMessageAuthor(t *testing.T) {
 	forged := must(SignMessage(member(3), StreamChat, MessageID{1}, epoch0, []byte("I confess")))
 	for _, twin := range []bool{false, true} {
 		r.off.messageSigned = twin
-		_, packet, err := ParseSealedMessage(must(insider.Stream(StreamChat).SealMessage(forged)))
+		sealed, err := ParseSealedMessage(must(insider.Stream(StreamChat).SealMessage(forged)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := r.OpenMessage(w.now, packet)
+		m, err := r.OpenMessage(w.now, sealed.Sealed)
 		if shown := err == nil && string(m.Body) == "I confess"; shown != twin || !twin && !errors.Is(err, ErrSignature) {
 			t.Errorf("twin %v: %v", twin, err)
 		}
@@ -97,7 +106,7 @@ func TestPrivateIsNeverSealed(t *testing.T) {
 		if m, err := r.OpenMessage(w.now, packet); (err == nil) != twin || twin && m.Stream != StreamPrivate || !twin && !errors.Is(err, ErrStream) {
 			t.Errorf("twin %v: %v", twin, err)
 		}
-		if _, _, err := ParseSealedMessage(encode(sealedMessage{Sealed: packet})); !errors.Is(err, ErrMalformed) {
+		if _, err := ParseSealedMessage(encode(SealedMessage{Sealed: packet})); !errors.Is(err, ErrMalformed) {
 			t.Errorf("on the topic: %v", err)
 		}
 	}
@@ -114,11 +123,11 @@ func TestMessageSizes(t *testing.T) {
 	w.rotate(r)
 	for stream, limit := range map[uint8]int{StreamChat: 4096, StreamData: 8192, StreamReaction: 32, StreamFile: 400} {
 		sig := must(SignMessage(w.sender, stream, MessageID{}, epoch0, make([]byte, limit)))
-		_, packet, err := ParseSealedMessage(must(w.keys.Stream(stream).SealMessage(sig)))
+		sealed, err := ParseSealedMessage(must(w.keys.Stream(stream).SealMessage(sig)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, err := r.OpenMessage(w.now, packet); err != nil || len(m.Body) != limit {
+		if m, err := r.OpenMessage(w.now, sealed.Sealed); err != nil || len(m.Body) != limit {
 			t.Errorf("stream %d: %v", stream, err)
 		}
 		if _, err := SignMessage(w.sender, stream, MessageID{}, epoch0, make([]byte, limit+1)); !errors.Is(err, ErrTooLarge) {
@@ -150,7 +159,7 @@ func TestMessageSizes(t *testing.T) {
 	if _, err := r.OpenMessage(w.now, w.packet(16)); !errors.Is(err, ErrStream) {
 		t.Errorf("media as a message: %v", err)
 	}
-	if _, _, err := ParseSealedMessage(encode(sealedMessage{Sealed: w.packet(16)})); !errors.Is(err, ErrMalformed) {
+	if _, err := ParseSealedMessage(encode(SealedMessage{Sealed: w.packet(16)})); !errors.Is(err, ErrMalformed) {
 		t.Errorf("media on the topic: %v", err)
 	}
 	if _, err := w.keys.Stream(StreamData).SealMessage(make([]byte, maxInnerMessage+1)); !errors.Is(err, ErrTooLarge) {

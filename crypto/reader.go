@@ -17,6 +17,9 @@ const (
 	waitBytes   = 1 << 20
 	eraseAfter  = 2 * time.Second // after the first packet of a later epoch
 
+	triesBurst  = 16                     // of later steps at once (KEY-11),
+	triesRefill = 125 * time.Millisecond // and one more each such time
+
 	maxReaderEpochs = 8  // wrapped to us and not yet erased
 	maxStatements   = 64 // remembered of one sender, to compare
 )
@@ -41,6 +44,8 @@ type ReaderKeys struct {
 	said    []KeyStatement // the author's, the oldest first
 	waiting []waitingPacket
 	kept    int // bytes in waiting
+	tries   int // of later steps, of late
+	triedAt time.Time
 	off     hooks
 }
 
@@ -218,6 +223,9 @@ func (r *ReaderKeys) open(now time.Time, dst, packet []byte, h MediaHeader) ([]b
 	}
 	known := e.epoch == h.Epoch
 	if !known { // KEY-8: a candidate, of which nothing stays unless the packet is genuine
+		if !r.mayTry(now) {
+			return dst, ErrRefused
+		}
 		if e, err = r.ahead(e, h.Epoch.Step); err != nil {
 			return dst, ErrRefused
 		}
@@ -226,6 +234,9 @@ func (r *ReaderKeys) open(now time.Time, dst, packet []byte, h MediaHeader) ([]b
 	if s == nil {
 		if s, err = r.newStream(e, h.Stream); err != nil {
 			return dst, ErrRefused
+		}
+		if known {
+			e.streams[h.Stream] = s // whether the packet is genuine or not: the next one costs no derivation
 		}
 	}
 	if !s.window.Check(h.Counter) && !r.off.readerReplay { // KEY-9
@@ -265,10 +276,23 @@ func (r *ReaderKeys) find(now time.Time, name Epoch) (*readerEpoch, error) {
 		return nil, ErrOldKey
 	}
 	later := i+1 < len(r.epochs) && r.epochs[i+1].epoch.Generation == name.Generation
-	if later || name.Compare(r.newest) < 0 { // never back (KEY-8)
+	passed := len(r.epochs) > 0 && name.Generation < r.epochs[0].epoch.Generation // a later one was wrapped: it never will be
+	if later || passed && !r.off.awaitPast || name.Compare(r.newest) < 0 {        // never back (KEY-8)
 		return nil, ErrOldKey
 	}
 	return nil, ErrUnknownKey
+}
+
+// mayTry bounds how often later steps are derived: that costs some hundred times what a packet does (KEY-11).
+func (r *ReaderKeys) mayTry(now time.Time) bool {
+	if n := int(now.Sub(r.triedAt) / triesRefill); n > 0 {
+		r.tries, r.triedAt = max(0, r.tries-n), now
+	}
+	if r.tries >= triesBurst && !r.off.anyTries {
+		return false
+	}
+	r.tries++
+	return true
 }
 
 // ahead returns what e becomes at a later step.

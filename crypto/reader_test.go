@@ -232,6 +232,67 @@ func TestRatchetAfterAuthentication(t *testing.T) {
 	}
 }
 
+// TestPastGenerations: what was sealed before a reader came can't be opened and doesn't wait, so that nobody fills the
+// room for packets of the next key with it.
+//
+// Checks: KEY-8.
+func TestPastGenerations(t *testing.T) {
+	for _, twin := range []bool{false, true} {
+		w := newWorld(t)
+		r := w.reader()
+		r.off.awaitPast = twin
+		w.rotate()
+		var old [][]byte
+		for range waitPackets {
+			old = append(old, w.packet(16))
+		}
+		w.rotate(r)
+		for _, p := range old {
+			_ = w.open(r, p)
+		}
+		w.rotate()
+		next := w.packet(16)
+		_ = w.open(r, next)
+		w.give(r)
+		if waited := len(r.Release(w.now)) == 1; waited == twin {
+			t.Errorf("twin %v: the next key's packet waited: %v", twin, waited)
+		}
+	}
+}
+
+// TestManySteps: what names a later step of the key and isn't genuine costs a reader little, however much of it comes. In
+// the twin each packet has it derive fifteen keys.
+//
+// Checks: KEY-11.
+func TestManySteps(t *testing.T) {
+	for _, twin := range []bool{false, true} {
+		w := newWorld(t)
+		r := w.reader()
+		r.off.anyTries = twin
+		w.rotate(r)
+		if err := w.open(r, w.packet(16)); err != nil {
+			t.Fatal(err)
+		}
+		forged := sframe.AppendHeader([]byte{0}, sframe.Header{KID: Epoch{1, MaxStep}.kid(16), CTR: 1})
+		forged = append(forged, make([]byte, 40)...)
+		for range triesBurst {
+			_ = w.open(r, forged)
+		}
+		allocs := testing.AllocsPerRun(10, func() { _ = w.open(r, forged) })
+		if dear := allocs > 10; dear != twin {
+			t.Errorf("twin %v: %v allocations for a packet", twin, allocs)
+		}
+		if err := w.open(r, w.packet(16)); err != nil {
+			t.Errorf("the step in use: %v", err)
+		}
+		w.ratchet()
+		w.now = w.now.Add(triesRefill)
+		if err := w.open(r, w.packet(16)); err != nil {
+			t.Errorf("the next one, soon after: %v", err)
+		}
+	}
+}
+
 // TestNeverBack: packets of a step before are opened for two seconds, since they may
 // have overtaken each other, and then no more; a wrap of an older epoch is refused.
 //

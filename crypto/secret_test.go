@@ -23,7 +23,7 @@ import (
 var publicTypes = []string{
 	"Hash", "MeetingID", "IdentityKey", "MeetingKey", "StaticKey", "Signature", "Nonce",
 	"InviteID", "InviteKey", "Bundle", "Door", "Knock", "PairEvent", "Epoch", "KeyView",
-	"KeyStatement", "KeyAnnounce", "EquivocationError", "MediaFlags", "MediaHeader",
+	"KeyStatement", "KeyAnnounce", "SealedMessage", "EquivocationError", "MediaFlags", "MediaHeader",
 	"MediaPacket", "FileID", "MessageID", "Message", "Language", "Verification", "Person",
 	"Invite",    // its two fields hide themselves: see below
 	"Link",      // its text is its purpose: TestLinkIsNotLogged

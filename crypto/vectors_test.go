@@ -251,6 +251,11 @@ func TestVectorsByHand(t *testing.T) {
 	bundle := bytes.Join([][]byte{{0xa4, 0x01, 0x58, 0x20}, public(in("bundle", "identity seed")), {0x02, 0x58, 0x20}, public(in("bundle", "meeting key seed")), {0x03, 0x58, 0x20}, static, {0x04, 0x58, 0x40}, signature}, nil)
 	check("bundle", "bundle", bundle)
 	check("bundle", "bundle hash", h("bundle", bundle))
+	messageSeed, messageAuthor := in("message", "meeting key seed"), in("message", "author")
+	sealed := must(hex.DecodeString(of["message"].Out["sealed message"]))
+	body := sealed[:len(sealed)-67] // {1: author, 2: sealed, and then 3: signature
+	packet := body[1+3+32+3:]
+	check("message", "sealed message", append(body[:len(body):len(body)], append([]byte{3, 0x58, 0x40}, sig(messageSeed, "sealed message", meeting, messageAuthor, packet)...)...))
 	check("hash", "H", h("genesis", in("hash", "x")))
 	secret := in("invite", "secret")
 	check("invite", "invite ID", must(hkdf.Key(sha256.New, secret, nil, "huisclos v1 invite id", 16)))

@@ -21,6 +21,7 @@ const (
 	labelKeyAnnounce      = "key announce"
 	labelStream           = "stream"
 	labelMessage          = "message"
+	labelSealedMessage    = "sealed message"
 	labelWords            = "words"
 	labelPairCommitment   = "pair commitment"
 	labelPairWords        = "pair words"
@@ -44,7 +45,7 @@ const (
 	maxWrap         = 256
 	maxKeyAnnounce  = 256 + 9*MaxOmitted
 	maxInnerMessage = MaxDataBody + 128
-	maxMessage      = maxInnerMessage + 128
+	maxMessage      = maxInnerMessage + 256
 )
 
 // Bundle is the binding of an incarnation's keys to its identity (SPEC section 2).
@@ -178,10 +179,14 @@ const (
 	innerHeaderSize = 7
 )
 
-// sealedMessage is a message as gossip carries it (SPEC section 7.2).
-type sealedMessage struct {
+// SealedMessage is a message as gossip carries it (SPEC section 7.2).
+type SealedMessage struct {
+	// Author is who claims to have sealed it.
 	Author MeetingKey `cbor:"1,keyasint"`
-	Sealed []byte     `cbor:"2,keyasint"`
+	// Sealed is the packet for the author's ReaderKeys.OpenMessage.
+	Sealed []byte `cbor:"2,keyasint"`
+	// Signature is the author's, of the packet as it is.
+	Signature Signature `cbor:"3,keyasint"`
 }
 
 // innerMessage is what is sealed in it (SPEC section 7.2).

@@ -22,6 +22,10 @@ const (
 	resendEvery = 2 * time.Second
 	// resendBatch bounds what is sent again to one peer each time.
 	resendBatch = 64
+	// maxResendWait is how far apart that gets for who doesn't acknowledge it (MSG-10), and returnBurst and returnRate how
+	// often a new connection begins anew, as so many at once and so many a second.
+	maxResendWait           = 2 * time.Minute
+	returnBurst, returnRate = 4, 1. / 60
 	// chatBurst and chatRate bound what is shown of one author, private or not, as so many at once and so many a second: at
 	// least what an author may have kept for us while we were away (MSG-8).
 	chatBurst, chatRate = maxOutbox, 8
@@ -196,13 +200,15 @@ func (m *Meeting) seal(stream uint8, signed []byte) error {
 
 // sealed opens a sealed message of the room. One whose key hasn't come waits for it (KEY-8).
 func (m *Meeting) sealed(raw []byte, now time.Time) {
-	author, packet, err := crypto.ParseSealedMessage(raw)
+	s, err := crypto.ParseSealedMessage(raw)
 	if err != nil {
 		return
 	}
-	if p := m.peers[author]; p != nil {
-		m.openMessage(p, packet, now)
+	p := m.peers[s.Author]
+	if p == nil || s.Verify(m.id) != nil && !m.config.hooks.anySealer { // MSG-9
+		return
 	}
+	m.openMessage(p, s.Sealed, now)
 }
 
 func (m *Meeting) openMessage(p *peer, packet []byte, now time.Time) {
@@ -238,7 +244,9 @@ func (m *Meeting) show(p *peer, msg crypto.Message, now time.Time) {
 	if !isFileStream(msg.Stream) && !m.takesChat(p, msg, now) {
 		return
 	}
-	m.send(p, pairMessage{Received: []crypto.MessageID{msg.ID}})
+	if !m.config.hooks.unthankful {
+		m.send(p, pairMessage{Received: []crypto.MessageID{msg.ID}})
+	}
 	if !m.chats.first(p.key, msg.ID) {
 		return
 	}
@@ -297,27 +305,41 @@ func (c *chats) first(author crypto.MeetingKey, id crypto.MessageID) bool {
 }
 
 func (m *Meeting) received(p *peer, ids []crypto.MessageID) {
+	if len(ids) > maxOutbox { // nobody is sent so many
+		return
+	}
 	who := p.session.Peer().Identity
 	for _, o := range m.chats.outbox {
-		if slices.Contains(ids, o.id) {
+		if o.lack[who] && slices.Contains(ids, o.id) {
 			delete(o.lack, who)
+			p.acknowledged++
 		}
+	}
+	if 2*p.acknowledged >= p.resent {
+		p.resendWait = resendEvery
 	}
 	m.chats.outbox = slices.DeleteFunc(m.chats.outbox, func(o *outgoing) bool { return len(o.lack) == 0 })
 }
 
 // resend seals again, pairwise, what a peer has missed (MSG-3), if it may read it. To one who is
-// greeted goes what was just said, too, since the room may not have reached it.
+// greeted goes what was just said, too, since the room may not have reached it. Who doesn't acknowledge half of it waits
+// twice as long for the next time (MSG-10).
 func (m *Meeting) resend(p *peer, greeting bool, now time.Time) {
-	if !m.allowedReader(p.key) || m.config.hooks.noResend || now.Sub(p.resentAt) < resendEvery {
+	if !m.allowedReader(p.key) || m.config.hooks.noResend || now.Sub(p.resentAt) < p.resendWait {
 		return
 	}
 	who, count := p.session.Peer().Identity, 0
 	for _, o := range m.chats.outbox {
 		if count < resendBatch && o.lack[who] && (greeting || now.Sub(o.at) >= resendAfter) {
-			p.resentAt = now
 			m.send(p, pairMessage{Resend: &resentMessage{Stream: o.stream, Signed: o.signed}})
 			count++
+		}
+	}
+	if count > 0 {
+		p.resentAt, p.resent, p.acknowledged = now, count, 0
+		p.resendWait = min(max(2*p.resendWait, resendEvery), maxResendWait)
+		if m.config.hooks.noLimits {
+			p.resendWait = resendEvery
 		}
 	}
 }

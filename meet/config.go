@@ -77,16 +77,20 @@ type hooks struct {
 	wrapped func(from crypto.MeetingKey, wrap []byte)     // every sender key this member was given
 	pair    func(from crypto.MeetingKey, msg pairMessage) // every pair message it took
 
+	fold func() // called with each fold, to have it take long
+
 	// What a hostile member's client does.
 	extra        func() []crypto.MeetingKey              // KEY-4: announces these as readers too
 	silent       func() bool                             // says nothing
 	unpermitted  bool                                    // ROS-22: sends whatever the policy says
 	ignoreEnding bool                                    // goes on when it is put out
+	unthankful   bool                                    // MSG-10, KEY-12: acknowledges no message and no key
 	noGossip     bool                                    // GOS-2: forwards nothing
 	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
 	fileKey      func() crypto.FileKey                   // FIL-4: the key of each request
 
 	// Twins: without the protection.
+	restartSwitch   bool // KEY-12: each rotation has its own time
 	keepKeys        bool // KEY-6: no fresh key when readers go
 	keysForAway     bool // KEY-10: away members get new keys
 	noGhosts        bool // KEY-4: announced readers aren't checked
@@ -97,7 +101,7 @@ type hooks struct {
 	gossipOnly      bool // GOS-2: operations go by gossip alone
 	noResend        bool // MSG-3: what was missed is lost
 	allPermitted    bool // ROS-22: delivers whatever comes
-	noLimits        bool // ADR-1, DOR-11, SYN-3, REC-4, MUT-2, MSG-8, RLY-11, PAI-8, PRE-8, DOR-7: answers however often it is asked
+	noLimits        bool // ADR-1, DOR-11, SYN-3, REC-4, MUT-2, MSG-8, RLY-11, PAI-8, PRE-8, DOR-7, MSG-10, SYN-4: answers however often it is asked
 	anyTime         bool // VER-2: shows words whatever the others see
 	keepLobby       bool // DOR-9: a removal leaves who waits
 	keepPeers       bool // who is put out stays connected
@@ -106,6 +110,7 @@ type hooks struct {
 	anyResponder    bool // DOR-11: shows who waits whoever told of it, gone or not
 	noAsking        bool // DOR-10: doesn't ask whether it is still in
 	repeatedState   bool // STR-1: believes what seems to be said again
+	anySealer       bool // MSG-9: takes what is sealed in an author's name, whoever sealed it
 	anyReaction     bool // MSG-6, MSG-7: shows whatever comes as a reaction
 	anyAsker        bool // MUT-1: reports whoever asks to mute
 	recordAnyway    bool // REC-1: records without consent

@@ -42,7 +42,7 @@ func KeepKeys(c Config) Config { return With(c, "keepKeys") }
 func With(c Config, names ...string) Config {
 	h := &c.hooks
 	all := map[string]*bool{
-		"unpermitted": &h.unpermitted, "ignoreEnding": &h.ignoreEnding, "noGossip": &h.noGossip, "keepKeys": &h.keepKeys,
+		"unpermitted": &h.unpermitted, "ignoreEnding": &h.ignoreEnding, "noGossip": &h.noGossip, "keepKeys": &h.keepKeys, "restartSwitch": &h.restartSwitch,
 		"keysForAway": &h.keysForAway, "noGhosts": &h.noGhosts, "noIsolation": &h.noIsolation, "noEchoes": &h.noEchoes, "anyAddress": &h.anyAddress,
 		"anyInvite": &h.anyInvite, "gossipOnly": &h.gossipOnly, "noResend": &h.noResend, "allPermitted": &h.allPermitted,
 		"anyRecipient": &h.anyRecipient, "repeatedState": &h.repeatedState, "anyReaction": &h.anyReaction, "anyAsker": &h.anyAsker, "recordAnyway": &h.recordAnyway, "anyConsent": &h.anyConsent, "trustRecorder": &h.trustRecorder,
@@ -51,7 +51,7 @@ func With(c Config, names ...string) Config {
 		"anyAnnouncement": &h.anyAnnouncement, "anyFileAuthor": &h.anyFileAuthor, "anyRequest": &h.anyRequest,
 		"anyReader": &h.anyReader, "anyFileReader": &h.anyFileReader, "keepUploads": &h.keepUploads, "noPacing": &h.noPacing,
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "anyOrder": &h.anyOrder, "everyNewcomer": &h.everyNewcomer,
-		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anyReplyAddress": &h.anyReplyAddress,
+		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anySealer": &h.anySealer, "unthankful": &h.unthankful, "anyReplyAddress": &h.anyReplyAddress,
 		"noSeeking": &h.noSeeking, "noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
 		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "announceAll": &h.announceAll,
 	}
@@ -64,6 +64,12 @@ func With(c Config, names ...string) Config {
 // OnPair has f called with every pair message that a member takes.
 func OnPair(c Config, f func(from crypto.MeetingKey, msg PairMessage)) Config {
 	c.hooks.pair = f
+	return c
+}
+
+// OnFold has f called with each fold of a member's.
+func OnFold(c Config, f func()) Config {
+	c.hooks.fold = f
 	return c
 }
 
@@ -209,7 +215,7 @@ func Nowhere(i Invite) Invite {
 	return i
 }
 
-// Reseal seals a signed message, or what looks like one, under this member's key: what any of its readers can do.
+// Reseal seals a signed message, or what looks like one, under this member's key: what a changed client can do.
 func (m *Meeting) Reseal(ctx context.Context, stream uint8, signed []byte) ([]byte, error) {
 	return call(ctx, m, func() ([]byte, error) {
 		sealed, err := m.keys.keys.Stream(stream).SealMessage(signed)

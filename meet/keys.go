@@ -24,6 +24,8 @@ type distribution struct {
 	round   int                        // counts rotations, so that an old deadline switches nothing
 	pending bool                       // a leave is being coalesced
 
+	switchBy time.Time // the latest for the switch, when a rotation is under way
+
 	announceDue bool
 	announcedAt time.Time
 	gossiped    crypto.Hash // of the announcement that went to the room last
@@ -102,6 +104,7 @@ func (m *Meeting) forgetKeys() {
 	clear(m.keys.unacked)
 	m.keys.pending = false
 	m.keys.round++
+	m.keys.switchBy = time.Time{}
 }
 
 // grow ratchets one step for all who are new at once, and wraps it for them only (KEY-5). It also does where only the
@@ -160,7 +163,7 @@ func (m *Meeting) omitted() []crypto.MeetingKey {
 }
 
 // rotate makes a fresh generation for the present readers and switches to it when all have acknowledged, at the latest
-// after the deadline; at once if there was no key before (KEY-6).
+// after the deadline, or that of a rotation it replaces (KEY-12); at once if there was no key before (KEY-6).
 func (m *Meeting) rotate(deadline time.Duration) {
 	d := &m.keys
 	first := d.keys.Current().IsZero()
@@ -185,8 +188,12 @@ func (m *Meeting) rotate(deadline time.Duration) {
 		m.switchKeys()
 		return
 	}
+	now := time.Now()
+	if by := now.Add(deadline); d.switchBy.IsZero() || by.Before(d.switchBy) || m.config.hooks.restartSwitch {
+		d.switchBy = by
+	}
 	round := d.round
-	m.after(deadline, func() {
+	m.after(d.switchBy.Sub(now), func() {
 		if d.round == round {
 			m.switchKeys()
 		}
@@ -195,6 +202,7 @@ func (m *Meeting) rotate(deadline time.Duration) {
 
 func (m *Meeting) switchKeys() {
 	m.keys.round++
+	m.keys.switchBy = time.Time{}
 	m.keys.keys.Switch()
 	clear(m.keys.unacked)
 }
@@ -228,7 +236,9 @@ func (m *Meeting) wrapped(p *peer, wrap []byte, now time.Time) {
 	if f := m.config.hooks.wrapped; f != nil {
 		f(p.key, wrap)
 	}
-	m.send(p, pairMessage{Ack: &keyAck{Generation: e.Generation, Step: e.Step}})
+	if !m.config.hooks.unthankful {
+		m.send(p, pairMessage{Ack: &keyAck{Generation: e.Generation, Step: e.Step}})
+	}
 	m.plane.released(p.key)
 	m.openWaiting(p, now)
 }

@@ -46,6 +46,7 @@ type Meeting struct {
 	presence   *roster.Presence
 	peers      map[crypto.MeetingKey]*peer
 	door       door
+	folding    folding
 	keys       distribution
 	streams    streamsDue
 	chats      chats

@@ -70,8 +70,8 @@ func (m *Meeting) message(p *peer, raw []byte, now time.Time) {
 	}
 }
 
-// gossip handles what the room carried. Whoever passed it on is trusted with nothing: each kind is signed, or sealed
-// and signed, by its author (GOS-1).
+// gossip handles what the room carried. Whoever passed it on is trusted with nothing: each kind is signed by its author
+// (GOS-1).
 func (m *Meeting) gossip(g transport.Gossip) {
 	var msg gossipMessage
 	if err := decodeOne(g.Data, maxGossip, &msg); err != nil {

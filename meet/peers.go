@@ -65,18 +65,22 @@ type peer struct {
 	syncAt     time.Time // when it was asked to compare
 	syncDue    bool
 	compare    comparison
-	resentAt   time.Time
-	reactions  reactions
-	relays     []sharedRelay            // that it named
-	relaysAt   time.Time                // when tickets of ours were made for it
-	tickets    []sharedRelay            // those
-	unverified []sharedInvite           // whose Invite isn't known yet
-	knows      map[crypto.InviteID]bool // invites it was told
-	waiting    []*waiting               // at its door, as it says (DOR-11)
-	knocksTold uint64                   // the version of our lobby that it was told
+	resentAt   time.Time     // when it was sent messages again that it hasn't acknowledged (MSG-3)
+	resendWait time.Duration // from then to the next time
+	resent     int           // how many then
+
+	acknowledged int // since then
+	reactions    reactions
+	relays       []sharedRelay            // that it named
+	relaysAt     time.Time                // when tickets of ours were made for it
+	tickets      []sharedRelay            // those
+	unverified   []sharedInvite           // whose Invite isn't known yet
+	knows        map[crypto.InviteID]bool // invites it was told
+	waiting      []*waiting               // at its door, as it says (DOR-11)
+	knocksTold   uint64                   // the version of our lobby that it was told
 
 	ghost       ghostWatch
-	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, data, passes, relays, beats, answers, greetings, operations limiter }
+	limit       struct{ reconcile, offers, comparisons, contradictions, recordings, mutes, mutesSent, told, decisions, announcements, asks, chats, data, passes, relays, beats, answers, greetings, returns, operations limiter }
 	unconsented map[crypto.MeetingKey]unconsented // who is seen not to consent to its recording (REC-3)
 }
 
@@ -386,7 +390,9 @@ func (m *Meeting) greet(p *peer) {
 	m.shareRelays(p, time.Now())
 	p.knocksTold = 0
 	m.tellWaiting(p, time.Now())
-	p.resentAt = time.Time{}
+	if p.limit.returns.allow(time.Now(), returnBurst, returnRate) || m.config.hooks.noLimits { // MSG-10
+		p.resendWait = 0
+	}
 	m.resend(p, true, time.Now())
 	if raw := m.presenceBeat(); raw != nil {
 		m.send(p, pairMessage{Heartbeat: raw})

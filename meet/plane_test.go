@@ -326,11 +326,11 @@ func TestPlaneKeyComesLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, packet, err := crypto.ParseSealedMessage(sealed)
+	message, err := crypto.ParseSealedMessage(sealed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.sender(a.key).reader.OpenMessage(s.clock(), packet); !errors.Is(err, crypto.ErrUnknownKey) {
+	if _, err := b.sender(a.key).reader.OpenMessage(s.clock(), message.Sealed); !errors.Is(err, crypto.ErrUnknownKey) {
 		t.Fatal(err)
 	}
 	wantPayloads(t, remote)

@@ -66,7 +66,7 @@ func (m *Meeting) operations(raws [][]byte, from *peer) {
 		waiting = waiting || out == roster.Waiting
 	}
 	if added {
-		m.follow()
+		m.followSoon()
 	}
 	if waiting {
 		m.watch.waitingAt = time.Now()
@@ -76,12 +76,51 @@ func (m *Meeting) operations(raws [][]byte, from *peer) {
 	}
 }
 
+// folding is when what others sent is folded next (SYN-4).
+type folding struct {
+	after time.Time
+	due   bool
+}
+
+const (
+	// foldShare is how many times as long as it took to fold nothing is folded for others then, and maxFoldPause how long
+	// at most: a removal is among what waits.
+	foldShare    = 3
+	maxFoldPause = 2 * time.Second
+)
+
+// followSoon follows what others sent: at once, or, with whatever comes until then, when folding has had its share of the
+// time (SYN-4).
+func (m *Meeting) followSoon() {
+	if m.folding.due {
+		return
+	}
+	wait := time.Until(m.folding.after)
+	if wait <= 0 || m.config.hooks.noLimits {
+		m.follow()
+		return
+	}
+	m.folding.due = true
+	m.after(wait, func() {
+		m.folding.due = false
+		m.follow()
+	})
+}
+
 // follow acts on the difference between the last fold and the present one.
 func (m *Meeting) follow() {
+	begun := time.Now()
 	before, now := m.roster, m.set.Roster()
 	if now == before {
 		return
 	}
+	if f := m.config.hooks.fold; f != nil {
+		f()
+	}
+	defer func() {
+		end := time.Now()
+		m.folding.after = end.Add(min(foldShare*end.Sub(begun), maxFoldPause))
+	}()
 	m.roster = now
 	m.rememberRoster(now, time.Now())
 	self := now.ByMeetingKey(m.self.Key())

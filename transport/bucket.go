@@ -25,6 +25,15 @@ func (b *bucket) take(now time.Time, n, burst, perSecond float64) bool {
 	return true
 }
 
+// spend takes n, if need be in advance, and returns how long it takes until that much has come in.
+func (b *bucket) spend(now time.Time, n, burst, perSecond float64) time.Duration {
+	if b.take(now, n, burst, perSecond) {
+		return 0
+	}
+	b.tokens -= n
+	return time.Duration(-b.tokens / perSecond * float64(time.Second))
+}
+
 // buckets is a token bucket for each key. Its user locks it.
 type buckets[K comparable] struct {
 	burst, perSecond float64

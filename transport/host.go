@@ -207,6 +207,7 @@ type peerState struct {
 	opening int // streams that it opens as a stranger and that aren't negotiated yet
 	pair    *pairSender
 	inbound *pairReceiver
+	heard   bucket                   // what it says, in bytes
 	files   map[*FileStream]struct{} // ours and theirs
 	link    *Link
 	expiry  *time.Timer    // closes a stranger's connections

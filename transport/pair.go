@@ -20,6 +20,10 @@ const (
 	pairReopen   = 100 * time.Millisecond
 	pairRetry    = 5 * time.Second // when the peer does not let us in (yet)
 	nudgeBurst   = 4               // of a peer who says that it lets us in now; then one each pairRetry
+
+	// Bytes of a peer's messages that are read, each with what it costs besides: at once, and a second (TRA-25).
+	pairBurst, pairRate = 4 << 20, 1 << 20
+	pairCost            = 1024
 )
 
 // pairSender sends to one connected member. Each side opens a stream of its own to
@@ -289,7 +293,7 @@ func (r *pairReceiver) follow(old *pairReceiver) {
 }
 
 // handlePair reads a member's pair stream. It waits for the owner to take each
-// message, and so the peer waits too.
+// message, and so the peer waits too; and it reads no more than a member has to say (TRA-25).
 func (h *Host) handlePair(s network.Stream) {
 	ctx, cancel := context.WithCancel(h.ctx)
 	defer cancel()
@@ -327,12 +331,31 @@ func (h *Host) handlePair(s network.Stream) {
 		if err != nil {
 			return
 		}
+		if !h.pace(ctx, p, len(data)) {
+			return
+		}
 		if tap := h.config.Tap; tap != nil {
 			tap(TapPair, p.key, data)
 		}
 		if !h.allowed(p.id) || !h.events.deliver(ctx, Message{p.key, data}) {
 			return
 		}
+	}
+}
+
+// pace waits until a message of a peer may be taken (TRA-25).
+func (h *Host) pace(ctx context.Context, p *peerState, size int) bool {
+	h.mu.Lock()
+	wait := p.heard.spend(time.Now(), float64(size+pairCost), pairBurst, pairRate)
+	h.mu.Unlock()
+	if wait <= 0 || h.config.unsafe.anyPace {
+		return true
+	}
+	select {
+	case <-time.After(wait):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -24,6 +24,7 @@ type unsafeSwitches struct {
 	anyHalfOpen    bool // one address may have all handshakes that are under way
 	anyGossip      bool // whoever sends gossip without end has it passed on
 	anyNudge       bool // whoever says that it lets us in is sent everything each time
+	anyPace        bool // members' messages are read as fast as they come
 	anyCircuits    bool // one member may ask for all circuits to another
 	fewStreams     bool // all members' streams that are negotiated are bounded together
 	keepStrangers  bool // who has gone is remembered for ever
