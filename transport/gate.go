@@ -45,12 +45,12 @@ func (g *gate) open(id peer.ID) bool { return g.host.config.unsafe.openGate || g
 func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 
 // InterceptAddrDial is the address filter once more, in case an address came in by a
-// way other than Connect.
+// way other than Connect. libp2p's swarm, once closed, panics over an address that passes, so none does from then on.
 func (g *gate) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool {
-	if g.host.ctx.Err() != nil { // libp2p's swarm, once closed, would fail over an address that passes
-		return false
-	}
-	addr = withoutNumber(showWebSocket(addr))
+	return g.dialable(id, withoutNumber(showWebSocket(addr))) && g.host.ctx.Err() == nil
+}
+
+func (g *gate) dialable(id peer.ID, addr ma.Multiaddr) bool {
 	if !g.host.mayDial(id, addr) { // MOD-3
 		return false
 	}
