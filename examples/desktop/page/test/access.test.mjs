@@ -139,3 +139,18 @@ test("what is closed or deleted by keyboard leaves the focus beside it", options
   await until(async () => await page.locator(".people .member").count() === 0, "gone");
   await until(() => page.evaluate(() => document.activeElement !== document.body && document.activeElement?.closest("dialog") !== null), "in the dialog");
 });
+
+test("in a crowd that doesn't fit, everybody can be scrolled to", options, async () => {
+  await visit("crowd");
+  for (const [width, height] of [[360, 640], [1280, 800], [900, 400]]) {
+    await page.setViewportSize({ width, height });
+    for (const end of ["first", "last"]) {
+      await until(() => page.evaluate((end) => {
+        const grid = document.getElementById("grid");
+        grid.scrollTop = end === "first" ? 0 : grid.scrollHeight;
+        const [tile, frame] = [[...grid.querySelectorAll(".tile")].at(end === "first" ? 0 : -1), grid].map((e) => e.getBoundingClientRect());
+        return tile.top >= frame.top - 1 && tile.bottom <= frame.bottom + 1;
+      }, end), `the ${end} at ${width}×${height}`);
+    }
+  }
+});
