@@ -167,7 +167,7 @@ function listen(c) {
       media.leave();
       lastPhase = "";
     }
-    if (how === "lost" && was === "open") announce(t("lost.title"), true);
+    if (how === "lost" && was === "open") lost();
     update();
   });
   c.on("state", () => {
@@ -191,6 +191,18 @@ function listen(c) {
     shownLink = e.link;
     prefill(e.link);
   });
+}
+
+/** lost says so, and once more when the meeting doesn't wait any longer. */
+function lost() {
+  announce(t("lost.title"), true);
+  const at = Date.now();
+  ui.lostAt = at;
+  setTimeout(() => {
+    if (ui.connection !== "lost" || ui.lostAt !== at || state().phase.name !== "meeting") return;
+    announce(t("lost.over"), true);
+    update();
+  }, state().app.graceSeconds * 1000);
 }
 
 /** @param {import("./protocol.js").LeftEvent} e */

@@ -49,6 +49,7 @@ export const en = {
   "connecting.text": "The page is connecting to the Huis clos program on this computer.",
   "lost.title": "The connection with the program is interrupted.",
   "lost.text": "It restores itself; if it does not, start Huis clos again.",
+  "lost.over": "The program still does not answer: start Huis clos again, then come back to the meeting.",
   "lost.meeting": "You stay in the meeting for {n} seconds: keep this page open, the connection restores itself.",
   "superseded.title": "Huis clos is open in another tab",
   "superseded.text": "Only one page at a time can hold the meeting. Carry on in the other tab, or take over here.",

@@ -49,6 +49,7 @@ export const fr = {
   "connecting.text": "La page se relie au programme Huis clos, sur cet ordinateur.",
   "lost.title": "La liaison avec le programme est interrompue.",
   "lost.text": "Elle se rétablit d’elle-même ; sinon, relancez Huis clos.",
+  "lost.over": "Le programme ne répond toujours pas : relancez Huis clos, puis revenez dans la réunion.",
   "lost.meeting": "Vous restez {n} secondes dans la réunion : ne fermez pas cette page, la liaison se rétablit d’elle-même.",
   "superseded.title": "Huis clos est ouvert dans un autre onglet",
   "superseded.text": "Une seule page à la fois peut tenir la réunion. Continuez dans l’autre onglet, ou reprenez ici.",

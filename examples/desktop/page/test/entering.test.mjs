@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { id, start } from "./scenes.mjs";
 import { agent, asked, browser, later, options, page, said, until, visit, wrong } from "./visit.mjs";
 
 test("the token leaves the address", options, async () => {
@@ -174,4 +175,18 @@ test("that one can't quit or go back is said", options, async () => {
   await page.locator(".ended .hint button").click();
   await page.locator("dialog footer button.danger").click();
   await page.locator("dialog .failure").waitFor();
+});
+
+test("who waits for a program that is gone is told when the meeting no longer waits", options, async () => {
+  await visit("two");
+  agent.send({ event: "changed", part: "app", value: { ...start().app, graceSeconds: 2 } });
+  agent.send({ event: "chatted", message: { id: "x", from: id("b"), name: "P", time: Date.now(), text: "…", self: false } });
+  await page.locator("#control-chat .count").waitFor();
+  agent.away = true;
+  agent.drop(1011);
+  await page.locator(".bar.bad").getByText("for 2 seconds").waitFor();
+  await page.locator(".bar.bad").getByText("start Huis clos again").waitFor();
+  await said("still does not answer");
+  agent.away = false;
+  await until(async () => await page.locator(".bar.bad").count() === 0, "connected again");
 });
