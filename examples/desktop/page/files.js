@@ -59,7 +59,7 @@ export function followFiles() {
 
 /** notOffered says so in a notice, which the next file's answer doesn't take away. @param {string} name @param {import("./protocol.js").Failure} why */
 function notOffered(name, why) {
-  notice(t("files.not-offered", { file: short(name, 80), why: sentence(why) }), { bad: true });
+  notice(`${t("files.not-offered", { file: short(name, 80) })} ${sentence(why)}`, { bad: true });
 }
 
 /** @returns {import("./dom.js").VChildren} */

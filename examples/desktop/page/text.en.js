@@ -38,7 +38,7 @@ export const en = {
   "you": "You",
   "you-are": "{name} (you)",
   "days": "{n} days",
-  "duration.short": "less than a minute",
+  "duration.short": "under 1 min",
   "duration.minutes": "{n} min",
   "duration.hours": "{h} h {m} min",
   "messages.one": "{n} message",

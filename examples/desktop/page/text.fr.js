@@ -38,7 +38,7 @@ export const fr = {
   "you": "Vous",
   "you-are": "{name} (vous)",
   "days": "{n} jours",
-  "duration.short": "moins d’une minute",
+  "duration.short": "moins d’1 min",
   "duration.minutes": "{n} min",
   "duration.hours": "{h} h {m} min",
   "messages.one": "{n} message",

@@ -139,6 +139,20 @@ test("a file that can't be read is told to the agent; that its offer failed is s
   await page.locator("#panel .file").getByText("Reading the file").waitFor();
   own({ state: "failed", error: { code: "upload-lost" } });
   await page.locator("#panel .file .failure").getByText("could not be read").waitFor();
-  await page.locator(".notice.bad").getByText("was not offered").waitFor();
+  await page.locator(".notice.bad").getByText(/was not offered\. The file could not be read.* Choose it again\./).waitFor();
   await said("could not be read");
+});
+
+test("own messages aren't unread; the others' are, however many there were before", options, async () => {
+  await visit("two");
+  const say = (n, self) => ({ id: `m${n}`, from: id(self ? "a" : "b"), name: "P", time: Date.now(), text: "…", self });
+  const chat = Array.from({ length: 500 }, (_, n) => say(n, false));
+  agent.send({ event: "changed", part: "chat", value: chat });
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-text").waitFor();
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-text").waitFor({ state: "detached" });
+  assert.equal(await page.locator("#control-chat .count").count(), 0, "all are read");
+  agent.send({ event: "changed", part: "chat", value: [...chat.slice(2), say(500, false), say(501, true)] }); // the oldest are dropped
+  await page.locator("#control-chat .count").getByText("1", { exact: true }).waitFor();
 });
