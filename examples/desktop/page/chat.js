@@ -20,7 +20,7 @@ export function unread() {
   const { chat } = state();
   if (ui.panel === "chat") seen = chat.at(-1)?.id ?? "";
   // Not by their number: the oldest of very many are dropped.
-  return chat.slice(chat.findLastIndex((m) => m.id === seen) + 1).filter((m) => !m.self).length;
+  return chat.slice(chat.findIndex((m) => m.id === seen) + 1).filter((m) => !m.self).length;
 }
 
 /** forgetSeen begins anew, for another meeting. */

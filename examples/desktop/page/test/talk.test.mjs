@@ -154,5 +154,5 @@ test("own messages aren't unread; the others' are, however many there were befor
   await page.locator("#chat-text").waitFor({ state: "detached" });
   assert.equal(await page.locator("#control-chat .count").count(), 0, "all are read");
   agent.send({ event: "changed", part: "chat", value: [...chat.slice(2), say(500, false), say(501, true)] }); // the oldest are dropped
-  await page.locator("#control-chat .count").getByText("1", { exact: true }).waitFor();
+  await until(async () => (await page.locator("#control-chat .count").allTextContents()).join().startsWith("1 "), "one is unread");
 });
