@@ -28,17 +28,18 @@ const (
 
 // options are what the program is started with.
 type options struct {
-	language string
-	listen   []netip.AddrPort
-	grace    time.Duration // how long a meeting outlives its page
-	idle     time.Duration // how long the program outlives its page when there is no meeting; 0 for ever
-	data     string        // directory of the store
-	run      string        // directory of what ends with the program
-	link     string
-	network  func(meet.Config) meet.Config // for tests: another network
-	proxy    proxyFunc                     // for tests: another than the environment's
-	factor   int                           // for tests: the store's scrypt work
-	wordless bool                          // for tests: words, which take half a second, are computed only when asked for
+	language              string
+	listen                []netip.AddrPort
+	grace                 time.Duration // how long a meeting outlives its page
+	idle                  time.Duration // how long the program outlives its page when there is no meeting; 0 for ever
+	data                  string        // directory of the store
+	run                   string        // directory of what ends with the program
+	link                  string
+	network               func(meet.Config) meet.Config // for tests: another network
+	proxy                 proxyFunc                     // for tests: another than the environment's
+	factor                int                           // for tests: the store's scrypt work
+	beginWait, uploadWait time.Duration                 // for tests: other than the constants of these names
+	wordless              bool                          // for tests: words, which take half a second, are computed only when asked for
 }
 
 // agent is the state that the page shows, and everything that changes it. mu guards the state; whatever takes long is
@@ -54,20 +55,21 @@ type agent struct {
 	queue   *queue
 	over    chan struct{} // closed when no meeting is left
 
-	mu       sync.Mutex
-	state    state
-	page     *localport.Socket // the one page that is shown, nil if none
-	alone    *time.Timer       // runs while no page is there
-	session  *session          // the meeting, nil outside
-	last     *meet.Meeting     // the one that is over, until the request done
-	identity *crypto.Identity
-	next     *crypto.Identity // the one after the meeting, nil if the same
-	keep     *keeper
-	movie    *movie    // of this person, and after the meeting until done
-	files    []*shared // of the meeting, and after it until done
-	stats    bool      // the page wants them
-	relays   []meet.Relay
-	chosen   bool // the person chose something of the network since the program began
+	mu          sync.Mutex
+	state       state
+	page        *localport.Socket // the one page that is shown, nil if none
+	alone       *time.Timer       // runs while no page is there
+	session     *session          // the meeting, nil outside
+	last        *meet.Meeting     // the one that is over, until the request done
+	identity    *crypto.Identity
+	next        *crypto.Identity // the one after the meeting, nil if the same
+	keep        *keeper
+	movie       *movie    // of this person, and after the meeting until done
+	files       []*shared // of the meeting, and after it until done
+	uploadMoved time.Time // when something of a file last came from the page
+	stats       bool      // the page wants them
+	relays      []meet.Relay
+	chosen      bool // the person chose something of the network since the program began
 }
 
 // errQuit ends the agent.
@@ -80,6 +82,9 @@ func newAgent(ctx context.Context, o options) (*agent, error) {
 	if a.options.proxy == nil {
 		a.options.proxy = http.ProxyFromEnvironment // what this computer's user set
 	}
+	if a.options.beginWait == 0 {
+		a.options.beginWait = beginWait
+	}
 	a.keep = newKeeper(o.data, o.factor)
 	a.spool = spool.New(filepath.Join(o.run, "spool"))
 	a.showStore()
@@ -87,7 +92,7 @@ func newAgent(ctx context.Context, o options) (*agent, error) {
 		OnSource: a.sourceCame, OnSlots: a.slotsChanged, OnGrow: a.grow, OnConnection: a.mediaConnection,
 	})
 	var err error
-	if a.port, err = localport.Listen(localport.Config{Page: pageFiles(), Serve: a.serve}); err != nil {
+	if a.port, err = localport.Listen(localport.Config{Page: pageFiles(), Serve: a.serve, UploadWait: o.uploadWait}); err != nil {
 		return nil, errors.Join(err, a.bridge.Close(), a.spool.Close())
 	}
 	a.tasks.Go(func() { a.queue.run(a.over) })

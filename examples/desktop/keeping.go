@@ -225,7 +225,7 @@ func (a *agent) restore(_ context.Context, r restore) (any, error) {
 	url, err := a.port.NewUpload(localport.Upload{Size: vault.MaxSize, AtMost: true, Take: func(_ context.Context, body io.Reader) error {
 		raw, err := io.ReadAll(body)
 		if err != nil {
-			return err
+			return fail(uploadLost)
 		}
 		a.keep.disk.Lock()
 		defer a.keep.disk.Unlock()

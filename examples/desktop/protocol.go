@@ -156,6 +156,7 @@ const (
 	tooMany          code = "too-many"
 	unsupportedTrack code = "unsupported-track"
 	noSuchFile       code = "no-such-file"
+	uploadLost       code = "upload-lost"  // the page didn't give all of a file in time, or is gone
 	fileDamaged      code = "file-damaged" // its hash isn't the one that was announced
 
 	// What is kept.

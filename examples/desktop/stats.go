@@ -20,7 +20,7 @@ type lastStats struct {
 	layers map[string][]meet.LayerStats
 }
 
-// everySecond adapts the browser's encoder and sends statistics.
+// everySecond adapts the browser's encoder, sends statistics, and ends what is over by time.
 func (a *agent) everySecond() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -30,11 +30,12 @@ func (a *agent) everySecond() {
 		case <-a.context.Done():
 			return
 		}
+		a.mu.Lock()
 		if seconds%3600 == 0 {
-			a.mu.Lock()
 			a.expire(time.Now())
-			a.mu.Unlock()
 		}
+		a.uploadsLost(time.Now())
+		a.mu.Unlock()
 		s, err := a.inMeeting()
 		if err != nil {
 			continue

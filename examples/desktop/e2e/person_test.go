@@ -307,6 +307,9 @@ func (p *person) picture(name string) {
 	}
 	shot, err := p.page.Screenshot()
 	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, name+".png"), shot, 0o600)
 	}
 	if err != nil {

@@ -2,6 +2,7 @@
 
 import { h, render } from "./dom.js";
 import { setLanguage, t } from "./i18n.js";
+import { keepFocus } from "./focus.js";
 import { Connection, openSession } from "./protocol.js";
 import { announce, begin, closeDialog, openDialog, pageSetting, sentence, state, ui, update } from "./model.js";
 import { watchDevices, stopTrial } from "./devices.js";
@@ -34,7 +35,9 @@ let inviting = false;
 const page = /** @type {Element} */ (document.getElementById("page"));
 
 /** draw shows what there is. */
-function draw() {
+const draw = () => keepFocus(drawPage);
+
+function drawPage() {
   if (connection === null || connection.state === null || ["superseded", "ended", "unknown"].includes(ui.connection)) {
     render(page, outsideScreen(() => connection?.connect()));
     document.title = "Huis clos";
@@ -119,8 +122,9 @@ function follow(whole) {
 /** toTop goes to the beginning of a new screen, unless the person was faster. @param {Element|null} had what had the focus */
 function toTop(had) {
   const has = document.activeElement;
-  if (has !== had && has !== document.body) return;
-  document.getElementById("main")?.focus({ preventScroll: true });
+  const main = document.getElementById("main");
+  if (has !== had && has !== document.body && has !== main) return;
+  main?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 }
 
@@ -163,7 +167,7 @@ function listen(c) {
       media.leave();
       lastPhase = "";
     }
-    if (how === "lost" && was === "open") announce(t("lost.title"), true);
+    if (how === "lost" && was === "open") lost();
     update();
   });
   c.on("state", () => {
@@ -187,6 +191,18 @@ function listen(c) {
     shownLink = e.link;
     prefill(e.link);
   });
+}
+
+/** lost says so, and once more when the meeting doesn't wait any longer. */
+function lost() {
+  announce(t("lost.title"), true);
+  const at = Date.now();
+  ui.lostAt = at;
+  setTimeout(() => {
+    if (ui.connection !== "lost" || ui.lostAt !== at || state().phase.name !== "meeting") return;
+    announce(t("lost.over"), true);
+    update();
+  }, state().app.graceSeconds * 1000);
 }
 
 /** @param {import("./protocol.js").LeftEvent} e */

@@ -13,18 +13,19 @@ import { togglePanel } from "./meeting.js";
 const form = { to: "", name: "", text: "" };
 /** What was sent off and isn't answered yet, in its order. @type {Written[]} */
 let outbox = [];
-let seen = 0;
+let seen = "";
 
 /** @returns {number} how many messages weren't seen */
 export function unread() {
   const { chat } = state();
-  if (ui.panel === "chat") seen = chat.length;
-  return Math.max(0, chat.length - Math.min(seen, chat.length));
+  if (ui.panel === "chat") seen = chat.at(-1)?.id ?? "";
+  // Not by their number: the oldest of very many are dropped.
+  return chat.slice(chat.findIndex((m) => m.id === seen) + 1).filter((m) => !m.self).length;
 }
 
 /** forgetSeen begins anew, for another meeting. */
 export function forgetSeen() {
-  seen = 0;
+  seen = "";
   address(form, "");
   form.text = "";
   outbox = [];

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { isolate, of, percent, rate, short, size, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, ask, conn, download, failureOf, inTurn, nameOf, notice, sentence, state, submit, ui, update } from "./model.js";
+import { announce, ask, conn, download, inTurn, nameOf, notice, sentence, state, submit, ui, update } from "./model.js";
 import { address, badge, button, choice, failureLine, field, longText, note, recipients, whyNot } from "./parts.js";
 
 /** @typedef {import("./protocol.js").SharedFile} SharedFile */
@@ -48,12 +48,18 @@ export function followFiles() {
       now.set(copy, c.state);
       if (f.self && c.state === "refused" && (states.get(copy) ?? c.state) !== c.state) announce(t("news.file-refused", { ...values, name: nameOf(c.member) }));
     }
+    if (f.self && before === "reading" && f.state === "failed" && f.error !== undefined && state().phase.name === "meeting") notOffered(f.name, f.error);
     if (before === f.state || f.self) continue;
     if (f.state === "offered") announce(t("news.file", values));
     else if (before !== undefined && f.state === "complete") announce(t("news.file-complete", values));
     else if (before !== undefined && f.state === "failed") announce(t("news.file-failed", values), true);
   }
   states = now;
+}
+
+/** notOffered says so in a notice, which the next file's answer doesn't take away. @param {string} name @param {import("./protocol.js").Failure} why */
+function notOffered(name, why) {
+  notice(`${t("files.not-offered", { file: short(name, 80) })} ${sentence(why)}`, { bad: true });
 }
 
 /** @returns {import("./dom.js").VChildren} */
@@ -120,20 +126,17 @@ function offerAll(list) {
 async function offer(file, to) {
   const ready = await submit("file", "file-offer", { name: file.name, size: file.size, type: file.type, to: to === newcomers ? "" : to, newcomers: to === newcomers });
   if (ready === null) {
-    // In a notice, which the next file's answer doesn't take away.
     const failure = ui.failures["file"];
-    if (failure !== undefined) notice(t("files.not-offered", { file: short(file.name, 80), why: sentence(failure) }), { bad: true });
+    if (failure !== undefined) notOffered(file.name, failure);
     return failure?.code ?? "";
   }
   const stop = new AbortController();
   uploads.set(ready.file, stop);
-  // The agent reads it while the person goes on.
-  conn().upload(ready.url, file, stop.signal).catch((error) => {
-    if (stop.signal.aborted) return;
-    ui.failures["file"] = failureOf(error);
-    announce(sentence(failureOf(error)), true);
-    update();
-  }).finally(() => uploads.delete(ready.file));
+  // The agent reads it while the person goes on. What became of it, it says itself; that it can't be begun it doesn't know.
+  conn().upload(ready.url, file, stop.signal)
+    .catch(() => stop.signal.aborted ? undefined : conn().upload(ready.url, new Blob()))
+    .catch(() => {})
+    .finally(() => uploads.delete(ready.file));
   return "";
 }
 

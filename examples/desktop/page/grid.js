@@ -89,8 +89,9 @@ function tile(x, large) {
   h("div.label", { key: "label" },
     member.microphone !== "on" && !screen ? h("span.muted-sign", null, icon("microphone-off"), h("span.unseen", null, t("state.muted"))) : null,
     member.verified && !screen ? h("span.verified-sign", null, icon("shield"), h("span.unseen", null, t("standing.verified"))) : null,
-    screen ? h("span", null, t("tile.screen", { name })) : h("span", null, person(short(name, 64))),
-    status(member, screen)),
+    h("span.whose", null,
+      h("span", null, screen ? t("tile.screen", { name }) : person(short(name, 64))),
+      status(member, screen))),
   h("div.tile-tools", { key: "tools" }, iconButton(pinned ? "close" : "stage", `${t(pinned ? "tile.unpin" : "tile.pin")} ${short(name, 64)}`, () => {
     focus.pinned = pinned ? "" : x.key;
     update();

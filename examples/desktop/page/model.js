@@ -25,6 +25,8 @@ import { Refusal } from "./protocol.js";
 export const ui = {
   /** @type {"connecting"|"open"|"lost"|"superseded"|"ended"|"unknown"} */
   connection: /** @type {any} */ ("connecting"),
+  /** When the connection was lost. */
+  lostAt: 0,
   /** @type {string} the dialog that is open: settings, help, invite, …; empty for none */
   dialog: "",
   /** @type {string} what the dialog is about: a member's id, a section */

@@ -27,7 +27,8 @@ export function outsideScreen(connect) {
 
 /** @returns {import("./dom.js").VNode} a bar over the screen while the connection is being made again */
 export function lostBanner() {
-  const meeting = state().phase.name === "meeting";
+  const { phase, app } = state();
+  const text = phase.name !== "meeting" ? "lost.text" : Date.now() < ui.lostAt + app.graceSeconds * 1000 ? "lost.meeting" : "lost.over";
   return h("div.bar.bad", { key: "lost" }, spinner(),
-    h("p", null, h("strong", null, t("lost.title")), " ", t(meeting ? "lost.meeting" : "lost.text", { n: state().app.graceSeconds })));
+    h("p", null, h("strong", null, t("lost.title")), " ", t(text, { n: app.graceSeconds })));
 }

@@ -428,7 +428,7 @@
  *   "denied-removed"|"network"|"left"|"removed"|"banned"|"ended"|"resumed-elsewhere"|"admission-void"|
  *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|
  *   "not-connected"|"comparing"|"comparison-failed"|"isolated"|"too-long"|"not-text"|"too-many"|
- *   "unsupported-track"|"no-such-file"|"file-damaged"|"wrong-passphrase"|"weak-passphrase"|"store-locked"|
+ *   "unsupported-track"|"no-such-file"|"upload-lost"|"file-damaged"|"wrong-passphrase"|"weak-passphrase"|"store-locked"|
  *   "no-store"|"store-exists"|"store-damaged"|"store-write"|"no-such-contact"
  * )} Code
  */
@@ -1173,6 +1173,9 @@ export class Connection {
       headers: { Authorization: `Bearer ${this._session}` },
       body,
       signal: signal ?? null,
+    }).catch((error) => {
+      // It says no more than that: the file can't be read (any more), or the agent is gone.
+      throw signal?.aborted ? error : new Refusal({ code: "upload-lost" });
     });
     if (response.ok) return;
     const answer = await response.json().catch(() => ({}));

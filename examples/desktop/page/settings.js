@@ -48,8 +48,8 @@ function youPart() {
     field("settings-language", t("settings.language"), choice(settings.language || state().app.systemLanguage, [["fr", "Français"], ["en", "English"]], (language) => set({ language }))),
     field("settings-theme", t("settings.theme"), choice(settings.theme || "system", [["system", t("theme.system")], ["light", t("theme.light")], ["dark", t("theme.dark")]], (theme) => set({ theme }))),
     ...linksPart(),
-    phase.name === "meeting" ? null : h("div.row", null, button(t("quit.long"), () => openDialog("quit"), { icon: "leave" })),
     state().store.unlocked ? null : h("p.hint", null, icon("info"), h("span", null, t("settings.forgotten"))),
+    phase.name === "meeting" ? null : h("div.row", null, button(t("quit.long"), () => openDialog("quit"), { icon: "leave" })),
   ];
 }
 

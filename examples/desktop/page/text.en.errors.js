@@ -66,6 +66,7 @@ export const errors = {
   "error.too-many": "There are too many (limit: {limit}). Wait, or withdraw some.",
   "error.unsupported-track": "The program does not understand this browser’s picture or sound. Update the browser, or use Chrome, Edge or Firefox.",
   "error.no-such-file": "This file is no longer offered. Ask the person to send it again.",
+  "error.upload-lost": "The file could not be read to its end: it was moved or changed, its drive does not answer, or the page was closed. Choose it again.",
   "error.file-damaged": "The file received is not the one that was announced; it was deleted. Ask the person to send it again.",
   "error.wrong-passphrase": "This is not the right passphrase. Check capital letters and try again.",
   "error.weak-passphrase": "This passphrase is too short: use at least {limit} characters.",

@@ -162,7 +162,7 @@ export const meeting = {
   "files.choose": "Choose files, or drop them here",
   "files.hint": "Up to {size} each. Everybody decides whether to accept.",
   "files.everybody": "Everybody here now",
-  "files.not-offered": "{file} was not offered. {why}",
+  "files.not-offered": "{file} was not offered.",
   "files.newcomers": "Everybody, also who comes later",
   "files.for-newcomers": "Also for who comes later",
   "files.not-permitted": "A host has restricted the sending of files.",

@@ -66,6 +66,7 @@ export const errors = {
   "error.too-many": "Il y en a trop (limite : {limit}). Attendez ou retirez-en.",
   "error.unsupported-track": "Le programme ne comprend pas l’image ou le son de ce navigateur. Mettez le navigateur à jour, ou utilisez Chrome, Edge ou Firefox.",
   "error.no-such-file": "Ce fichier n’est plus proposé. Demandez à la personne de l’envoyer de nouveau.",
+  "error.upload-lost": "Le fichier n’a pas pu être lu jusqu’au bout : il a été déplacé ou modifié, son disque ne répond pas, ou la page a été fermée. Choisissez-le de nouveau.",
   "error.file-damaged": "Le fichier reçu n’est pas celui qui était annoncé ; il a été supprimé. Demandez à la personne de l’envoyer de nouveau.",
   "error.wrong-passphrase": "Ce n’est pas la bonne phrase secrète. Vérifiez les majuscules et réessayez.",
   "error.weak-passphrase": "Cette phrase secrète est trop courte : prenez au moins {limit} caractères.",

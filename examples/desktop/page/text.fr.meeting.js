@@ -162,7 +162,7 @@ export const meeting = {
   "files.choose": "Choisir des fichiers, ou les déposer ici",
   "files.hint": "Jusqu’à {size} par fichier. Chacun décide s’il l’accepte.",
   "files.everybody": "Tous les présents",
-  "files.not-offered": "{file} n’a pas été proposé. {why}",
+  "files.not-offered": "{file} n’a pas été proposé.",
   "files.newcomers": "Tous, y compris qui entrera plus tard",
   "files.for-newcomers": "Aussi pour qui entrera plus tard",
   "files.not-permitted": "Un organisateur a réservé l’envoi de fichiers.",

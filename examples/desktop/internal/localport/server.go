@@ -26,6 +26,8 @@ const (
 	TicketLife = time.Minute
 	// UploadLife is how long an upload's ticket does.
 	UploadLife = 10 * time.Minute
+	// UploadWait is how long an upload may bring nothing: a file on a slow drive of the network has its pauses.
+	UploadWait = 2 * time.Minute
 
 	maxTokens      = 16
 	maxSessions    = 64
@@ -47,6 +49,8 @@ type Config struct {
 	// Serve is called, in a goroutine of its own, with each page that has connected. The socket is closed when it
 	// returns.
 	Serve func(*Socket)
+	// UploadWait is for tests; 0 is the constant of this name.
+	UploadWait time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 
@@ -81,6 +85,9 @@ type Server struct {
 func Listen(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.UploadWait == 0 {
+		c.UploadWait = UploadWait
 	}
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

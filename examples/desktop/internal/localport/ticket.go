@@ -20,6 +20,8 @@ type ticket struct {
 	size int64                                           // exactly, or at most if max
 	max  bool
 
+	off context.Context // of an upload, nil for none: it can't be used once this is done
+
 	give func(ctx context.Context, w io.Writer) error // of a download; size -1 if it isn't known
 	name string
 	mime string
@@ -31,7 +33,9 @@ type Upload struct {
 	Size int64
 	// AtMost makes Size a limit.
 	AtMost bool
-	// Take reads it. An error that has a method Answer() any answers with that, as JSON; any other is status 500.
+	// While, if it isn't nil, is until when it is wanted.
+	While context.Context
+	// Take reads it. Reading fails when nothing came for Config.UploadWait. An error that has a method Answer() any answers with that, as JSON; any other is status 500.
 	Take func(ctx context.Context, body io.Reader) error
 }
 
@@ -47,11 +51,16 @@ type Download struct {
 	Give func(ctx context.Context, w io.Writer) error
 }
 
+// good reports whether it can still be used.
+func (t *ticket) good(now time.Time) bool {
+	return now.Before(t.ends) && (t.off == nil || t.off.Err() == nil)
+}
+
 var errTooManyTickets = errors.New("too many uploads and downloads wait")
 
 // NewUpload returns the path where a page may upload something, once.
 func (s *Server) NewUpload(u Upload) (string, error) {
-	id, err := s.newTicket(&ticket{take: u.Take, size: u.Size, max: u.AtMost}, UploadLife)
+	id, err := s.newTicket(&ticket{take: u.Take, size: u.Size, max: u.AtMost, off: u.While}, UploadLife)
 	return "/upload/" + id, err
 }
 
@@ -67,7 +76,7 @@ func (s *Server) newTicket(t *ticket, life time.Duration) (string, error) {
 	defer s.mu.Unlock()
 	now := s.config.Now()
 	for id, t := range s.tickets {
-		if !now.Before(t.ends) {
+		if !t.good(now) {
 			delete(s.tickets, id)
 		}
 	}
@@ -85,7 +94,7 @@ func (s *Server) redeem(r *http.Request, upload bool) *ticket {
 	defer s.mu.Unlock()
 	id := r.PathValue("ticket")
 	t := s.tickets[id]
-	if t == nil || (t.take != nil) != upload || !s.config.Now().Before(t.ends) {
+	if t == nil || (t.take != nil) != upload || !t.good(s.config.Now()) {
 		return nil
 	}
 	if !s.config.off.single {
@@ -110,7 +119,8 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 		_ = t.take(r.Context(), brokenReader{})
 		return
 	}
-	err := t.take(r.Context(), http.MaxBytesReader(w, r.Body, t.size))
+	body := &patientReader{http.MaxBytesReader(w, r.Body, t.size), http.NewResponseController(w), s.config.UploadWait}
+	err := t.take(r.Context(), body)
 	var answer interface{ Answer() any }
 	switch {
 	case err == nil:
@@ -122,6 +132,23 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusInternalServerError)
 	}
+}
+
+// patientReader reads a body as long as something of it comes in time.
+type patientReader struct {
+	io.Reader
+	connection *http.ResponseController
+	wait       time.Duration
+}
+
+// Read fails with os.ErrDeadlineExceeded when nothing came in time.
+func (p *patientReader) Read(b []byte) (int, error) {
+	_ = p.connection.SetReadDeadline(time.Now().Add(p.wait))
+	n, err := p.Reader.Read(b)
+	if errors.Is(err, io.EOF) {
+		_ = p.connection.SetReadDeadline(time.Time{}) // the taker may take its time
+	}
+	return n, err
 }
 
 // brokenReader is the body of an upload that is refused before it is read, so that its taker learns of it.

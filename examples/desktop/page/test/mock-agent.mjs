@@ -15,7 +15,7 @@ const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; ch
 
 /** listen serves until close() is called. @param {number} port 0 for any */
 export function listen(port, { answer = null } = {}) {
-  const agent = { url: "", requests: [], refuse: {}, holds: {}, away: false, sockets: new Set(), settings: {}, answer, close: () => {}, send: (_) => {} };
+  const agent = { url: "", requests: [], uploads: [], refuse: {}, holds: {}, away: false, sockets: new Set(), settings: {}, answer, close: () => {}, send: (_) => {} };
   const server = createServer((request, response) => void serve(request, response, agent));
   server.on("upgrade", (request, socket) => upgrade(request, socket, agent));
   agent.send = (message) => {
@@ -57,7 +57,9 @@ async function serve(request, response, agent) {
     return;
   }
   if (request.method === "PUT") {
-    for await (const _ of request);
+    let bytes = 0;
+    for await (const part of request) bytes += part.length;
+    agent.uploads.push({ path, bytes });
     response.writeHead(200, all);
     response.end();
     return;

@@ -1,0 +1,92 @@
+// Picture and sound, with a real peer: what goes out, what comes in, and the figures about it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { agent, asked, later, options, page, peer, until, visit, wrong } from "./visit.mjs";
+
+test("picture and sound go out, stop when muted, and come in", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "camera sent");
+  const count = async (kind) => Object.values(await peer.arriving()).filter((x) => x.kind === kind).reduce((n, x) => n + x.packets, 0);
+  await until(async () => await count("audio") > 20 && await count("video") > 20, "packets arrive");
+  await until(() => page.locator("video[data-track]").evaluate((v) => v.videoWidth > 0 && v.currentTime > 0), "their picture plays");
+  await until(() => asked("media-watch").some((r) => Object.values(r.tracks).some((x) => x > 100)), "how large it is shown");
+  await page.keyboard.press("Alt+s");
+  await until(() => asked("media-send").some((r) => r.own.microphone === "muted"), "muted");
+  let before = 0;
+  await until(async () => {
+    before = await count("audio");
+    await page.waitForTimeout(800);
+    return await count("audio") - before <= 2;
+  }, "no sound while muted");
+  await page.keyboard.press("Alt+s");
+  await until(async () => await count("audio") > before + 10, "sound again");
+  const offers = asked("media-offer").length;
+  await page.locator("#control-camera").click();
+  await until(() => asked("media-send").some((r) => r.own.camera === "off"), "camera off");
+  assert.equal(asked("media-offer").length, offers, "no new offer for turning something off");
+  assert.deepEqual(wrong, []);
+});
+
+test("the screen is shared on a line of its own; growing asks for more to receive on", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "camera sent");
+  await page.locator("#control-screen").click();
+  await until(() => asked("media-send").some((r) => r.own.screen === "on"), "screen sent");
+  // Its sound follows, where the browser gives it.
+  await page.waitForTimeout(700);
+  const last = asked("media-offer").at(-1);
+  assert.deepEqual(Object.values(last.sources).filter((s) => s !== "screenAudio").sort(), ["camera", "microphone", "screen"]);
+  const lines = (sdp) => sdp.split("\r\nm=").length - 1;
+  agent.send({ event: "media-grow", audio: 2, video: 3 });
+  await until(() => asked("media-offer").length > 0 && lines(asked("media-offer").at(-1).sdp) === lines(last.sdp) + 5, "five more lines");
+  agent.send({ event: "encoder", source: "camera", maxBitrate: 200000, maxHeight: 180, maxFrameRate: 10 });
+  const low = async () => (await peer.page.evaluate(async () => {
+    const sizes = [];
+    for (const t of window.pc.getTransceivers()) for (const s of (await t.receiver.getStats()).values()) if (s.type === "inbound-rtp" && s.frameHeight) sizes.push(s.frameHeight);
+    return sizes;
+  })).some((height) => height <= 180);
+  await until(low, "a smaller picture is sent");
+});
+
+test("what is being turned on can be turned off before the agent has answered", options, async () => {
+  agent.answer = peer.answer;
+  const [held, release] = later();
+  agent.holds["media-send"] = held;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.microphone === "on"), "asked for");
+  const pressed = () => page.locator("#control-microphone").getAttribute("aria-pressed");
+  assert.equal(await pressed(), "true");
+  await page.locator("#control-microphone").click();
+  await until(async () => await pressed() === "false", "shown as off");
+  release();
+  await until(() => asked("media-send").filter((r) => "microphone" in r.own).at(-1).own.microphone === "muted", "told last");
+  assert.equal(await pressed(), "false");
+});
+
+test("a shortcut that is held down acts once", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "entered");
+  await page.keyboard.down("Alt");
+  for (let i = 0; i < 6; i++) {
+    await page.keyboard.down("s");
+    await page.waitForTimeout(60);
+  }
+  await page.keyboard.up("s");
+  await page.keyboard.up("Alt");
+  await until(() => asked("media-send").at(-1).own.microphone === "muted", "muted");
+  await page.waitForTimeout(300);
+  assert.deepEqual(asked("media-send").filter((r) => "microphone" in r.own).map((r) => r.own.microphone), ["on", "muted"]);
+});
+
+test("the look at the connections goes on when the connection with the agent was lost", options, async () => {
+  await visit("five");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(1).click();
+  await until(() => asked("stats").length === 1, "asked for");
+  agent.drop(1011);
+  await until(() => asked("stats").length === 2 && asked("stats")[1].on, "asked for again");
+});

@@ -1,0 +1,180 @@
+// The people of a meeting: the door, removing, rights, words and consent.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { id, member } from "./scenes.mjs";
+import { agent, asked, here, later, options, page, said, until, visit } from "./visit.mjs";
+
+test("who knocks, comes, goes and is put out is announced; the door is opened", options, async () => {
+  await visit("two");
+  agent.send({ event: "changed", part: "knocks", value: [{ id: id("7"), name: "Sofia", contact: "stranger", at: Date.now() }] });
+  await said("\u2068Sofia\u2069 is knocking at the door");
+  await page.keyboard.press("Alt+k");
+  await page.keyboard.press("Enter");
+  await until(() => asked("admit").length === 1, "admitted");
+  agent.send({ event: "joined", member: member("7", "Sofia") });
+  await said("Sofia\u2069 has come in");
+  agent.send({ event: "left", member: member("7", "Sofia"), reason: "removed", by: "Camille" });
+  await said("Camille\u2069 has removed \u2068Sofia");
+  agent.send({ event: "changed", part: "warnings", value: [{ kind: "ghost", member: id("b"), name: "Hélène", since: Date.now() }] });
+  await said("somebody you cannot see");
+});
+
+test("removing says what it does and offers a new link", options, async () => {
+  await visit("two");
+  await page.keyboard.press("Alt+p");
+  await page.locator(".panel .member:nth-child(2) summary").click();
+  await page.locator(".panel .member button.danger").click();
+  await page.locator("dialog").getByText("Within a second").waitFor();
+  await page.locator("#ban-yes").check();
+  await page.locator("dialog button.danger").click();
+  await until(() => asked("remove").length === 1, "remove");
+  assert.equal(asked("remove")[0].ban, true);
+  await page.locator(".notice button.quiet").click();
+  await until(() => asked("invite").length === 1, "a new link");
+});
+
+test("consent to a recording is asked, and can't be passed over", options, async () => {
+  await visit("consent");
+  await page.waitForSelector("dialog[open]");
+  await page.keyboard.press("Escape");
+  await page.waitForTimeout(200);
+  assert.equal(await page.locator("dialog[open]").count(), 1);
+  await page.getByRole("button", { name: "I do not agree" }).click();
+  await until(() => asked("recording-consent").length === 1, "answer");
+  assert.deepEqual([asked("recording-consent")[0].recording, asked("recording-consent")[0].consent], ["r7", false]);
+});
+
+test("of two rights given at once neither takes the other back", options, async () => {
+  await visit("five");
+  await page.locator("#control-people").click();
+  await page.locator("details.policy summary").click();
+  let release = () => {};
+  agent.holds["policy-set"] = new Promise((done) => release = done);
+  const boxes = page.locator("details.policy input[type=checkbox]");
+  const before = await boxes.evaluateAll((all) => all.map((box) => box.checked));
+  await boxes.nth(0).setChecked(!before[0]);
+  await boxes.nth(1).setChecked(!before[1]);
+  release();
+  await until(() => asked("policy-set").length === 2, "both asked");
+  const { members } = asked("policy-set")[1].policy;
+  assert.equal(members.includes("audio"), !before[0]);
+  assert.equal(members.includes("video"), !before[1]);
+});
+
+test("the question whether one agrees to be recorded outlives Escape pressed twice", options, async () => {
+  await visit("consent");
+  await page.waitForSelector("dialog[open]");
+  for (let i = 0; i < 4; i++) await page.keyboard.press("Escape");
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator("dialog.dialog-consent:modal").count(), 1);
+  await page.getByRole("button", { name: "I do not agree" }).click();
+  await until(() => asked("recording-consent").length === 1, "answered");
+});
+
+test("being asked about a recording leaves what was written in another dialog", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  await page.locator(".sections button").nth(2).click();
+  await page.getByRole("button", { name: /^Edit/ }).first().click();
+  await page.locator("#contact-note").fill("half a note");
+  const recording = (more) => agent.send({ event: "changed", part: "recording", value: { state: "asking", id: "r7", by: id("b"), own: false, mine: "asked", consents: {}, ...more } });
+  recording({});
+  await page.locator("dialog.dialog-consent[open]").waitFor();
+  agent.send({ event: "joined", member: member("7", "Sofia") });
+  await until(async () => (await page.locator(".dialog-consent .live").allTextContents()).join(" ").includes("Sofia"), "said in what lies on top");
+  await page.getByRole("button", { name: "I agree" }).click();
+  recording({ mine: "consented" });
+  await until(async () => await page.locator("dialog").count() === 1, "answered");
+  assert.equal(await page.locator("#contact-note").inputValue(), "half a note");
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "contact-note");
+});
+
+test("a dialog about somebody begins anew, and an answer that comes late closes no other", options, async () => {
+  await visit("two");
+  here("b", "c");
+  await page.keyboard.press("Alt+p");
+  const remove = async (n) => {
+    const row = page.locator(".panel .member").nth(n);
+    await row.locator("details").evaluate((d) => d.open = true);
+    await row.locator("button.danger").click();
+    await page.locator("dialog[open]").waitFor();
+  };
+  agent.refuse.remove = { code: "not-permitted" };
+  await remove(1);
+  await page.locator("#ban-yes").check();
+  await page.locator("dialog button.danger").click();
+  await page.locator("dialog .failure").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  await remove(2);
+  assert.equal(await page.locator("dialog .failure").count(), 0, "that was about another");
+  assert.ok(await page.locator("#ban-no").isChecked(), "the ban was meant for another");
+  agent.refuse = {};
+  const [held, release] = later();
+  agent.holds.remove = held;
+  await page.locator("dialog button.danger").click();
+  await until(() => asked("remove").length === 2, "on its way");
+  await page.keyboard.press("Escape");
+  await page.locator("#control-more").click();
+  await page.locator("dialog.dialog-more[open]").waitFor();
+  release();
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator("dialog.dialog-more[open]").count(), 1);
+});
+
+test("many who knock are announced together", options, async () => {
+  await visit("two");
+  agent.send({ event: "changed", part: "knocks", value: Array.from({ length: 50 }, (_, i) => ({ id: String(i).padStart(64, "0"), name: `Caller ${i}`, contact: "stranger", at: Date.now() })) });
+  await page.locator(".caller").first().waitFor();
+  await page.waitForTimeout(100);
+  assert.ok(await page.locator("#alerts p").count() <= 3);
+  await said("50");
+});
+
+test("who is compared with and leaves is said to be gone", options, async () => {
+  await visit("two");
+  here("b");
+  await page.keyboard.press("Alt+t");
+  await page.locator(".pairs button").first().click();
+  await page.locator("dialog.dialog-verify[open]").waitFor();
+  here();
+  await page.locator("dialog").getByText("no longer in the meeting").waitFor();
+});
+
+test("who is let in while the agent takes its time is let in once, and others are answered meanwhile", options, async () => {
+  await visit("door");
+  const [held, release] = later();
+  agent.holds.admit = held;
+  const button = (n, name) => page.locator(".door .caller").nth(n).getByRole("button", { name });
+  await button(0, "Let in").click();
+  await button(0, "Let in").click({ force: true });
+  await button(1, "Let in").click();
+  await until(() => asked("admit").length === 2, "both");
+  release();
+  await until(async () => await page.locator(".caller").count() === 1, "both in");
+  assert.deepEqual(asked("admit").map((r) => r.member), [id("f"), id("9")]);
+  assert.equal(await page.locator(".door .failure").count(), 0);
+});
+
+test("a recording that isn't saved isn't deleted without being asked", options, async () => {
+  await visit("ended-recorded");
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.locator("dialog.dialog-unsaved[open]").waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await until(async () => await page.locator("dialog[open]").count() === 0, "closed");
+  assert.equal(asked("recording-discard").length, 0);
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.locator("dialog.dialog-unsaved[open]").getByRole("button", { name: "Save the file" }).click();
+  await until(() => asked("recording-save").length === 1, "saved");
+  await page.locator("dialog").getByText("among your downloads").waitFor();
+  await page.getByRole("button", { name: "Go on" }).click();
+  await until(() => asked("done").length === 3, "gone on");
+  await page.close();
+
+  await visit("ended-recorded");
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.getByRole("button", { name: "Discard and go on" }).click();
+  await until(() => asked("recording-discard").length === 1 && asked("done").length === 2, "discarded, and gone on");
+});
