@@ -15,8 +15,9 @@ import (
 
 const (
 	tickInterval = time.Second
-	// farewell is how long what was sent last has to get out before connections close.
-	farewell = 100 * time.Millisecond
+	// farewell and ownFarewell are how long what was sent last has to arrive before connections close: where somebody else
+	// ended it, and where this member did, so that the others learn it from nobody else (PRE-9).
+	farewell, ownFarewell = 100 * time.Millisecond, 2 * time.Second
 	// lastWordsWait is how long somebody who leaves waits for pair sessions that are under way, looking that often.
 	lastWordsWait = 2 * time.Second
 	lastWordsPoll = 20 * time.Millisecond
@@ -172,13 +173,21 @@ func (m *Meeting) shutDown() {
 // end ends the meeting here, for the reason given; the first one counts.
 func (m *Meeting) end(err error) { m.cancel(err) }
 
-// endSoon ends it when what was sent last has had time to get out.
-func (m *Meeting) endSoon(err error) {
-	if !m.ending {
-		m.ending, m.reason = true, err
-		m.plane.setRecipients(nil)
-		m.after(farewell, func() { m.end(err) })
+// endSoon ends it when what was sent last has arrived, or has had time to (PRE-9).
+func (m *Meeting) endSoon(err error, patience time.Duration) {
+	if m.ending {
+		return
 	}
+	m.ending, m.reason = true, err
+	m.plane.setRecipients(nil)
+	m.after(0, func() { // when all of it is sent
+		m.spawn(func() {
+			ctx, cancel := context.WithTimeout(m.ctx, patience)
+			defer cancel()
+			m.host.Farewell(ctx)
+			m.end(err)
+		})
+	})
 }
 
 // spawn runs f beside the meeting's goroutine; shutDown waits for it, so f must heed m.ctx.
@@ -306,7 +315,7 @@ func (m *Meeting) Leave(ctx context.Context) error {
 		if err := m.author(roster.Body{Leave: &roster.Leave{}}); err != nil {
 			return err
 		}
-		m.endSoon(ErrLeft)
+		m.endSoon(ErrLeft, ownFarewell)
 		return nil
 	})
 	if err != nil {

@@ -232,23 +232,27 @@ func (m *Meeting) selfGone(before *roster.Roster) {
 	}
 	if op := m.roster.EndedBy(); op != nil {
 		by := m.roster.Author(op)
-		m.endSoon(&EndedError{By: by, ByName: name(by)})
+		patience := farewell
+		if by == m.self.Identity() {
+			patience = ownFarewell
+		}
+		m.endSoon(&EndedError{By: by, ByName: name(by)}, patience)
 		return
 	}
 	if op := m.roster.RemovedBy(m.self.Identity()); op != nil {
 		by := m.roster.Author(op)
-		m.endSoon(&RemovedError{By: by, ByName: name(by), Banned: op.Body.Remove.Ban})
+		m.endSoon(&RemovedError{By: by, ByName: name(by), Banned: op.Body.Remove.Ban}, farewell)
 		return
 	}
 	if m.roster.Member(m.self.Identity()) != nil {
-		m.endSoon(ErrResumedElsewhere)
+		m.endSoon(ErrResumedElsewhere, farewell)
 		return
 	}
 	if m.roster.HasLeft(m.self.Bundle().Hash()) {
-		m.endSoon(ErrLeft)
+		m.endSoon(ErrLeft, ownFarewell)
 		return
 	}
-	m.endSoon(ErrAdmissionVoid)
+	m.endSoon(ErrAdmissionVoid, farewell)
 }
 
 // memberOf is a roster entry with what this member knows besides.

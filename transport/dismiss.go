@@ -1,13 +1,16 @@
 package transport
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
-// dismissTime is how long last words have to get out: enough for a retransmission on most paths.
-const dismissTime = 200 * time.Millisecond
+// dismissTime is how long last words have to get out: enough for several retransmissions.
+const dismissTime = 2 * time.Second
 
 // Dismiss makes a peer a stranger as Revoke does (TRA-16), but gives it time to learn why: when it returns, the peer is out of
 // the room, its media link is closed and nothing from it is delivered; of what was queued for it nothing is sent but
-// the given last messages for its pair channel. Its connections are closed shortly after (TRA-16).
+// the given last messages for its pair channel. Its connections are closed when it has read them, within 2 s (TRA-16).
 func (h *Host) Dismiss(key PeerKey, last [][]byte) {
 	id, err := idOfKey(key)
 	if err != nil {
@@ -33,6 +36,7 @@ func (h *Host) Dismiss(key PeerKey, last [][]byte) {
 	}
 	files := h.stopFilesLocked(p)
 	sender.replace(last)
+	sender.finish()
 	h.mu.Unlock()
 	files.reset()
 	h.cutCircuits(id)
@@ -44,6 +48,7 @@ func (h *Host) Dismiss(key PeerKey, last [][]byte) {
 		timer := time.NewTimer(dismissTime)
 		defer timer.Stop()
 		select {
+		case <-sender.read:
 		case <-timer.C:
 		case <-h.ctx.Done():
 		}
@@ -59,6 +64,27 @@ func (h *Host) Dismiss(key PeerKey, last [][]byte) {
 		h.forgetLocked(p)
 		h.mu.Unlock()
 	})
+}
+
+// Farewell is for before Close: it has what was sent last arrive. It returns when every connected peer has read what was
+// queued for it, dismissed ones included, or with ctx. Nothing more can be sent then.
+func (h *Host) Farewell(ctx context.Context) {
+	h.mu.Lock()
+	var senders []*pairSender
+	for _, p := range h.peers {
+		if p.pair != nil {
+			p.pair.finish()
+			senders = append(senders, p.pair)
+		}
+	}
+	h.mu.Unlock()
+	for _, s := range senders {
+		select {
+		case <-s.read:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // replace drops what waits and queues other messages.

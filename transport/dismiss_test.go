@@ -1,6 +1,8 @@
 package transport_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +12,7 @@ import (
 )
 
 // TestDismiss covers TRA-16: when Dismiss returns, the peer gets nothing but the last words, though its connection lasts
-// a little, and within 200 ms that is closed. Its twin, Revoke, gives no last words.
+// a little, and when it has read them that is closed; after 2 s if it doesn't read. Its twin, Revoke, gives no last words.
 func TestDismiss(t *testing.T) {
 	for name, dismiss := range map[string]bool{"dismissed": true, "twin": false} {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { dismissal(t, dismiss) }) })
@@ -86,7 +88,7 @@ func TestDismissAndAllow(t *testing.T) {
 		a.waitUp(b)
 		time.Sleep(time.Second)
 		a.Dismiss(b.Key(), [][]byte{[]byte("adieu")})
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // it hasn't read that
 		a.Allow(b.Key())
 		a.wait("disconnection", time.Second, func() bool { return a.up[b.Key()] == 0 })
 		b.wait("disconnection", time.Second, func() bool { return b.up[a.Key()] == 0 })
@@ -105,5 +107,74 @@ func TestDismissAndAllow(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.wait("gossip", time.Second, func() bool { return len(b.gossip) > 0 })
+	})
+}
+
+// TestDismissUnread covers TRA-16: a peer who doesn't read its last words has its connection for 2 s.
+func TestDismissUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		keys := sortedKeys(2)
+		a := simNode(t, w, "a", keys[0], transporttest.HostOptions{})
+		b := simNode(t, w, "b", keys[1], transporttest.HostOptions{})
+		befriend(a, b)
+		a.connect(b)
+		a.waitUp(b)
+		time.Sleep(time.Second)
+		w.Partition([]string{"a"}, []string{"b"})
+		a.Dismiss(b.Key(), [][]byte{[]byte("adieu")})
+		begun := time.Now()
+		for a.ConnsTo(b.Key()) > 0 && time.Since(begun) < 5*time.Second {
+			time.Sleep(time.Millisecond)
+		}
+		if d := time.Since(begun); d < 1990*time.Millisecond || d > 2001*time.Millisecond {
+			t.Errorf("its connection lasted %v", d)
+		}
+	})
+}
+
+// TestFarewell: what was sent before it has been read when it returns, over a network that was away for a while, and
+// nothing can be sent any more; it doesn't wait longer than it is told for who can't be reached.
+func TestFarewell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		keys := sortedKeys(3)
+		a := simNode(t, w, "a", keys[0], transporttest.HostOptions{})
+		b := simNode(t, w, "b", keys[1], transporttest.HostOptions{})
+		c := simNode(t, w, "c", keys[2], transporttest.HostOptions{})
+		for _, other := range []*node{b, c} {
+			befriend(a, other)
+			a.connect(other)
+			a.waitUp(other)
+		}
+		time.Sleep(time.Second)
+		w.Partition([]string{"a"}, []string{"b"}, []string{"c"})
+		for _, other := range []*node{b, c} {
+			for range 20 {
+				if err := a.Send(other.Key(), []byte("one of many")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := a.Send(other.Key(), []byte("adieu")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		farewell := func(patience time.Duration) time.Duration {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			begun := time.Now()
+			a.Farewell(ctx)
+			return time.Since(begun)
+		}
+		if took := farewell(300 * time.Millisecond); took != 300*time.Millisecond || b.has(b.got("adieu")) {
+			t.Errorf("with nobody to be reached it took %v", took)
+		}
+		if err := a.Send(b.Key(), []byte("one more")); !errors.Is(err, transport.ErrClosed) {
+			t.Error(err)
+		}
+		w.Partition([]string{"a", "b", "c"})
+		if took := farewell(5 * time.Second); took > 2*time.Second || !b.has(b.got("adieu")) || !c.has(c.got("adieu")) {
+			t.Errorf("it took %v; read: %v, %v", took, b.has(b.got("adieu")), c.has(c.got("adieu")))
+		}
 	})
 }

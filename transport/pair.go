@@ -38,6 +38,8 @@ type pairSender struct {
 	wake   chan struct{} // something to send
 	nudge  chan struct{} // the peer has opened its stream: it lets us in now
 
+	read chan struct{} // closed when it is over: the peer has read the last message, or no more can be sent
+
 	circuits atomic.Int32 // streams of ours over circuits
 	nudges   bucket       // guarded by Host.mu
 
@@ -46,6 +48,7 @@ type pairSender struct {
 	unconfirmed int // of queue, sent before the welcome
 	welcomed    bool
 	confirmed   bool // welcomed once
+	last        bool // nothing is queued any more
 	bytes       int
 }
 
@@ -53,12 +56,13 @@ func (h *Host) startPairLocked(p *peerState) {
 	if p.pair != nil || h.closed {
 		return
 	}
-	s := &pairSender{host: h, peer: p, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1)}
+	s := &pairSender{host: h, peer: p, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), read: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(h.ctx)
 	p.pair = s
 	h.streams.Add(1)
 	go func() {
 		defer h.streams.Done()
+		defer close(s.read)
 		s.run()
 	}()
 }
@@ -77,7 +81,8 @@ func (h *Host) stopPairLocked(p *peerState) {
 // Send queues a message of 1 to MaxFrame bytes for a connected member and returns at
 // once; data must not be changed afterwards. Messages arrive in order as long as the
 // connection lasts; those under way when it breaks are lost, and PeerDisconnected or a
-// second PeerConnected says so.
+// second PeerConnected says so. The errors are ErrTooLarge, ErrNotAllowed, ErrNotConnected,
+// ErrQueueFull and, after Farewell, ErrClosed.
 func (h *Host) Send(key PeerKey, data []byte) error {
 	if len(data) == 0 || len(data) > MaxFrame {
 		return ErrTooLarge
@@ -106,6 +111,9 @@ func (h *Host) Send(key PeerKey, data []byte) error {
 func (s *pairSender) push(data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.last {
+		return ErrClosed
+	}
 	if (len(s.queue) >= pairMessages || s.bytes+len(data) > s.host.config.PairQueue) && !s.host.config.unsafe.anyQueue { // TRA-13
 		return ErrQueueFull
 	}
@@ -120,6 +128,20 @@ func (s *pairSender) wakeUp() {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// finish has the stream end after what is queued, and the peer say so when it has read that: see read.
+func (s *pairSender) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = true
+	s.wakeUp()
+}
+
+func (s *pairSender) finished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 // next returns the next message to write. Before the welcome it stays in the queue.
@@ -176,6 +198,9 @@ func (s *pairSender) run() {
 		}
 		if moved {
 			continue
+		}
+		if welcomed && s.finished() {
+			return
 		}
 		wait := pairRetry
 		if welcomed { // it broke although the connection lasts: messages may be lost
@@ -251,8 +276,12 @@ func (s *pairSender) send(stream network.Stream, over *streamEnd, circuit bool) 
 		if circuit && s.leaves() {
 			return true
 		}
+		finished := s.finished()
 		data := s.next()
 		if data == nil {
+			if finished {
+				_ = stream.CloseWrite()
+			}
 			select {
 			case <-s.wake:
 				continue
