@@ -11,7 +11,8 @@ import (
 	"github.com/huisclos/huisclos/transport/transporttest"
 )
 
-// TestThreeBridges: a member whom somebody can't reach directly reserves at three of those it could reserve at, not at all.
+// TestThreeBridges: a member whom somebody can't reach directly reserves at three of those it could reserve at, not at all,
+// and gives that up when the other has gone.
 //
 // Checks: BRI-1.
 func TestThreeBridges(t *testing.T) {
@@ -42,6 +43,15 @@ func TestThreeBridges(t *testing.T) {
 			if held := must[meet.Kept](t)(m.Kept(ctx)).Bridges; held != 3 || bridges != 3 {
 				t.Errorf("%s holds %d reservations and names %d", m.Host, held, bridges)
 			}
+		}
+		ok(t, inside[1].Leave(ctx))
+		w.Advance(20 * time.Second)
+		if held := must[meet.Kept](t)(inside[0].Kept(ctx)).Bridges; held != 3 {
+			t.Errorf("after 20 s without need it holds %d", held)
+		}
+		w.Advance(15 * time.Second)
+		if held := must[meet.Kept](t)(inside[0].Kept(ctx)).Bridges; held != 0 {
+			t.Errorf("after 35 s without need it holds %d", held)
 		}
 	})
 }

@@ -136,6 +136,23 @@ func TestEquivocatedAdmitter(t *testing.T) {
 	})
 }
 
+// TestExpiredAtOpenDoor: where the door is open, whoever comes by a link that is over, and whose own client doesn't mind,
+// isn't let in. Control: before that they are.
+//
+// Checks: CLK-3.
+func TestExpiredAtOpenDoor(t *testing.T) {
+	t.Parallel()
+	world(t, ms20, func(ctx context.Context, w *meettest.World) {
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", open()))
+		invite := must[meet.Invite](t)(host.Invite(ctx, meet.InviteOptions{Expiry: time.Now().Add(time.Minute)}))
+		invite = meet.WithExpiry(invite, time.Time{})
+		must[*meettest.Member](t)(w.JoinBy(ctx, "early", invite, meet.Config{}))
+		w.Advance(61 * time.Second)
+		_, err := w.JoinBy(ctx, "late", invite, meet.Config{})
+		denied(t, "by a link that is over", err, meet.DeniedExpired)
+	})
+}
+
 // TestLobbyFollows: whoever waits is turned out when the meeting is locked, and when the responder may admit no more.
 // The twin leaves them waiting.
 //
