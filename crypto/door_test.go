@@ -303,37 +303,11 @@ func TestDoorMalformedPayload(t *testing.T) {
 // frame.
 func hostile(t *testing.T, d *door, commitment Hash, make3 func(responder Nonce) knock) error {
 	t.Helper()
-	id := d.invite.Secret.ID()
-	hs := must(noise.NewHandshakeState(noise.Config{
-		CipherSuite: noiseSuite, Pattern: noise.HandshakeXX, Initiator: true,
-		Prologue:     doorTranscript(testMeeting, d.joiner.Key(), d.member.Key(), id),
-		PresharedKey: d.invite.Secret.doorPSK(), StaticKeypair: d.joiner.noiseKey(),
-	}))
-	first, _, _, err := hs.WriteMessage(append([]byte{doorVersion}, id[:]...), encode(doorFirst{Commitment: commitment}))
-	if err != nil {
-		t.Fatal(err)
-	}
 	off := hooks{}
 	if d.out != nil {
 		off = d.out.off
 	}
-	d.first = first
-	d.answer()
-	d.out.off = off
-	payload, _, _, err := hs.ReadMessage(nil, d.second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m doorSecond
-	if err := decode(payload, maxDoorPayload, &m); err != nil {
-		t.Fatal(err)
-	}
-	third, _, _, err := hs.WriteMessage(nil, encode(make3(m.Nonce)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = d.out.Finish(third)
-	return err
+	return handshakeAs(t, d, off, d.joiner.noiseKey(), commitment, make3)
 }
 
 // TestDoorHostileKnock: nonces chosen late, bundles of others and signatures of something
@@ -380,7 +354,7 @@ func TestDoorHostileKnock(t *testing.T) {
 	}
 	otherName := func(responder Nonce) knock { k := good(responder); k.Name = "Ada"; return k }
 	old := func(Nonce) knock { return good(Nonce{9}) }
-	named := func(responder Nonce) knock { k := good(responder); k.Name = "Eve\u202e"; return k }
+	named := func(responder Nonce) knock { return d.signedKnock("Eve\u202e", committed, responder) }
 	for name, c := range map[string]struct {
 		knock func(Nonce) knock
 		twin  hooks

@@ -88,6 +88,8 @@ type hooks struct {
 	noGossip     bool                                    // GOS-2: forwards nothing
 	fileDown     func(chunk uint64, d fileDown) fileDown // changes what it sends of a file
 	fileKey      func() crypto.FileKey                   // FIL-4: the key of each request
+	// DOR-10: denies whoever knocks, with this operation for a proof, unless the reason is 0
+	denial func(who crypto.IdentityKey) (reason DenyReason, proof []byte)
 
 	// Twins: without the protection.
 	restartSwitch   bool // KEY-12: each rotation has its own time

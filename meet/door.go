@@ -215,6 +215,12 @@ func (m *Meeting) knocked(v *visitor) (waiting bool) {
 		v.decision <- decision{denied: r, proof: m.putOutBy(id)}
 		return false
 	}
+	if f := m.config.hooks.denial; f != nil {
+		if reason, proof := f(id); reason != 0 {
+			v.decision <- decision{denied: reason, proof: proof}
+			return false
+		}
+	}
 	switch {
 	case m.ending || m.roster.Ended:
 		return deny(DeniedEnded)

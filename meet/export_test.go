@@ -85,6 +85,12 @@ func Silent(c Config, f func() bool) Config {
 	return c
 }
 
+// Denying has a member deny whoever knocks, with any operation for a proof, unless the reason is 0.
+func Denying(c Config, f func(who crypto.IdentityKey) (reason DenyReason, proof []byte)) Config {
+	c.hooks.denial = f
+	return c
+}
+
 // Moved returns a link whose doors are said to be at other addresses.
 func Moved(i Invite, addrs ...ma.Multiaddr) Invite {
 	var raw [][]byte
