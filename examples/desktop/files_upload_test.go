@@ -16,7 +16,7 @@ import (
 // leaves its place to another. What waits for others that are on their way goes on waiting.
 func TestUploadLost(t *testing.T) {
 	t.Parallel()
-	host := openPage(t, startAgent(t, func(o *options) { o.beginWait, o.uploadWait = time.Second/2, time.Second/2 }))
+	host := openPage(t, startAgent(t, func(o *options) { o.beginWait, o.uploadWait = time.Hour, 2*time.Second }))
 	host.name("Ada")
 	host.must("create", nil)
 	host.untilPhase("meeting")
@@ -39,6 +39,7 @@ func TestUploadLost(t *testing.T) {
 	if _, refused := host.ask("file-offer", map[string]any{"name": "a", "size": 10}); refused != tooMany {
 		t.Error("all places are taken:", refused)
 	}
+	late(host.agent, 2*time.Hour)
 	for _, id := range never {
 		lost(id)
 	}
@@ -60,8 +61,9 @@ func TestUploadLost(t *testing.T) {
 		t.Error(status, refused)
 	}
 	untilFile(host, good, "offered")
-	late, url := offer(100)
-	lost(late)
+	tardy, url := offer(100)
+	late(host.agent, 2*time.Hour)
+	lost(tardy)
 	if status, _ := host.upload(url, content(100)); status == http.StatusNoContent {
 		t.Error("taken after it was given up")
 	}
@@ -76,13 +78,10 @@ func TestUploadsWait(t *testing.T) {
 	host.untilPhase("meeting")
 	a := host.agent
 	first, second := host.must("file-offer", map[string]any{"name": "a", "size": 10}), host.must("file-offer", map[string]any{"name": "b", "size": 10})
-	late := func(after time.Duration) {
+	states := func() (out []string) { // as the program has them: the page is told a little later
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.uploadsLost(time.Now().Add(after))
-	}
-	states := func() (out []string) {
-		for _, f := range get[[]file](host, "files") {
+		for _, f := range a.files {
 			out = append(out, f.State)
 		}
 		return out
@@ -93,14 +92,33 @@ func TestUploadsWait(t *testing.T) {
 	if status, refused := host.upload(first["url"], content(10)); status != http.StatusNoContent {
 		t.Fatal(status, refused)
 	}
-	late(time.Minute)
+	late(a, time.Minute)
 	if got := strings.Join(states(), " "); got != "offered reading" {
 		t.Error(got)
 	}
-	late(time.Hour)
+	late(a, 2*time.Hour)
 	var id string
 	_ = json.Unmarshal(second["file"], &id)
 	untilFile(host, id, "failed")
+}
+
+// TestUploadNeverBegins: the program looks after that by itself.
+func TestUploadNeverBegins(t *testing.T) {
+	t.Parallel()
+	host := openPage(t, startAgent(t, func(o *options) { o.beginWait = time.Millisecond }))
+	host.name("Ada")
+	host.must("create", nil)
+	host.untilPhase("meeting")
+	var id string
+	_ = json.Unmarshal(host.must("file-offer", map[string]any{"name": "a", "size": 10})["file"], &id)
+	untilFile(host, id, "failed")
+}
+
+// late has the program look after uploads as it does each second, that much later.
+func late(a *agent, after time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.uploadsLost(time.Now().Add(after))
 }
 
 // begin uploads the first 500 bytes of 1,000, and no more until ctx is done.
