@@ -2,6 +2,7 @@ package meet_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,10 +17,11 @@ func TestOperationFlood(t *testing.T) {
 	t.Parallel()
 	twin(t, "noLimits", func(t *testing.T, protected bool, config meet.Config) {
 		world(t, ms20, func(ctx context.Context, w *meettest.World) {
-			folds, slow := 0, false
+			var folds atomic.Int64
+			var slow atomic.Bool
 			creator := must[*meettest.Member](t)(w.Create(ctx, "creator", open()))
 			victim := must[*meettest.Member](t)(w.Join(ctx, "victim", creator, meet.OnFold(config, func() {
-				if folds++; slow {
+				if folds.Add(1); slow.Load() {
 					time.Sleep(50 * time.Millisecond) // virtual
 				}
 			})))
@@ -27,8 +29,8 @@ func TestOperationFlood(t *testing.T) {
 			connected(t, ctx, creator, victim, bad)
 			ok(t, creator.SetRole(ctx, self(t, ctx, bad).Identity, meet.Host))
 			w.Advance(5 * time.Second)
-			before, begun := folds, time.Now()
-			slow = true
+			before, begun := folds.Load(), time.Now()
+			slow.Store(true)
 			for range 100 {
 				ok(t, bad.Lock(ctx))
 				ok(t, bad.Unlock(ctx))
@@ -39,13 +41,14 @@ func TestOperationFlood(t *testing.T) {
 				t.Errorf("after %v it was shown %d messages", time.Since(begun), n)
 			}
 			w.Advance(20 * time.Second)
-			t.Logf("%d folds", folds-before)
+			made := folds.Load() - before
+			t.Logf("%d folds", made)
 			want := must[meet.Snapshot](t)(snapshotOf(ctx, creator))
 			if got := must[meet.Snapshot](t)(snapshotOf(ctx, victim)); got.RosterHash != want.RosterHash {
 				t.Error("it hasn't folded all of it")
 			}
-			if few := folds-before <= 10; few != protected {
-				t.Errorf("%d folds", folds-before)
+			if few := made <= 10; few != protected {
+				t.Errorf("%d folds", made)
 			}
 		})
 	})
