@@ -22,15 +22,7 @@ func TestDismiss(t *testing.T) {
 func dismissal(t *testing.T, dismiss bool) {
 	const latency = 20 * time.Millisecond
 	w := newWorld(t, transporttest.Options{Latency: latency})
-	keys := sortedKeys(2)
-	a := simNode(t, w, "a", keys[0], transporttest.HostOptions{})
-	b := simNode(t, w, "b", keys[1], transporttest.HostOptions{})
-	befriend(a, b)
-	a.connect(b)
-	a.waitUp(b)
-	a.offer(b)
-	a.waitMedia(b, true, 5*time.Second)
-	b.waitMedia(a, true, 5*time.Second)
+	a, b := pairOf(t, w, transporttest.HostOptions{}, transporttest.HostOptions{})
 	time.Sleep(time.Second)
 	link := a.Media(b.Key())
 	for range 50 { // what is queued is not sent any more
@@ -80,12 +72,7 @@ func dismissal(t *testing.T, dismiss bool) {
 func TestDismissAndAllow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-		keys := sortedKeys(2)
-		a := simNode(t, w, "a", keys[0], transporttest.HostOptions{})
-		b := simNode(t, w, "b", keys[1], transporttest.HostOptions{})
-		befriend(a, b)
-		a.connect(b)
-		a.waitUp(b)
+		a, b := pairOf(t, w, transporttest.HostOptions{}, transporttest.HostOptions{})
 		time.Sleep(time.Second)
 		a.Dismiss(b.Key(), [][]byte{[]byte("adieu")})
 		time.Sleep(10 * time.Millisecond) // it hasn't read that
@@ -114,12 +101,7 @@ func TestDismissAndAllow(t *testing.T) {
 func TestDismissUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-		keys := sortedKeys(2)
-		a := simNode(t, w, "a", keys[0], transporttest.HostOptions{})
-		b := simNode(t, w, "b", keys[1], transporttest.HostOptions{})
-		befriend(a, b)
-		a.connect(b)
-		a.waitUp(b)
+		a, b := pairOf(t, w, transporttest.HostOptions{}, transporttest.HostOptions{})
 		time.Sleep(time.Second)
 		w.Partition([]string{"a"}, []string{"b"})
 		a.Dismiss(b.Key(), [][]byte{[]byte("adieu")})
