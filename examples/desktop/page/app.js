@@ -4,7 +4,7 @@ import { h, render } from "./dom.js";
 import { setLanguage, t } from "./i18n.js";
 import { keepFocus } from "./focus.js";
 import { Connection, openSession } from "./protocol.js";
-import { announce, begin, closeDialog, openDialog, pageSetting, sentence, state, ui, update } from "./model.js";
+import { announce, begin, closeDialog, onceDrawn, openDialog, pageSetting, sentence, state, ui, update } from "./model.js";
 import { watchDevices, stopTrial } from "./devices.js";
 import * as media from "./media.js";
 import { consentWanted, dialogs } from "./dialogs.js";
@@ -155,7 +155,7 @@ function moved(phase) {
   if (phase === "ended" || phase === "start") stopTrial();
   // What had the focus is gone with the screen; the new one begins at its heading.
   const had = document.activeElement;
-  if (!first && ui.dialog === "") setTimeout(() => toTop(had), 50);
+  if (!first && ui.dialog === "") onceDrawn(() => toTop(had));
 }
 
 /** @param {Connection} c */

@@ -3,7 +3,7 @@
 import { h, memo } from "./dom.js";
 import { currentLanguage, short, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, has, nameOf, sentence, state, submit, ui, update } from "./model.js";
+import { announce, focusOnceDrawn, has, nameOf, sentence, state, submit, ui, update } from "./model.js";
 import { address, choice, failureLine, longText, note, person, recipients } from "./parts.js";
 import { togglePanel } from "./meeting.js";
 
@@ -43,8 +43,7 @@ export function gotMessage(message) {
 export function writeTo(member) {
   address(form, member);
   if (ui.panel !== "chat") togglePanel("chat");
-  update();
-  setTimeout(() => document.getElementById("chat-text")?.focus(), 60);
+  focusOnceDrawn("chat-text");
 }
 
 /** @returns {import("./dom.js").VChildren} */

@@ -265,8 +265,11 @@ function setAttributes(element, before, now) {
   for (const [name, value] of Object.entries(now.style ?? {})) {
     if (before.style?.[name] !== value) element.style.setProperty(name, value);
   }
-  // What the person is typing stays: a field is set only when what it is to hold changes.
   if (element instanceof HTMLOptionElement) element.setAttribute("value", now.value ?? "");
   else if (element instanceof HTMLSelectElement) return; // its options are made after it
-  else if (now.value !== undefined && now.value !== before.value && element.value !== now.value) element.value = now.value;
+  else if (now.value !== undefined && (now.on?.input !== undefined || now.value !== before.value) && element.value !== now.value) {
+    // What the person is typing stays: a field is set when what it is to hold changes, and one whose typing is followed
+    // always holds what it is described as, so that what was typed and taken back between two drawings isn't left in it.
+    element.value = now.value;
+  }
 }

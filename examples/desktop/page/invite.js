@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { currentLanguage, dateTime, of, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ask, closeAnswered, closeNotice, has, notice, openDialog, state, submit, ui, update } from "./model.js";
+import { ask, closeAnswered, closeNotice, has, notice, onceDrawn, openDialog, state, submit, ui, update } from "./model.js";
 import { button, choice, copy, dialog, failureLine, field, note, person, spinner, toggle } from "./parts.js";
 
 /** @typedef {import("./protocol.js").Invitation} Invitation */
@@ -164,7 +164,7 @@ async function follow(e) {
   if (await submit("reply", "reply", { code: form.code.slice(Math.max(0, form.code.indexOf("huisclos-reply:"))) }) === null) return;
   form.code = "";
   closeAnswered("invite"); // whoever knocks is shown under it
-  setTimeout(() => notice(t("reply.done")), 0); // once it is gone, for it would be announced in it
+  onceDrawn(() => notice(t("reply.done"))); // once it is gone, for it would be announced in it
 }
 
 /** @param {Event} e */

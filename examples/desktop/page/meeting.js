@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { clock, count, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { openDialog, setPage, state, ui, update } from "./model.js";
+import { focusOnceDrawn, openDialog, setPage, state, ui, update } from "./model.js";
 import { button, iconButton, note } from "./parts.js";
 import { chatPanel } from "./chat.js";
 import { controls } from "./controls.js";
@@ -67,9 +67,8 @@ function tick(element, began) {
 export function togglePanel(name) {
   const opens = ui.panel !== name;
   ui.panel = opens ? name : "";
-  update();
   // The panel takes the focus when it opens, its button when it closes.
-  setTimeout(() => document.getElementById(opens ? "panel-title" : `control-${name}`)?.focus(), 30);
+  focusOnceDrawn(opens ? "panel-title" : `control-${name}`);
 }
 
 function panel() {

@@ -50,6 +50,8 @@ let connection = null;
 /** @type {() => void} */
 let draw = () => {};
 let drawing = false;
+/** @type {(() => void)[]} */
+let afterwards = [];
 
 /** @param {Connection} c @param {() => void} d draws the page */
 export function begin(c, d) {
@@ -77,8 +79,27 @@ export function update() {
   // A timer, not an animation frame: a hidden tab must follow as well, for announcements.
   setTimeout(() => {
     drawing = false;
+    const then = afterwards;
+    afterwards = [];
     draw();
+    for (const go of then) go();
   }, 0);
+}
+
+/**
+ * onceDrawn does something, moving the focus say, with the drawing that shows what was just changed: what is seen can be
+ * used at once, and nothing is taken from under a person who was quick.
+ *
+ * @param {() => void} go
+ */
+export function onceDrawn(go) {
+  afterwards.push(go);
+  update();
+}
+
+/** focusOnceDrawn moves the focus. @param {string} id where to */
+export function focusOnceDrawn(id) {
+  onceDrawn(() => document.getElementById(id)?.focus());
 }
 
 /** @param {unknown} error @returns {Failure} */

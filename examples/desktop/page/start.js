@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { dateTime, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, changeSettings, conn, failureOf, has, openDialog, sentence, set, state, ui, update } from "./model.js";
+import { announce, changeSettings, conn, failureOf, focusOnceDrawn, has, openDialog, sentence, set, state, ui, update } from "./model.js";
 import { button, choice, failureLine, field, note, reasonText, spinner } from "./parts.js";
 import { preview } from "./devices.js";
 import { submitSafely } from "./recording.js";
@@ -25,7 +25,7 @@ export function prefill(link) {
   void check();
   if (state().phase.name === "start") {
     announce(t("join.got"));
-    setTimeout(() => document.getElementById("join-link")?.focus(), 50);
+    focusOnceDrawn("join-link");
   }
   update();
 }

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { late } from "./mock-agent.mjs";
 
 /** What a page shows that has its state from the agent: before, it has nothing to press and no keys. */
 export const connected = "main:not(.card-screen)";
@@ -16,6 +17,10 @@ export async function open() {
     args: ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns", "--auto-select-desktop-capture-source=Entire screen"],
     viewport: { width: 1280, height: 800 },
   });
+  if (late > 0) await context.addInitScript((late) => {
+    const { setTimeout } = window;
+    window.setTimeout = (go, after = 0, ...more) => setTimeout(go, after + late * Math.random(), ...more);
+  }, late);
   return {
     context,
     close: async () => {

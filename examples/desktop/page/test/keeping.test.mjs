@@ -36,6 +36,16 @@ test("the network is chosen; a relay's text is shown no more once it is taken; a
   assert.deepEqual(wrong, []);
 });
 
+test("a relay's text that is taken before the page draws anything is shown no more either", options, async () => {
+  await visit("start", "en", "{ const { setTimeout } = window; window.setTimeout = (go, after = 0) => setTimeout(go, after + 500); }");
+  await page.locator(".top nav button").nth(1).click();
+  await page.locator(".sections button").nth(4).click();
+  await page.locator("#relay-text").fill("huisclos-relay:secret");
+  await page.keyboard.press("Enter");
+  await until(() => asked("relay-add").length === 1, "asked");
+  await until(async () => await page.locator("#relay-text").inputValue() === "", "emptied");
+});
+
 test("what is chosen is shown while the agent takes its time, and goes back if it refuses", options, async () => {
   await visit("relays");
   await page.locator(".top nav button").nth(1).click();

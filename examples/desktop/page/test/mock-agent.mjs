@@ -13,6 +13,12 @@ import { attendance, exposure, invite, scenes, start, stats } from "./scenes.mjs
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml" };
 
+/**
+ * LATE=milliseconds has each of the page's timers, what it draws among them, and each word of the mock agent come late by up
+ * to that: it finds what a test or the page takes for granted about the order of things.
+ */
+export const late = Number(process.env.LATE ?? 0);
+
 /** listen serves until close() is called. @param {number} port 0 for any */
 export function listen(port, { answer = null } = {}) {
   const agent = { url: "", requests: [], uploads: [], refuse: {}, holds: {}, away: false, sockets: new Set(), settings: {}, answer, close: () => {}, send: (_) => {} };
@@ -100,6 +106,7 @@ class Client {
     this.state = (scenes[scene] ?? start)();
     Object.assign(this.state.settings, agent.settings);
     this.turn = 0;
+    this.sent = Promise.resolve();
     let rest = Buffer.alloc(0);
     socket.on("data", (data) => {
       rest = Buffer.concat([rest, data]);
@@ -112,7 +119,9 @@ class Client {
   }
 
   send(message) {
-    this.write(1, Buffer.from(JSON.stringify(message)));
+    const data = Buffer.from(JSON.stringify(message));
+    if (late === 0) return void this.write(1, data);
+    this.sent = this.sent.then(() => new Promise((done) => setTimeout(done, late * Math.random()))).then(() => this.write(1, data));
   }
 
   end(code) {

@@ -9,6 +9,7 @@ test("who knocks, comes, goes and is put out is announced; the door is opened", 
   await visit("two");
   agent.send({ event: "changed", part: "knocks", value: [{ id: id("7"), name: "Sofia", contact: "stranger", at: Date.now() }] });
   await said("\u2068Sofia\u2069 is knocking at the door");
+  await page.locator(".caller").waitFor();
   await page.keyboard.press("Alt+k");
   await page.keyboard.press("Enter");
   await until(() => asked("admit").length === 1, "admitted");

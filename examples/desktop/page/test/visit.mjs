@@ -26,13 +26,15 @@ afterEach(async () => {
   agent.answer = null;
 });
 
-export async function visit(scene, language = "en") {
+/** visit opens the page in a scene; what comes before it does, as scripts, is run in it first. */
+export async function visit(scene, language = "en", ...before) {
   agent.requests.length = agent.uploads.length = 0;
   agent.settings = { language, theme: "light" };
   wrong = [];
   page = await browser.context.newPage();
   page.on("pageerror", (e) => wrong.push(String(e)));
   page.on("console", (m) => m.type() === "error" && wrong.push(m.text()));
+  for (const script of before) await page.addInitScript(script);
   await page.goto(`${agent.url}/#${scene}`);
   await page.waitForSelector(connected);
   return page;
