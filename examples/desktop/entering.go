@@ -127,7 +127,8 @@ func (a *agent) begin(name string, alone bool) (*session, error) {
 	return a.session, nil
 }
 
-// entered is called when entering has succeeded or failed.
+// entered is called when entering has succeeded or failed. The page is told that it is in with the meeting's first snapshot,
+// so that it has who is there and what may be done.
 func (s *session) entered(m *meet.Meeting, err error) {
 	a := s.agent
 	a.mu.Lock()
@@ -154,10 +155,8 @@ func (s *session) entered(m *meet.Meeting, err error) {
 		return
 	}
 	s.meeting, s.began = m, now()
-	a.state.Phase = phase{Name: "meeting", Since: s.began, Alone: s.alone}
 	id := m.ID()
 	a.state.Meeting = &meeting{ID: hexOf(id[:]), Self: s.self, Began: s.began, Can: rights{Send: []string{}}, Mode: s.mode, Found: s.found}
-	a.changed("meeting", "phase") // the phase last, so that a page that follows it has what it shows
 	canceledMeanwhile := s.context.Err() != nil
 	a.mu.Unlock()
 	a.tasks.Go(s.watch)

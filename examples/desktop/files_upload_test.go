@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +19,7 @@ func TestUploadLost(t *testing.T) {
 	host := openPage(t, startAgent(t, func(o *options) { o.beginWait, o.uploadWait = time.Hour, 2*time.Second }))
 	host.name("Ada")
 	host.must("create", nil)
-	untilFiles(host)
+	host.untilPhase("meeting")
 	offer := func(size int) (id string, url json.RawMessage) {
 		ready := host.must("file-offer", map[string]any{"name": "a", "size": size})
 		_ = json.Unmarshal(ready["file"], &id)
@@ -76,7 +75,7 @@ func TestUploadsWait(t *testing.T) {
 	host := openPage(t, startAgent(t, func(o *options) { o.beginWait = time.Hour }))
 	host.name("Ada")
 	host.must("create", nil)
-	untilFiles(host)
+	host.untilPhase("meeting")
 	a := host.agent
 	first, second := host.must("file-offer", map[string]any{"name": "a", "size": 10}), host.must("file-offer", map[string]any{"name": "b", "size": 10})
 	states := func() (out []string) { // as the program has them: the page is told a little later
@@ -109,17 +108,10 @@ func TestUploadNeverBegins(t *testing.T) {
 	host := openPage(t, startAgent(t, func(o *options) { o.beginWait = time.Millisecond }))
 	host.name("Ada")
 	host.must("create", nil)
-	untilFiles(host)
+	host.untilPhase("meeting")
 	var id string
 	_ = json.Unmarshal(host.must("file-offer", map[string]any{"name": "a", "size": 10})["file"], &id)
 	untilFile(host, id, "failed")
-}
-
-// untilFiles waits until a page is in a meeting where it may offer files, which it is told a little after it is in.
-func untilFiles(p *testPage) {
-	p.t.Helper()
-	p.untilPhase("meeting")
-	p.until("right to offer files", func() bool { return slices.Contains(part[*meeting](p, "meeting").Can.Send, "files") })
 }
 
 // late has the program look after uploads as it does each second, that much later.

@@ -214,6 +214,10 @@ func (s *session) snapshot(e meet.Snapshot) {
 	s.filesNow(e.Files)
 	s.recordingsNow(e.Recordings)
 	s.wantWords()
+	if a.state.Phase.Name != "meeting" {
+		a.state.Phase = phase{Name: "meeting", Since: s.began, Alone: s.alone}
+		a.changed("phase") // last: a page that follows it has what it shows
+	}
 }
 
 // roster takes who is in and what the policy is.

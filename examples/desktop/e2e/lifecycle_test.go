@@ -12,7 +12,7 @@ import (
 )
 
 // grace is how long a meeting outlives its tab in these tests. It is a setting so that they needn't take half a minute.
-const grace = 4 * time.Second
+const grace = 15 * time.Second
 
 // TestE2ETabs is about the tab: reloaded, closed and opened again in time, opened twice, and closed for too long.
 func TestE2ETabs(t *testing.T) {

@@ -106,6 +106,12 @@ func (p *person) start(arguments ...string) {
 func (p *person) open(url string, scripts ...string) {
 	p.Helper()
 	var err error
+	if late := os.Getenv("HUISCLOS_LATE"); late != "" {
+		scripts = append(scripts, `{
+			const { setTimeout } = window;
+			window.setTimeout = (go, after = 0, ...more) => setTimeout(go, after + Math.random() * `+late+`, ...more);
+		}`)
+	}
 	p.page, err = p.browser.Open(url, scripts...)
 	p.must(err)
 	page := p.page
@@ -329,6 +335,7 @@ var axe = sync.OnceValues(func() (string, error) {
 // screen has axe-core look at what is on the screen, checks that nothing runs over its edge, and keeps a picture of it.
 func (p *person) screen(name string) {
 	p.Helper()
+	p.until(`true`) // whatever was pressed is drawn
 	p.picture(name)
 	source, err := axe()
 	p.must(err)

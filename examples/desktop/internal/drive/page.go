@@ -135,7 +135,8 @@ func (p *Page) Key(code, key, text string, alt bool) error {
 // Choose chooses from a list; its options open in a window of the system's, which can't be pressed here.
 func (p *Page) Choose(css, value string) error {
 	where, _ := json.Marshal([]string{css, value})
-	ok, err := Evaluate[bool](p, `(([css, value]) => {
+	ok, err := Evaluate[bool](p, `(async ([css, value]) => {
+		await drive.drawn();
 		const e = (document.querySelector("dialog[open]") ?? document).querySelector(css);
 		if (!e || e.disabled) return false;
 		e.focus();

@@ -1,12 +1,18 @@
 // What the driver needs inside the page: finding what can be pressed, and looking at what is shown and heard.
 globalThis.drive ??= (() => {
   const load = (name) => import(`${location.origin}/${name}.js`);
-  const state = async () => (await load("model")).state();
+  /** drawn waits until the page shows what it knows. */
+  const drawn = async () => new Promise((await load("model")).onceDrawn);
+  const state = async () => {
+    await drawn();
+    return (await load("model")).state();
+  };
   const label = (e) => (e.getAttribute("aria-label") ?? e.textContent ?? "").replace(/\s+/g, " ").trim();
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
   /** find returns the element that is meant: by CSS, or by the text that a key of the page's texts has. */
   async function find({ css, key, about }) {
+    await drawn();
     const root = document.querySelector("dialog[open]") ?? document;
     if (css) return root.querySelector(css);
     const text = (await load("i18n")).t(key).trim();
@@ -97,5 +103,5 @@ globalThis.drive ??= (() => {
     return heard;
   }
 
-  return { load, state, find, label, point, pressed, pictures, tones };
+  return { load, drawn, state, find, label, point, pressed, pictures, tones };
 })();
