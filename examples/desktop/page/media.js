@@ -49,6 +49,7 @@ let attempts = 0;
 export async function enter(again) {
   if (inMeeting) return;
   inMeeting = true;
+  watched = "";
   attempts = 0;
   stopTrial();
   const own = state().media.own;
@@ -81,7 +82,8 @@ export function leave() {
 /** resume follows after the connection with the agent was lost: what it knows may be older than what we do. */
 export async function resume() {
   if (!inMeeting) return;
-  if (pc === null || state().media.connection !== "connected") await negotiate(true);
+  watched = ""; // another page may have said something else meanwhile
+  await negotiate(pc === null || state().media.connection !== "connected"); // what was offered last may be lost
   /** @type {Record<string, string>} */
   const own = {};
   for (const source of sources) if (sending[source].transceiver !== null) own[source] = word(source);

@@ -82,6 +82,29 @@ test("a shortcut that is held down acts once", options, async () => {
   assert.deepEqual(asked("media-send").filter((r) => "microphone" in r.own).map((r) => r.own.microphone), ["on", "muted"]);
 });
 
+test("which pictures are looked at is said again when the connection with the agent was lost", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "entered");
+  const told = () => asked("media-watch").filter((r) => Object.values(r.tracks).some((x) => x > 100));
+  await until(() => told().length > 0, "how large it is shown");
+  const before = told().length;
+  agent.drop(1011); // another page may take over now, and say that it shows none
+  await until(() => told().length > before, "said again");
+});
+
+test("what was being turned on when the connection with the agent was lost is offered again", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "entered");
+  [agent.holds["media-offer"]] = later();
+  await page.locator("#control-screen").click();
+  const offered = () => asked("media-offer").filter((r) => Object.values(r.sources).includes("screen")).length;
+  await until(() => offered() === 1, "offered");
+  agent.drop(1011);
+  await until(() => offered() === 2, "offered again");
+});
+
 test("the look at the connections goes on when the connection with the agent was lost", options, async () => {
   await visit("five");
   await page.locator("#control-more").click();
