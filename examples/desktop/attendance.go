@@ -112,6 +112,9 @@ func attendanceTable(r *meet.AttendanceRecord) attendanceShown {
 			if in.OutBy != (crypto.IdentityKey{}) && in.OutBy != p.Identity {
 				line.By = cleanName(r.Name(in.OutBy))
 			}
+			if in.By != (crypto.IdentityKey{}) && in.By != p.Identity {
+				line.AdmittedBy = cleanName(r.Name(in.By))
+			}
 			out.Rows = append(out.Rows, line)
 		}
 	}

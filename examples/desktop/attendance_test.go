@@ -92,14 +92,14 @@ func TestAttendanceTable(t *testing.T) {
 	who, by := crypto.IdentityKey{1}, crypto.IdentityKey{2}
 	record := meet.AttendanceRecord{Began: time.UnixMilli(5000), People: []meet.Attendee{
 		{Identity: who, Names: []string{"A", "<b>\u202eB"}, Role: meet.Viewer, Periods: []meet.AttendancePeriod{
-			{From: time.UnixMilli(5000), To: time.UnixMilli(6000), Exit: meet.ExitLeft, OutBy: who},
+			{From: time.UnixMilli(5000), By: by, To: time.UnixMilli(6000), Exit: meet.ExitLeft, OutBy: who},
 			{From: time.UnixMilli(-7), Exit: meet.ExitVoid},
 			{From: time.UnixMilli(7000), To: time.UnixMilli(8000), Exit: meet.ExitBanned, OutBy: by},
 		}},
-		{Identity: by, Names: []string{"Host"}, Role: meet.Host, Signed: 3, Periods: []meet.AttendancePeriod{{From: time.UnixMilli(5000)}}},
+		{Identity: by, Names: []string{"Host"}, Role: meet.Host, Signed: 3, Periods: []meet.AttendancePeriod{{From: time.UnixMilli(5000), By: by}}},
 	}}
 	want := []attendanceLine{
-		{ID: hexKey(who), Name: "<b>B", Role: "viewer", Joined: 5000, Left: 6000, How: "left"},
+		{ID: hexKey(who), Name: "<b>B", Role: "viewer", Joined: 5000, Left: 6000, How: "left", AdmittedBy: "Host"},
 		{ID: hexKey(who), Name: "<b>B", Role: "viewer", How: "left"},
 		{ID: hexKey(who), Name: "<b>B", Role: "viewer", Joined: 7000, Left: 8000, How: "banned", By: "Host"},
 		{ID: hexKey(by), Name: "Host", Role: "host", Joined: 5000, How: "in", Signed: true},

@@ -126,9 +126,9 @@ var invitationTexts = map[string]struct {
 }{
 	"fr": {"Invitation à une réunion confidentielle", template.Must(template.New("").Parse(`Bonjour,
 
-{{.Name}} vous invite à une réunion chiffrée de bout en bout. {{if .Relayed}}Un relais de l'expéditeur transmet les données chiffrées, sans pouvoir les lire.{{else}}Aucun serveur n'y participe : seuls les ordinateurs des participants se parlent.{{end}} Il vous faut un ordinateur (Windows, macOS ou Linux) avec une caméra et un microphone ; un téléphone ne suffit pas.
+{{.Name}} vous invite à une réunion chiffrée de bout en bout. {{if .Relayed}}Un relais de l'expéditeur transmet les données chiffrées, sans pouvoir les lire.{{else}}Aucun serveur n'y participe : seuls les ordinateurs des participants se parlent.{{end}} Il vous faut un ordinateur (Windows, macOS ou Linux), de préférence avec une caméra et un microphone ; un téléphone ne suffit pas.
 
-1. Installez et ouvrez le programme huisclos.
+1. Installez et ouvrez le programme Huis clos. Si vous ne l'avez pas, demandez-le-moi avec son mode d'emploi.
 {{if .Bare}}   Ce lien ne contient pas d'adresse. Avant de rejoindre la réunion, activez dans « Réglages », « Réseau » :{{if .OnLAN}} « Se trouver sur le réseau local » (si nous sommes dans les mêmes locaux){{end}}{{if and .OnLAN (or .Public .Other)}} ou{{end}}{{if .Public}} « Le réseau public libp2p »{{end}}{{if .Other}} l'annuaire privé dont je vous donne les adresses à part{{end}}.
 {{end}}2. Copiez le lien ci-dessous et collez-le dans « Rejoindre une réunion ».
 3. Attendez qu'on vous fasse entrer. Au début, nous comparerons six mots à voix haute pour être sûrs que personne n'écoute.
@@ -139,9 +139,9 @@ Ne transmettez pas ce lien : il permet de frapper à la porte{{if .Relayed}}, et
 `))},
 	"en": {"Invitation to a confidential meeting", template.Must(template.New("").Parse(`Hello,
 
-{{.Name}} invites you to an end-to-end encrypted meeting. {{if .Relayed}}A relay of the sender's passes on the encrypted data, and cannot read it.{{else}}No server takes part: only the participants' computers talk to each other.{{end}} You need a computer (Windows, macOS or Linux) with a camera and a microphone; a phone won't do.
+{{.Name}} invites you to an end-to-end encrypted meeting. {{if .Relayed}}A relay of the sender's passes on the encrypted data, and cannot read it.{{else}}No server takes part: only the participants' computers talk to each other.{{end}} You need a computer (Windows, macOS or Linux), preferably with a camera and a microphone; a phone won't do.
 
-1. Install and open the program huisclos.
+1. Install and open the program Huis clos. If you don't have it, ask me for it and its instructions.
 {{if .Bare}}   This link holds no address. Before you join, switch on under "Settings", "Network":{{if .OnLAN}} "Find each other on the local network" (if we are on the same premises){{end}}{{if and .OnLAN (or .Public .Other)}} or{{end}}{{if .Public}} "The public libp2p network"{{end}}{{if .Other}} the private directory whose addresses I give you separately{{end}}.
 {{end}}2. Copy the link below and paste it under "Join a meeting".
 3. Wait to be let in. At the beginning we compare six words aloud, to be sure that nobody listens.

@@ -266,6 +266,8 @@ type (
 		How    string `json:"how"`    // left, removed, banned, ended, in
 		By     string `json:"by"`     // name of who removed them
 		Signed bool   `json:"signed"` // they signed something themselves; else only others say that they came
+		// AdmittedBy is the name of who signed that they came; empty if they did themselves.
+		AdmittedBy string `json:"admittedBy"`
 	}
 
 	// store-create: remembers identity, contacts and settings from now on. store-exists, weak-passphrase.

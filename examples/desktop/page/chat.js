@@ -1,7 +1,7 @@
 // Messages, to all or to one.
 
 import { h, memo } from "./dom.js";
-import { currentLanguage, short, t, time } from "./i18n.js";
+import { count, currentLanguage, short, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
 import { announce, focusOnceDrawn, has, nameOf, sentence, state, submit, ui, update } from "./model.js";
 import { address, choice, failureLine, longText, note, person, recipients } from "./parts.js";
@@ -85,6 +85,14 @@ function toEnd(log) {
   });
 }
 
+/** over is how many characters must go from the end for so many bytes. @param {string} text @param {number} bytes */
+function over(text, bytes) {
+  const all = [...text];
+  let n = 0;
+  for (let gone = 0; gone < bytes; n++) gone += new TextEncoder().encode(all.at(-1 - n)).length;
+  return n;
+}
+
 function writing() {
   const { app } = state();
   const { options, gone } = recipients(form, [["", t("chat.everybody")]]);
@@ -111,7 +119,7 @@ function writing() {
         },
       }),
       h("button.icon-button.primary", { type: "submit", "aria-label": t("chat.send"), title: t("chat.send"), "aria-disabled": gone ? "true" : null }, icon("send"))),
-    h("p.hint", { id: "chat-keys" }, left < 500 ? t(left < 0 ? "chat.too-long" : "chat.left", { n: Math.abs(left) }) : t("chat.keys")),
+    h("p.hint", { id: "chat-keys" }, left < 0 ? count("chat.too-long", over(form.text, -left)) : left < 500 ? count("chat.left", left) : t("chat.keys")),
     failureLine(gone ?? ui.failures["chat"]));
 }
 

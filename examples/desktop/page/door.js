@@ -1,7 +1,7 @@
 // Who knocks, and letting them in or not.
 
 import { h } from "./dom.js";
-import { isolate, t, time } from "./i18n.js";
+import { count, isolate, t, time } from "./i18n.js";
 import { announce, state, submit, ui } from "./model.js";
 import { avatar, badge, button, failureLine, note, person } from "./parts.js";
 
@@ -28,7 +28,7 @@ export function door() {
     h("h2", { id: "door-title" }, t("door.title"), " ", badge(String(knocks.length), "accent")),
     failureLine(ui.failures["door"]),
     h("ul", null, knocks.slice(0, 20).map((knock) => caller(knock, meeting.can.admit))),
-    knocks.length > 20 ? h("p", null, t("door.more", { n: knocks.length - 20 })) : null);
+    knocks.length > 20 ? h("p", null, count("door.more", knocks.length - 20)) : null);
 }
 
 /** @param {Knock} knock @param {boolean} mayAdmit */

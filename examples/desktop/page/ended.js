@@ -1,7 +1,7 @@
 // Afterwards: how it ended, how long it took, what was kept, and the attendance record.
 
 import { h } from "./dom.js";
-import { count, dateTime, duration, isolate, number, of, t, time } from "./i18n.js";
+import { count, date, dateTime, duration, isolate, number, of, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
 import { ask, closeDialog, download, has, openDialog, sentence, state, submit, ui, update } from "./model.js";
 import { badge, button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
@@ -76,6 +76,11 @@ export function attendanceDialog() {
   });
 }
 
+/** moment is a time, with its day if it isn't that of the beginning. @param {number} at @param {number} began */
+function moment(at, began) {
+  return date(at) === date(began) ? time(at) : dateTime(at);
+}
+
 /** @param {AttendanceShown} shown */
 function table(shown) {
   return h("div", null,
@@ -86,8 +91,9 @@ function table(shown) {
         h("th", { scope: "col" }, t("attendance.name")), h("th", { scope: "col" }, t("role.label")),
         h("th", { scope: "col" }, t("attendance.in")), h("th", { scope: "col" }, t("attendance.out")), h("th", { scope: "col" }, t("attendance.how")))),
       h("tbody", null, shown.rows.map((r) => h("tr", null,
-        h("th", { scope: "row" }, person(r.name), " ", h("code.fingerprint", { dir: "ltr", title: r.id }, isolate(r.id.slice(0, 8))), " ", r.signed ? null : badge(t("attendance.unsigned"), "bad", "warning")),
-        h("td", null, of("role.", r.role)), h("td", null, time(r.joined)), h("td", null, r.left > 0 ? time(r.left) : "–"),
+        h("th", { scope: "row" }, person(r.name), " ", h("code.fingerprint", { dir: "ltr", title: r.id }, isolate(r.id.slice(0, 8))), " ", r.signed ? null : badge(t("attendance.attested", { by: r.admittedBy || t("someone") }))),
+        h("td", null, of("role.", r.role)), h("td", null, moment(r.joined, shown.began)), h("td", null, r.left > 0 ? moment(r.left, shown.began) : "–"),
         h("td", null, of("how.", r.how, { by: r.by || t("someone") }))))))),
+    shown.rows.every((r) => r.signed) ? null : h("p.hint", null, t("attendance.attested-text")),
     h("p.hint.print-only", null, t("attendance.id"), " ", h("code", { dir: "ltr" }, shown.meeting)));
 }

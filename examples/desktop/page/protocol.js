@@ -791,6 +791,7 @@
  * @property {string} how left, removed, banned, ended, in
  * @property {string} by name of who removed them
  * @property {boolean} signed they signed something themselves; else only others say that they came
+ * @property {string} admittedBy the name of who signed that they came; empty if they did themselves
  */
 
 /**

@@ -1,7 +1,7 @@
 // Recording: asked of everybody, running only when all have agreed, with a sign that nobody can miss.
 
 import { h } from "./dom.js";
-import { clock, of, size, t } from "./i18n.js";
+import { clock, count, of, size, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { announce, ask, closeAnswered, closeDialog, download, nameOf, openDialog, state, submit, ui } from "./model.js";
 import { button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
@@ -45,7 +45,7 @@ export function recordingBar() {
     const waiting = Object.values(recording.consents ?? {}).filter((c) => c === "asked").length;
     // Somebody refused; or it had begun, and waits for somebody who withdrew or came in since.
     const interrupted = interruption();
-    return h("div.bar", { key: "recording" }, interrupted === "" ? spinner() : icon("record"), h("p", null, interrupted || t("record.waiting", { n: waiting })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
+    return h("div.bar", { key: "recording" }, interrupted === "" ? spinner() : icon("record"), h("p", null, interrupted || count("record.waiting", waiting)), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
   }
   if (recording.save) {
     return h("div.bar", { key: "recording" }, icon("record"), h("p", null, of("record-ended.", recording.reason ?? "ended", { name: nameOf(recording.member ?? "") })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));

@@ -32,11 +32,12 @@ export function prefill(link) {
 
 /** @returns {import("./dom.js").VNode} */
 export function startScreen() {
-  const { phase, settings, store } = state();
+  const { network, phase, settings, store } = state();
   const name = form.name ?? settings.name;
+  const hidden = network.mode === "hidden";
   return h("div.start", { key: "start" },
     h("div.start-main", null,
-      h("div.intro", null, h("h1", null, t("start.title")), h("p", null, t("start.lead"))),
+      h("div.intro", null, h("h1", null, t("start.title")), h("p", null, t(hidden ? "start.lead-hidden" : "start.lead"))),
       phase.error === undefined || phase.error.code === "canceled" ? null : h("div", { role: "alert" }, failed(phase.error)),
       store.exists && !store.unlocked ? unlockCard() : null,
       h("section.card.name-card", { "aria-labelledby": "you-title" },
@@ -217,7 +218,7 @@ function promises() {
     h("h2", { id: "promises-title" }, t("promise.title")),
     h("ul", null,
       h("li", null, icon("lock"), h("span", null, t("promise.sealed"))),
-      h("li", null, icon("people"), h("span", null, t("promise.nobody"))),
+      h("li", null, icon("people"), h("span", null, t(state().network.mode === "hidden" ? "promise.nobody-hidden" : "promise.nobody"))),
       h("li", null, icon("shield"), h("span", null, t("promise.kept")))),
     h("p", null, button(t("promise.more"), () => openDialog("exposure"), { kind: "quiet", icon: "eye" })));
 }

@@ -3,7 +3,7 @@
 export const errors = {
   // errors
   "error.bad-request": "This page and the program don’t understand each other. Reload the page; if it goes on, start Huis clos again.",
-  "error.rate-limited": "Too many actions at once. Wait {seconds} seconds, then try again.",
+  "error.rate-limited": "Too many actions at once. Wait {seconds} s, then try again.",
   "error.unavailable": "This version cannot do that yet.",
   "error.busy": "This is already under way. Wait a moment.",
   "error.canceled": "The action was interrupted. Try again if needed.",

@@ -3,7 +3,7 @@
 export const errors = {
   // errors
   "error.bad-request": "Cette page et le programme ne se comprennent pas. Rechargez la page ; si cela persiste, relancez Huis clos.",
-  "error.rate-limited": "Trop d’actions à la fois. Attendez {seconds} secondes, puis réessayez.",
+  "error.rate-limited": "Trop d’actions à la fois. Attendez {seconds} s, puis réessayez.",
   "error.unavailable": "Cette version ne sait pas encore le faire.",
   "error.busy": "C’est déjà en cours. Attendez un instant.",
   "error.canceled": "L’action a été interrompue. Réessayez si besoin.",

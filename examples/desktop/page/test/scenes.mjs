@@ -161,10 +161,10 @@ export const exposure = {
 export const attendance = {
   meeting: "3f".repeat(32), began: now, ended: 0,
   rows: [
-    { id: self, name: "Maître Camille Laurent", role: "host", joined: now, left: 0, how: "in", by: "", signed: true },
-    { id: id("b"), name: "Hélène Marchand", role: "participant", joined: now + 60000, left: 0, how: "in", by: "", signed: true },
-    { id: id("d"), name: "Sofia Almeida", role: "participant", joined: now + 90000, left: now + 400000, how: "removed", by: "Maître Camille Laurent", signed: true },
-    { id: id("e"), name: "Dr. Ingrid Schneider", role: "viewer", joined: now + 95000, left: now + 500000, how: "left", by: "", signed: false },
+    { id: self, name: "Maître Camille Laurent", role: "host", joined: now, left: 0, how: "in", by: "", signed: true, admittedBy: "" },
+    { id: id("b"), name: "Hélène Marchand", role: "participant", joined: now + 60000, left: 0, how: "in", by: "", signed: true, admittedBy: "" },
+    { id: id("d"), name: "Sofia Almeida", role: "participant", joined: now + 90000, left: now + 400000, how: "removed", by: "Maître Camille Laurent", signed: true, admittedBy: "Maître Camille Laurent" },
+    { id: id("e"), name: "Dr. Ingrid Schneider", role: "viewer", joined: now + 95000, left: now + 500000, how: "left", by: "", signed: false, admittedBy: "Maître Camille Laurent" },
   ],
 };
 
