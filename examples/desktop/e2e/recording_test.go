@@ -7,6 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"testing"
+
+	"github.com/huisclos/huisclos/examples/desktop/internal/drive"
 )
 
 // recorded is a recording by Alice: she is told who refuses, it runs only when both others have agreed, all see that it
@@ -101,4 +104,34 @@ func plays(p *person) {
 	if err != nil {
 		p.Errorf("it can't be played from its fifth second: %v\n%s", err, frames)
 	}
+}
+
+// TestE2ERecordingNewcomer: a recording that everybody has agreed to stops when somebody comes in who hasn't, and goes
+// on once they have.
+func TestE2ERecordingNewcomer(t *testing.T) {
+	t.Parallel()
+	alice := arrives(t, browser(t, drive.Devices{Sign: &signOfAlice}), "Alice", "en")
+	link := alice.creates()
+	comes := func(name string) *bot {
+		b := startBot(t, "join", "--json", "--name", name, link)
+		alice.until(`S.knocks.some((k) => k.name === %s)`, name)
+		alice.sayAbout("door.admit", name)
+		alice.until(`S.members.some((m) => m.name === %s && m.connected)`, name)
+		return b
+	}
+	runs := `S.recording.state === "running" && document.querySelector(".bar.recording") !== null`
+	bob := comes("Bob")
+	alice.press("#control-more")
+	alice.say("record.menu")
+	alice.say("record.ask")
+	bob.await("recording")
+	bob.tell("record consent Alice")
+	alice.until(runs)
+	carol := comes("Carol")
+	alice.until(`S.recording.state === "asking" && S.recording.reason === "newcomer" && document.querySelector(".bar.recording") === null`)
+	alice.until(`document.querySelector(".bars .bar").innerText.includes("Carol")`)
+	alice.screen("recording-newcomer")
+	carol.await("recording")
+	carol.tell("record consent Alice")
+	alice.until(runs)
 }
