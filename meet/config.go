@@ -37,7 +37,7 @@ type Config struct {
 	AskRouter bool
 	// EstimateBandwidth has LinkStats.TargetBitrate estimated for each link: what the other end can receive from us. It
 	// costs about a third more processor time for each packet sent, so it is for who can act on it: a source whose bitrate
-	// can be set, such as an encoder.
+	// can be set, such as an encoder, or one with layers. Where media goes by a stream it is estimated in any case.
 	EstimateBandwidth bool
 	// NewLayerChooser makes what chooses layers, for each member and each publication that has layers. Nil is the one of
 	// SPEC section 7.4.
