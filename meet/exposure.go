@@ -111,9 +111,9 @@ const (
 	DatumMembers     Datum = "members"      // who is in the meeting: the roster, with names
 	DatumAttendance  Datum = "attendance"   // a signed record of it that proves it to others
 	DatumSpeaking    Datum = "speaking"     // when this member speaks
-	DatumChat        Datum = "chat"         // what this member wrote to all, reactions and raised hands
-	DatumPrivateChat Datum = "private-chat" // what this member wrote to one
-	DatumMedia       Datum = "media"        // this member's sound, picture, screen
+	DatumChat        Datum = "chat"         // what this member said to all by its program: messages, reactions, a raised hand, that it records or agrees to a recording
+	DatumPrivateChat Datum = "private-chat" // what this member said to one: messages, requests to mute
+	DatumMedia       Datum = "media"        // this member's sound, picture, screen; in part: which of them it has, and whether muted
 	DatumFiles       Datum = "files"        // files this member offered: names, sizes, content
 	DatumInvite      Datum = "invite"       // invites this member made
 )

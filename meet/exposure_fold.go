@@ -24,7 +24,7 @@ type exposureFacts struct {
 	replyIP  bool         // with an address of this member in it
 	others   []netip.Addr // that packets went to or came from, of who is neither a member nor a relay: at doors, ours and theirs
 
-	said, saidPrivately, published, spoke, offered bool // anything at all
+	said, saidPrivately, published, spoke, offered, announcedStreams bool // anything at all
 }
 
 // memberFacts is what happened with one member.
@@ -37,6 +37,7 @@ type memberFacts struct {
 	record   bool         // was sent an address record with an IP address in it
 
 	chat, private, media, speech, files, invite bool
+	streams                                     bool // was told of this member's streams
 }
 
 // relayFacts is what happened with one relay.
@@ -147,7 +148,7 @@ func (f *exposureFacts) outsider(metadata SeenCause) observations {
 		DatumIdentity: no(metadata), DatumName: no(metadata), DatumMeeting: no(metadata), DatumMembers: no(metadata),
 		DatumAttendance: no(metadata), DatumMeetingKey: no(metadata), DatumInvite: no(metadata), DatumSpeaking: no(CauseNothing),
 	}
-	for d, any := range map[Datum]bool{DatumChat: f.said, DatumPrivateChat: f.saidPrivately, DatumMedia: f.published, DatumFiles: f.offered} {
+	for d, any := range map[Datum]bool{DatumChat: f.said, DatumPrivateChat: f.saidPrivately, DatumMedia: f.published || f.announcedStreams, DatumFiles: f.offered} {
 		o[d] = no(CauseNothing)
 		if any {
 			o[d] = no(CauseSealed)
@@ -201,7 +202,10 @@ func (f *exposureFacts) byMember(m memberFacts) observations {
 	content(DatumSpeaking, f.spoke, m.speech, CauseTooEarly)
 	content(DatumChat, f.said, m.chat, CauseTooEarly)
 	content(DatumPrivateChat, f.saidPrivately, m.private, CauseNotAddressed)
-	content(DatumMedia, f.published, m.media, CauseTooEarly)
+	content(DatumMedia, f.published || f.announcedStreams, m.media, CauseTooEarly)
+	if m.streams && !m.media {
+		o[DatumMedia] = observation{SeenPart, CauseTold}
+	}
 	content(DatumFiles, f.offered, m.files, CauseNotAddressed)
 	content(DatumInvite, f.invited, m.invite, CauseNotSent)
 	return o

@@ -18,6 +18,7 @@ func allHappened() exposureFacts {
 			{identity: crypto.IdentityKey{1}, name: "Ana", contacts: addr, record: true, chat: true, private: true, media: true, speech: true,
 				files: true, invite: true},
 			{identity: crypto.IdentityKey{2}, name: "Zoé", gone: true},
+			{identity: crypto.IdentityKey{3}, name: "Io", streams: true},
 		},
 		relays: []relayFacts{{contacts: addr}}, proxies: []proxyFacts{{name: "proxy.example:3128", contacts: addr, asked: true, carried: true}}, dht: addr, router: addr, lan: true, invited: true, inviteIP: true,
 		said: true, saidPrivately: true, published: true, spoke: true, offered: true,
@@ -61,7 +62,7 @@ func TestExposureIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := map[PartyKind]int{PartyMember: 2, PartyRelay: 1, PartyProxy: 1, PartyDHT: 1, PartyRouter: 1, PartyNetwork: 1, PartyObserver: 4, PartyCarrier: 1}
+	want := map[PartyKind]int{PartyMember: 3, PartyRelay: 1, PartyProxy: 1, PartyDHT: 1, PartyRouter: 1, PartyNetwork: 1, PartyObserver: 4, PartyCarrier: 1}
 	for kind, n := range want {
 		if kinds[kind] != n {
 			t.Errorf("%d of %s, want %d", kinds[kind], kind, n)
@@ -131,6 +132,9 @@ func TestExposureOfMembers(t *testing.T) {
 		if got := find(t, e, PartyMember, 1, d); got.Seen != SeenNot || got.Why != why {
 			t.Errorf("who was given nothing: %+v, want %s", got, why)
 		}
+	}
+	if got := find(t, e, PartyMember, 2, DatumMedia); got.Seen != SeenPart || got.Why != CauseTold {
+		t.Errorf("who was told of a camera: %+v", got)
 	}
 	f.hidden = true
 	if got := find(t, exposureOf(f), PartyMember, 1, DatumAddress); got.Why != CauseHidden {
