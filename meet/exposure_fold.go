@@ -44,6 +44,7 @@ type memberFacts struct {
 type relayFacts struct {
 	name     string
 	contacts []netip.Addr
+	carried  bool // packets to others, or from them
 }
 
 // proxyFacts is a proxy that was tried.
@@ -86,6 +87,10 @@ func exposureOf(f exposureFacts) Exposure {
 		p.Kind = PartyObserver
 		add(p, o)
 	})
+	f.beyond(func(p Party) {
+		p.Kind, p.Beyond = PartyObserver, true
+		add(p, f.byBeyond())
+	})
 	if f.invited || f.replied {
 		add(Party{Kind: PartyCarrier}, f.byCarrier())
 	}
@@ -112,6 +117,20 @@ func (f *exposureFacts) ways(each func(Party, observations)) {
 	way(Party{}, f.others, f.onTheWay())
 	if f.dht != nil {
 		each(Party{Name: wayToDHT, Addresses: f.dht}, f.onTheWayToDHT())
+	}
+}
+
+// beyond are those who carried packets on, to and from others: from there on others' providers and networks see them (EXP-5).
+func (f *exposureFacts) beyond(each func(Party)) {
+	for _, m := range f.members {
+		if m.bridge {
+			each(Party{Identity: m.identity, Name: m.name, Addresses: m.contacts})
+		}
+	}
+	for _, r := range f.relays {
+		if r.carried {
+			each(Party{Name: r.name, Addresses: r.contacts})
+		}
 	}
 }
 
@@ -254,6 +273,14 @@ func (f *exposureFacts) byRouter() observations {
 func (f *exposureFacts) byNetwork() observations { return f.packets(f.outsider(CauseEncrypted)) }
 
 func (f *exposureFacts) onTheWay() observations { return f.packets(f.outsider(CauseEncrypted)) }
+
+// byBeyond: the same sealed packets, but between other addresses. Whose they are, and so whom they join, only who compares
+// them with what is seen on this member's side can tell.
+func (f *exposureFacts) byBeyond() observations {
+	o := f.packets(f.outsider(CauseEncrypted))
+	o[DatumAddress], o[DatumSoftware], o[DatumCounterpart] = no(CauseNotSent), no(CauseEncrypted), observation{SeenPattern, CauseSizes}
+	return o
+}
 
 // wayToDHT is the name of the observer on the way to a DHT's nodes, and of the name server that knows those given by name.
 const wayToDHT = "DHT"

@@ -174,9 +174,11 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		announcedStreams: l.announcedStreams,
 		invited:          l.invited, inviteIP: l.inviteIP, replied: l.replied, replyIP: l.replyIP,
 	}
-	for _, via := range m.host.Circuits() { // also those that came to nothing, and were over before anybody looked (EXP-4)
-		if id, member := keys[via]; !member {
-			l.relay(crypto.MeetingKey(via))
+	carried := map[transport.PeerKey]bool{}
+	for _, c := range m.host.Circuits() { // also those that came to nothing, and were over before anybody looked (EXP-4)
+		carried[c.Via] = c.Carried
+		if id, member := keys[c.Via]; !member {
+			l.relay(crypto.MeetingKey(c.Via))
 		} else if by := l.members[id]; by != nil {
 			by.bridge = true
 		}
@@ -195,7 +197,7 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		}
 	}
 	for key := range l.relays {
-		f.relays = append(f.relays, relayFacts{name: relayauth.Key(key).Fingerprint(), contacts: relayed[peerKey(key)]})
+		f.relays = append(f.relays, relayFacts{name: relayauth.Key(key).Fingerprint(), contacts: relayed[peerKey(key)], carried: carried[peerKey(key)]})
 	}
 	slices.SortFunc(f.relays, func(a, b relayFacts) int { return strings.Compare(a.name, b.name) })
 	for _, u := range m.host.Proxies() { // sorted by name

@@ -220,6 +220,7 @@ export const keeping = {
   "party.bridge": "Participants who pass data on for others",
   "party.relay": "The relays",
   "party.proxy": "The proxy server",
+  "party.beyond": "The others’ internet access providers and networks, beyond a relay or a participant who passes data on",
   "party.dht": "The address directory",
   "party.router": "Your router",
   "party.browser": "Your browser and its extensions",

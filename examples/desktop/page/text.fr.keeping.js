@@ -220,6 +220,7 @@ export const keeping = {
   "party.bridge": "Les participants qui transmettent pour d’autres",
   "party.relay": "Les relais",
   "party.proxy": "Le serveur mandataire (proxy)",
+  "party.beyond": "Les fournisseurs d’accès et réseaux des autres, au-delà d’un relais ou d’un participant qui transmet",
   "party.dht": "L’annuaire d’adresses",
   "party.router": "Votre box",
   "party.browser": "Votre navigateur et ses extensions",
