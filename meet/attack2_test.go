@@ -130,7 +130,8 @@ func TestJoinCancelled(t *testing.T) {
 	}
 }
 
-// TestJoinerDies has hosts of knocking people go dark: the lobby empties by itself.
+// TestJoinerDies has hosts of knocking people go dark: the lobby empties by itself. Who knocks twice counts once: the newer
+// knock, and the older doesn't come again. Checks: DOR-7, DOR-14.
 func TestJoinerDies(t *testing.T) {
 	world(t, ms20, func(ctx context.Context, w *meettest.World) {
 		host := must[*meettest.Member](t)(w.Create(ctx, "host", meet.Config{}))
@@ -144,8 +145,12 @@ func TestJoinerDies(t *testing.T) {
 		id := crypto.GenerateIdentity()
 		once := knock(outside, w, "twice", invite, meet.Config{Identity: id})
 		again := knock(outside, w, "twice", invite, meet.Config{Identity: id})
+		begun := time.Now()
 		<-once.done
 		denied(t, "the older knock", once.err, meet.DeniedBusy)
+		if d := time.Since(begun); d > 4*time.Second {
+			t.Errorf("the older knock went on for %v", d)
+		}
 		if n := len(must[[]meet.Knock](t)(host.Knocks(ctx))); n != 4 {
 			t.Fatalf("%d wait", n)
 		}

@@ -246,7 +246,7 @@ func TestKnocksOfOneLink(t *testing.T) {
 			var group sync.WaitGroup
 			for i := range 20 {
 				group.Go(func() {
-					_, err := w.JoinBy(ctx, fmt.Sprint("m", i), invite, meet.Config{})
+					_, err := w.JoinBy(ctx, fmt.Sprint("m", i), invite, meet.With(meet.Config{}, "knockOnce"))
 					mu.Lock()
 					defer mu.Unlock()
 					var d *meet.DeniedError

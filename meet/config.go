@@ -22,8 +22,8 @@ type Config struct {
 	Listen []netip.AddrPort
 	// Policy is the policy that Create begins with. The zero value is DefaultPolicy. Join ignores it.
 	Policy Policy
-	// OnWaiting is called by Join when the knock was delivered and somebody has to decide: once, and again after each
-	// OnReply.
+	// OnWaiting is called by Join when the knock was delivered and somebody has to decide, or too many knock and it will
+	// knock again: once, and again after each OnReply.
 	OnWaiting func()
 	// OnReply is called by Join when no door of the link can be reached, but this member may be: with a code to hand back
 	// to whoever sent the link, for Meeting.Reply. Join then waits to be dialled until ctx is done. It is called again when
@@ -37,7 +37,7 @@ type Config struct {
 	AskRouter bool
 	// EstimateBandwidth has LinkStats.TargetBitrate estimated for each link: what the other end can receive from us. It
 	// costs about a third more processor time for each packet sent, so it is for who can act on it: a source whose bitrate
-	// can be set, such as an encoder.
+	// can be set, such as an encoder, or one with layers. Where media goes by a stream it is estimated in any case.
 	EstimateBandwidth bool
 	// NewLayerChooser makes what chooses layers, for each member and each publication that has layers. Nil is the one of
 	// SPEC section 7.4.
@@ -111,6 +111,7 @@ type hooks struct {
 	anyDecider      bool // DOR-13: does what anybody decides
 	anyResponder    bool // DOR-11: shows who waits whoever told of it, gone or not
 	noAsking        bool // DOR-10: doesn't ask whether it is still in
+	knockOnce       bool // DOR-14: doesn't knock again at a busy door
 	repeatedState   bool // STR-1: believes what seems to be said again
 	anySealer       bool // MSG-9: takes what is sealed in an author's name, whoever sealed it
 	anyReaction     bool // MSG-6, MSG-7: shows whatever comes as a reaction

@@ -1,6 +1,7 @@
 package meet_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 type falseDoor struct {
 	lying, asked atomic.Int32
 	answers      [3][]byte
+	reason       meet.DenyReason // 0: DeniedRemoved
 }
 
 func (l *falseDoor) config(c meet.Config) meet.Config {
@@ -26,7 +28,7 @@ func (l *falseDoor) config(c meet.Config) meet.Config {
 		if l.lying.Load() == 0 {
 			return 0, nil
 		}
-		return meet.DeniedRemoved, l.answers[int(l.asked.Add(1)-1)%len(l.answers)]
+		return cmp.Or(l.reason, meet.DeniedRemoved), l.answers[int(l.asked.Add(1)-1)%len(l.answers)]
 	})
 }
 
@@ -99,6 +101,26 @@ func TestDeniedByAnybody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAskedABusyDoor: a member who asks whether it is still in, at the door of a host above where too many knock, stays in.
+// In TestDeniedByAnybody another word of such a host ends it.
+//
+// Checks: DOR-10.
+func TestAskedABusyDoor(t *testing.T) {
+	t.Parallel()
+	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
+		l := falseDoor{reason: meet.DeniedBusy}
+		host := must[*meettest.Member](t)(w.Create(ctx, "host", l.config(open())))
+		member := must[*meettest.Member](t)(w.Join(ctx, "member", host, meet.Config{}))
+		connected(t, ctx, host, member)
+		w.Advance(time.Second)
+		l.lying.Store(1)
+		w.Advance(time.Minute)
+		if err := context.Cause(member.Context()); err != nil || l.asked.Load() < 3 {
+			t.Errorf("after %d answers it ended with %v", l.asked.Load(), err)
+		}
+	})
 }
 
 // TestEquivocatedAdmitter: where the door is open, a host that is suspended for signing two histories lets nobody in by

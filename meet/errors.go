@@ -122,7 +122,7 @@ const (
 	DeniedBanned  DenyReason = 4 // this identity was removed for good
 	DeniedNoHost  DenyReason = 5 // nobody with the right to admit is there
 	DeniedEnded   DenyReason = 6 // the meeting is over
-	DeniedBusy    DenyReason = 7 // too many knock (DOR-7), or this identity knocked again
+	DeniedBusy    DenyReason = 7 // too many knock, still after some minutes (DOR-7, DOR-14), or this identity knocked again
 	DeniedRemoved DenyReason = 8 // this identity was removed, and comes by an older link
 	DeniedExpired DenyReason = 9 // by the responder's clock, the link has expired
 )
@@ -151,7 +151,7 @@ func (e *DeniedError) Error() string {
 	case DeniedEnded:
 		return "the meeting is over"
 	case DeniedBusy:
-		return "too many people knock at the moment: try again in a minute"
+		return "too many people knock at the moment: try again later"
 	case DeniedRemoved:
 		return "you were removed from this meeting: ask for a new invite link"
 	case DeniedExpired:

@@ -19,7 +19,7 @@ type Exposure struct {
 	At    time.Time `json:"at"`
 	Since time.Time `json:"since"`
 	// Parties are in this order of Kind: members, relays, proxies, DHT nodes, the user's router, the local network,
-	// observers of a link, whoever carries an invite.
+	// observers of a link, those beyond a relay or a bridge, whoever carries an invite.
 	Parties []PartyExposure `json:"parties"`
 }
 
@@ -42,6 +42,9 @@ type Party struct {
 	Gone bool
 	// Bridge: a member through whom packets of this member went to others.
 	Bridge bool
+	// Beyond: an observer not of this member's own link, but of those between a relay, or a member who bridges, and the others
+	// that it carried this member's packets to or from. Identity, Name and Addresses are that relay's or member's.
+	Beyond bool
 	// Addresses are the addresses of the party, or, of an observer, those whose link with this member it watches, as far
 	// as packets were sent to them or came from them. What a rendezvous asks isn't known by address.
 	Addresses []netip.Addr
@@ -54,12 +57,13 @@ type partyText struct {
 	Name      string       `json:"name,omitempty"`
 	Gone      bool         `json:"gone,omitempty"`
 	Bridge    bool         `json:"bridge,omitempty"`
+	Beyond    bool         `json:"beyond,omitempty"`
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 }
 
 // MarshalJSON writes a party.
 func (p Party) MarshalJSON() ([]byte, error) {
-	t := partyText{p.Kind, "", p.Name, p.Gone, p.Bridge, p.Addresses}
+	t := partyText{p.Kind, "", p.Name, p.Gone, p.Bridge, p.Beyond, p.Addresses}
 	if !p.Identity.IsZero() {
 		t.Identity = hex.EncodeToString(p.Identity[:])
 	}
@@ -72,7 +76,7 @@ func (p *Party) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &t); err != nil {
 		return err
 	}
-	*p = Party{t.Kind, crypto.IdentityKey{}, t.Name, t.Gone, t.Bridge, t.Addresses}
+	*p = Party{t.Kind, crypto.IdentityKey{}, t.Name, t.Gone, t.Bridge, t.Beyond, t.Addresses}
 	if n, err := hex.Decode(p.Identity[:], []byte(t.Identity)[:min(len(t.Identity), 64)]); err != nil || n != 0 && len(t.Identity) != 64 {
 		return errors.New("meet: a party's identity isn't 32 bytes in hex")
 	}
@@ -90,7 +94,7 @@ const (
 	PartyDHT      PartyKind = "dht"      // the nodes of a DHT that the user chose
 	PartyRouter   PartyKind = "router"   // the user's own router, if it was asked for a port
 	PartyNetwork  PartyKind = "network"  // whoever can read on the local network: everything passes there
-	PartyObserver PartyKind = "observer" // whoever can read on the way to an address: providers, the other end's network
+	PartyObserver PartyKind = "observer" // whoever can read on the way to an address: providers, the other end's network; or beyond a relay
 	PartyCarrier  PartyKind = "carrier"  // whoever carries or finds an invite, or a reply code with its invite, this member made: mail, messenger
 )
 
@@ -111,9 +115,9 @@ const (
 	DatumMembers     Datum = "members"      // who is in the meeting: the roster, with names
 	DatumAttendance  Datum = "attendance"   // a signed record of it that proves it to others
 	DatumSpeaking    Datum = "speaking"     // when this member speaks
-	DatumChat        Datum = "chat"         // what this member wrote to all, reactions and raised hands
-	DatumPrivateChat Datum = "private-chat" // what this member wrote to one
-	DatumMedia       Datum = "media"        // this member's sound, picture, screen
+	DatumChat        Datum = "chat"         // what this member said to all by its program: messages, reactions, a raised hand, that it records or agrees to a recording
+	DatumPrivateChat Datum = "private-chat" // what this member said to one: messages, requests to mute
+	DatumMedia       Datum = "media"        // this member's sound, picture, screen; in part: which of them it has, and whether muted
 	DatumFiles       Datum = "files"        // files this member offered: names, sizes, content
 	DatumInvite      Datum = "invite"       // invites this member made
 )

@@ -24,7 +24,7 @@ type exposureFacts struct {
 	replyIP  bool         // with an address of this member in it
 	others   []netip.Addr // that packets went to or came from, of who is neither a member nor a relay: at doors, ours and theirs
 
-	said, saidPrivately, published, spoke, offered bool // anything at all
+	said, saidPrivately, published, spoke, offered, announcedStreams bool // anything at all
 }
 
 // memberFacts is what happened with one member.
@@ -37,12 +37,14 @@ type memberFacts struct {
 	record   bool         // was sent an address record with an IP address in it
 
 	chat, private, media, speech, files, invite bool
+	streams                                     bool // was told of this member's streams
 }
 
 // relayFacts is what happened with one relay.
 type relayFacts struct {
 	name     string
 	contacts []netip.Addr
+	carried  bool // packets to others, or from them
 }
 
 // proxyFacts is a proxy that was tried.
@@ -85,6 +87,10 @@ func exposureOf(f exposureFacts) Exposure {
 		p.Kind = PartyObserver
 		add(p, o)
 	})
+	f.beyond(func(p Party) {
+		p.Kind, p.Beyond = PartyObserver, true
+		add(p, f.byBeyond())
+	})
 	if f.invited || f.replied {
 		add(Party{Kind: PartyCarrier}, f.byCarrier())
 	}
@@ -111,6 +117,20 @@ func (f *exposureFacts) ways(each func(Party, observations)) {
 	way(Party{}, f.others, f.onTheWay())
 	if f.dht != nil {
 		each(Party{Name: wayToDHT, Addresses: f.dht}, f.onTheWayToDHT())
+	}
+}
+
+// beyond are those who carried packets on, to and from others: from there on others' providers and networks see them (EXP-5).
+func (f *exposureFacts) beyond(each func(Party)) {
+	for _, m := range f.members {
+		if m.bridge {
+			each(Party{Identity: m.identity, Name: m.name, Addresses: m.contacts})
+		}
+	}
+	for _, r := range f.relays {
+		if r.carried {
+			each(Party{Name: r.name, Addresses: r.contacts})
+		}
 	}
 }
 
@@ -147,7 +167,7 @@ func (f *exposureFacts) outsider(metadata SeenCause) observations {
 		DatumIdentity: no(metadata), DatumName: no(metadata), DatumMeeting: no(metadata), DatumMembers: no(metadata),
 		DatumAttendance: no(metadata), DatumMeetingKey: no(metadata), DatumInvite: no(metadata), DatumSpeaking: no(CauseNothing),
 	}
-	for d, any := range map[Datum]bool{DatumChat: f.said, DatumPrivateChat: f.saidPrivately, DatumMedia: f.published, DatumFiles: f.offered} {
+	for d, any := range map[Datum]bool{DatumChat: f.said, DatumPrivateChat: f.saidPrivately, DatumMedia: f.published || f.announcedStreams, DatumFiles: f.offered} {
 		o[d] = no(CauseNothing)
 		if any {
 			o[d] = no(CauseSealed)
@@ -201,7 +221,10 @@ func (f *exposureFacts) byMember(m memberFacts) observations {
 	content(DatumSpeaking, f.spoke, m.speech, CauseTooEarly)
 	content(DatumChat, f.said, m.chat, CauseTooEarly)
 	content(DatumPrivateChat, f.saidPrivately, m.private, CauseNotAddressed)
-	content(DatumMedia, f.published, m.media, CauseTooEarly)
+	content(DatumMedia, f.published || f.announcedStreams, m.media, CauseTooEarly)
+	if m.streams && !m.media {
+		o[DatumMedia] = observation{SeenPart, CauseTold}
+	}
 	content(DatumFiles, f.offered, m.files, CauseNotAddressed)
 	content(DatumInvite, f.invited, m.invite, CauseNotSent)
 	return o
@@ -250,6 +273,14 @@ func (f *exposureFacts) byRouter() observations {
 func (f *exposureFacts) byNetwork() observations { return f.packets(f.outsider(CauseEncrypted)) }
 
 func (f *exposureFacts) onTheWay() observations { return f.packets(f.outsider(CauseEncrypted)) }
+
+// byBeyond: the same sealed packets, but between other addresses. Whose they are, and so whom they join, only who compares
+// them with what is seen on this member's side can tell.
+func (f *exposureFacts) byBeyond() observations {
+	o := f.packets(f.outsider(CauseEncrypted))
+	o[DatumAddress], o[DatumSoftware], o[DatumCounterpart] = no(CauseNotSent), no(CauseEncrypted), observation{SeenPattern, CauseSizes}
+	return o
+}
 
 // wayToDHT is the name of the observer on the way to a DHT's nodes, and of the name server that knows those given by name.
 const wayToDHT = "DHT"

@@ -3,6 +3,7 @@ package meet
 import (
 	"encoding/json"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,8 +19,9 @@ func allHappened() exposureFacts {
 			{identity: crypto.IdentityKey{1}, name: "Ana", contacts: addr, record: true, chat: true, private: true, media: true, speech: true,
 				files: true, invite: true},
 			{identity: crypto.IdentityKey{2}, name: "Zoé", gone: true},
+			{identity: crypto.IdentityKey{3}, name: "Io", streams: true, bridge: true},
 		},
-		relays: []relayFacts{{contacts: addr}}, proxies: []proxyFacts{{name: "proxy.example:3128", contacts: addr, asked: true, carried: true}}, dht: addr, router: addr, lan: true, invited: true, inviteIP: true,
+		relays: []relayFacts{{contacts: addr, carried: true}, {contacts: addr}}, proxies: []proxyFacts{{name: "proxy.example:3128", contacts: addr, asked: true, carried: true}}, dht: addr, router: addr, lan: true, invited: true, inviteIP: true,
 		said: true, saidPrivately: true, published: true, spoke: true, offered: true,
 	}
 }
@@ -61,7 +63,7 @@ func TestExposureIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := map[PartyKind]int{PartyMember: 2, PartyRelay: 1, PartyProxy: 1, PartyDHT: 1, PartyRouter: 1, PartyNetwork: 1, PartyObserver: 4, PartyCarrier: 1}
+	want := map[PartyKind]int{PartyMember: 3, PartyRelay: 2, PartyProxy: 1, PartyDHT: 1, PartyRouter: 1, PartyNetwork: 1, PartyObserver: 5 + 2, PartyCarrier: 1}
 	for kind, n := range want {
 		if kinds[kind] != n {
 			t.Errorf("%d of %s, want %d", kinds[kind], kind, n)
@@ -132,6 +134,9 @@ func TestExposureOfMembers(t *testing.T) {
 			t.Errorf("who was given nothing: %+v, want %s", got, why)
 		}
 	}
+	if got := find(t, e, PartyMember, 2, DatumMedia); got.Seen != SeenPart || got.Why != CauseTold {
+		t.Errorf("who was told of a camera: %+v", got)
+	}
 	f.hidden = true
 	if got := find(t, exposureOf(f), PartyMember, 1, DatumAddress); got.Why != CauseHidden {
 		t.Errorf("%+v, want %s", got, CauseHidden)
@@ -154,6 +159,38 @@ func TestExposureOfNothing(t *testing.T) {
 			if got := find(t, e, kind, 0, d); got.Seen != SeenNot || got.Why != CauseNothing {
 				t.Errorf("%s: %+v", kind, got)
 			}
+		}
+	}
+}
+
+// TestExposureBeyond: beyond a member who bridges, and a relay that carried something, others observe when and how much, and
+// guess who speaks; not whose it is, nor anything else. Nobody is named beyond a relay that was only asked.
+//
+// Checks: EXP-2, EXP-5.
+func TestExposureBeyond(t *testing.T) {
+	var beyond []PartyExposure
+	for _, p := range exposureOf(allHappened()).Parties {
+		if p.Party.Beyond {
+			beyond = append(beyond, p)
+		}
+	}
+	if len(beyond) != 2 || beyond[0].Party.Name != "Io" || len(beyond[1].Party.Addresses) != 1 {
+		t.Fatalf("%+v", beyond)
+	}
+	for _, p := range beyond {
+		for _, o := range p.Observations {
+			want := map[Datum]Seen{DatumTimes: SeenClear, DatumVolume: SeenClear, DatumSpeaking: SeenPattern, DatumCounterpart: SeenPattern}[o.Datum]
+			if want == "" {
+				want = SeenNot
+			}
+			if p.Party.Kind != PartyObserver || o.Seen != want {
+				t.Errorf("%+v: %+v, want %s", p.Party, o, want)
+			}
+		}
+		raw, err := json.Marshal(p)
+		var back PartyExposure
+		if err != nil || json.Unmarshal(raw, &back) != nil || !back.Party.Beyond || !strings.Contains(string(raw), `"beyond":true`) {
+			t.Errorf("%s", raw)
 		}
 	}
 }

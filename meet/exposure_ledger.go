@@ -29,6 +29,7 @@ type ledger struct {
 	invited, inviteIP                              bool // an invite was made, with an address in it
 	replied, replyIP                               bool // a reply code was, with one in it
 	said, saidPrivately, offered, published, spoke bool
+	announcedStreams                               bool
 }
 
 // maxLedger is how many people are remembered: more than a meeting has.
@@ -109,6 +110,27 @@ func (m *Meeting) messageTo(stream uint8, readers map[crypto.IdentityKey]bool, p
 	}
 }
 
+// stateTo notes the state that a member is sent: what of it is said to all, and which sound and pictures there are, sent or
+// not.
+func (m *Meeting) stateTo(p *peer, a *stateAnnounce) {
+	r := m.roster.ByMeetingKey(p.key)
+	if r == nil {
+		return
+	}
+	l, f := &m.ledger, m.ledger.of(r)
+	if a.Hand != 0 || a.Recording != nil || len(a.Consents) > 0 || len(a.Refusals) > 0 {
+		l.said, f.chat = true, true
+	}
+	if len(a.Streams) > 0 {
+		l.announcedStreams, f.streams = true, true
+	}
+}
+
+// muteTo notes that a member was asked to mute.
+func (m *Meeting) muteTo(r *roster.Member) {
+	m.ledger.saidPrivately, m.ledger.of(r).private = true, true
+}
+
 // leaves notes what is only known while a member is in. It is to be called before the transport forgets the member.
 func (m *Meeting) leaves(p *peer) {
 	if r := m.roster.ByMeetingKey(p.key); r != nil {
@@ -149,11 +171,14 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 	f := exposureFacts{
 		hidden: m.config.RelayOnly,
 		now:    now, since: l.since, said: l.said, saidPrivately: l.saidPrivately, offered: l.offered, published: l.published, spoke: l.spoke,
-		invited: l.invited, inviteIP: l.inviteIP, replied: l.replied, replyIP: l.replyIP,
+		announcedStreams: l.announcedStreams,
+		invited:          l.invited, inviteIP: l.inviteIP, replied: l.replied, replyIP: l.replyIP,
 	}
-	for _, via := range m.host.Circuits() { // also those that came to nothing, and were over before anybody looked (EXP-4)
-		if id, member := keys[via]; !member {
-			l.relay(crypto.MeetingKey(via))
+	carried := map[transport.PeerKey]bool{}
+	for _, c := range m.host.Circuits() { // also those that came to nothing, and were over before anybody looked (EXP-4)
+		carried[c.Via] = c.Carried
+		if id, member := keys[c.Via]; !member {
+			l.relay(crypto.MeetingKey(c.Via))
 		} else if by := l.members[id]; by != nil {
 			by.bridge = true
 		}
@@ -172,7 +197,7 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		}
 	}
 	for key := range l.relays {
-		f.relays = append(f.relays, relayFacts{name: relayauth.Key(key).Fingerprint(), contacts: relayed[peerKey(key)]})
+		f.relays = append(f.relays, relayFacts{name: relayauth.Key(key).Fingerprint(), contacts: relayed[peerKey(key)], carried: carried[peerKey(key)]})
 	}
 	slices.SortFunc(f.relays, func(a, b relayFacts) int { return strings.Compare(a.name, b.name) })
 	for _, u := range m.host.Proxies() { // sorted by name

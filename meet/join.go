@@ -13,7 +13,8 @@ import (
 	"github.com/huisclos/huisclos/transport"
 )
 
-// Join knocks at the doors of a link and waits until it is let in or turned away, or ctx is done. Somebody whose
+// Join knocks at the doors of a link and waits until it is let in or turned away, or ctx is done. Where too many knock it
+// knocks again, for some minutes. Somebody whose
 // identity is on the roster is let in at once, even with a dead link and while the meeting is locked. Where no door can be
 // reached it may wait to be dialled: see Config.OnReply.
 //
@@ -38,7 +39,7 @@ func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	}
 	var sought atomic.Bool
 	g := &guest{config: config, self: self, link: invite.link, host: host, asking: func() { sought.Store(true) }}
-	err = g.enter(ctx)
+	err = g.patiently(ctx, func() error { return g.enter(ctx) })
 	lost := new(UnreachableError)
 	switch {
 	case !errors.As(err, &lost):
@@ -77,6 +78,7 @@ type guest struct {
 	waiting   bool
 	member    bool              // asks as a member that nobody answers: it speaks for nobody anew
 	denied    crypto.MeetingKey // who denied
+	crowded   bool              // and did so because too many knock, not because of us
 	proof     []byte            // what a denial came with
 	asking    func()            // called, if set, when each rendezvous is about to be asked, whatever comes of it (EXP-4)
 	reply     [][]byte          // the addresses in the newest reply code that was handed out
@@ -261,7 +263,7 @@ func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder 
 	if err := d.Send(ctx, third); err != nil {
 		return &lostError{err}
 	}
-	for count := 0; ; count++ {
+	for count, told := 0, false; ; count++ {
 		msg, err := receiveDoor(ctx, d, channel)
 		switch {
 		case count > maxDoorMessages:
@@ -271,9 +273,11 @@ func (g *guest) through(ctx context.Context, d *transport.DoorStream, responder 
 		case err != nil:
 			return &lostError{err}
 		case msg.Waiting != nil:
+			told = true
 			g.wait()
 		case msg.Denied != nil:
 			g.denied, g.proof = responder, msg.Denied.Operation
+			g.crowded = msg.Denied.Reason == DeniedBusy && !told // else a newer knock of this identity replaced this one
 			return g.deniedFor(msg.Denied.Reason, time.Now())
 		case msg.Roster != nil:
 			if err := g.take(msg.Roster); err != nil {
@@ -460,7 +464,7 @@ func (m *Meeting) learned(g *guest) {
 	m.putOutByProof(g.proof)
 	// A host above us who denies somebody it would readmit doesn't have us on its roster (DOR-8).
 	by, self := m.roster.ByMeetingKey(g.denied), m.roster.ByMeetingKey(m.self.Key())
-	if by != nil && self != nil && by.Above(self) {
+	if by != nil && self != nil && by.Above(self) && !g.crowded {
 		m.end(ErrAdmissionVoid)
 	}
 }

@@ -36,6 +36,7 @@ func (m *Meeting) RequestMute(ctx context.Context, who crypto.IdentityKey, sourc
 		if !p.limit.mutesSent.allow(time.Now(), muteBurst, muteRate) {
 			return ErrTooOften
 		}
+		m.muteTo(r)
 		m.send(p, pairMessage{Mute: &muteRequest{Source: source}})
 		return nil
 	})

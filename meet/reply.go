@@ -166,7 +166,7 @@ func (g *guest) dialled(ctx context.Context, strangers <-chan transport.PeerKey)
 	for {
 		select {
 		case key := <-strangers:
-			err := g.knockOn(ctx, crypto.MeetingKey(key))
+			err := g.patiently(ctx, func() error { return g.knockOn(ctx, crypto.MeetingKey(key)) })
 			var again *lostError
 			if !errors.As(err, &again) {
 				return err

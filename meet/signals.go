@@ -130,6 +130,7 @@ func (m *Meeting) sendStreams(p *peer, again bool) {
 		return
 	}
 	p.told = a.Number
+	m.stateTo(p, a)
 	m.send(p, pairMessage{State: a})
 }
 

@@ -75,7 +75,7 @@ func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.I
 		return nil, err
 	}
 	if relay { // members know of each other anyhow
-		l.host.contacts.noteMiddle(id)
+		l.host.contacts.noteMiddle(id, false)
 	}
 	return &hopStream{s, time.Now().Add(hopTimeout), context.AfterFunc(ctx, func() { _ = s.Reset() })}, nil
 }
@@ -123,7 +123,7 @@ func (h *Host) holdHop(id peer.ID, n int) {
 func (h *Host) viaLocked(c network.Conn, n int) {
 	if via, _, ok := circuitOf(c.RemoteMultiaddr()); ok {
 		if n > 0 {
-			h.contacts.noteMiddle(via)
+			h.contacts.noteMiddle(via, true)
 		}
 		p := h.peerLocked(via)
 		p.hops += n

@@ -90,19 +90,22 @@ func relayed(t *testing.T, o transporttest.HostOptions, kind transport.PathKind)
 	if last := addrs[len(addrs)-1].String(); !strings.HasSuffix(last, "/p2p-circuit") || !strings.HasPrefix(last, "/ip4/5.") {
 		t.Errorf("the last address is %s", last)
 	}
+	if got := b.Circuits(); !slices.Equal(got, []transport.CircuitUse{{Via: relay.Key()}}) { // EXP-5: asked alone
+		t.Errorf("circuits by %v", got)
+	}
 	befriend(a, b)
 	start := time.Now()
 	if err := a.Connect(t.Context(), b.Key(), addrs); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("connected after %v", time.Since(start))
+	a.waitUp(b)
+	b.waitUp(a)
 	for _, n := range []*node{a, b} {
-		if !slices.Equal(n.Circuits(), []transport.PeerKey{relay.Key()}) { // EXP-4
+		if !slices.Equal(n.Circuits(), []transport.CircuitUse{{Via: relay.Key(), Carried: true}}) { // EXP-4, EXP-5
 			t.Errorf("%s: circuits by %v", n.name, n.Circuits())
 		}
 	}
-	a.waitUp(b)
-	b.waitUp(a)
 	if p := b.Path(a.Key()); p != (transport.Path{Kind: transport.PathRelay, Via: relay.Key()}) {
 		t.Errorf("path %v", p)
 	}

@@ -33,9 +33,9 @@ const (
 type contacts struct {
 	mu        sync.Mutex
 	all       map[PeerKey]map[netip.Addr]struct{}
-	known     map[PeerKey]bool // members and relays, also those of before
-	strangers int              // of all, those that aren't known
-	middles   map[PeerKey]struct{}
+	known     map[PeerKey]bool      // members and relays, also those of before
+	strangers int                   // of all, those that aren't known
+	middles   map[PeerKey]bool      // who carried a circuit
 	proxies   map[ProxyUse]ProxyUse // by name and address
 	oneCrowd  bool                  // in tests: strangers take the place of members
 }
@@ -96,16 +96,16 @@ func (c *contacts) note(key PeerKey, addr netip.Addr) {
 	}
 }
 
-// noteMiddle notes a peer that was asked for a circuit, or that one went through.
-func (c *contacts) noteMiddle(id peer.ID) {
+// noteMiddle notes a peer that was asked for a circuit, or carried one.
+func (c *contacts) noteMiddle(id peer.ID, carried bool) {
 	key, _ := keyOfID(id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.middles == nil {
-		c.middles = make(map[PeerKey]struct{})
+		c.middles = make(map[PeerKey]bool)
 	}
-	if len(c.middles) < maxRememberedMiddles {
-		c.middles[key] = struct{}{}
+	if before, known := c.middles[key]; known || len(c.middles) < maxRememberedMiddles {
+		c.middles[key] = carried || before
 	}
 }
 
@@ -165,12 +165,21 @@ func (h *Host) Proxies() []ProxyUse {
 	return all
 }
 
+// CircuitUse is how far a relay, or a member in the middle, was used.
+type CircuitUse struct {
+	Via     PeerKey
+	Carried bool // a circuit of this host's was open through it
+}
+
 // Circuits returns every peer that a circuit of this host's went through, and every relay that was asked for one or for
 // a reservation, from the beginning on, whatever came of it; sorted.
-func (h *Host) Circuits() []PeerKey {
+func (h *Host) Circuits() []CircuitUse {
 	h.contacts.mu.Lock()
 	defer h.contacts.mu.Unlock()
-	all := slices.Collect(maps.Keys(h.contacts.middles))
-	slices.SortFunc(all, func(a, b PeerKey) int { return slices.Compare(a[:], b[:]) })
+	all := make([]CircuitUse, 0, len(h.contacts.middles))
+	for key, carried := range h.contacts.middles {
+		all = append(all, CircuitUse{key, carried})
+	}
+	slices.SortFunc(all, func(a, b CircuitUse) int { return slices.Compare(a.Via[:], b.Via[:]) })
 	return all
 }

@@ -197,7 +197,7 @@ func TestMediaQueue(t *testing.T) {
 	if got := take(Video, 0, 300*time.Millisecond); got != "" {
 		t.Errorf("%q where there is no room", got)
 	}
-	if got := q.brokenStreams(nil); len(got) != 0 {
+	if got := q.brokenStreams(nil, start.Add(300*time.Millisecond)); len(got) != 0 {
 		t.Errorf("broken: %v, though a beginning waits", got)
 	}
 	if got := take(Video, 100, 300*time.Millisecond); got != "K4567" || dropped[Video].Load() != 4 {
@@ -215,12 +215,20 @@ func TestMediaQueue(t *testing.T) {
 	if got := take(Video, 100, 11*time.Second); got != "" {
 		t.Errorf("picture %q without a beginning", got)
 	}
-	if got := q.brokenStreams(nil); string(got) != "\x01" {
+	if got := q.brokenStreams(nil, start.Add(11*time.Second)); string(got) != "\x01" {
 		t.Errorf("broken: %v", got)
 	}
 	queued(q, Video, start.Add(14*time.Second), 1, '!')
 	if got := take(Video, 100, 14*time.Second); got != "!" {
 		t.Errorf("picture %q where no beginning is to be had", got)
+	}
+	queued(q, Video, start.Add(15*time.Second), 4, '?')
+	take(Video, 100, 16*time.Second)
+	if got := q.brokenStreams(nil, start.Add(17*time.Second)); string(got) != "\x04" {
+		t.Errorf("broken: %v", got)
+	}
+	if got := q.brokenStreams(nil, start.Add(18*time.Second)); len(got) != 0 || q.holes != 0 {
+		t.Errorf("broken: %v, of which nothing comes any more", got)
 	}
 	for i := range 2 * queuedPackets[Audio] {
 		queued(q, Audio, start, 0, byte(i))

@@ -408,10 +408,23 @@ func (h *Host) Fanout(kind Kind, payload []byte, peers []PeerKey) (sent int) {
 
 // TargetBitrate is LinkStats.TargetBitrate alone, which costs less.
 func (l *Link) TargetBitrate() int {
-	if s := l.active.Load(); s != nil && s.estimator != nil {
+	switch s, m := l.carrier(); {
+	case m != nil:
+		_, bitrate := m.quality()
+		return bitrate
+	case s != nil && s.estimator != nil:
 		return s.estimator.GetTargetBitrate()
 	}
 	return 0
+}
+
+// carrier is what the link's packets go by now, ICE's path or the stream; both nil if neither is there.
+func (l *Link) carrier() (*session, *mediaStream) {
+	s, m := l.active.Load(), l.welcomedStream()
+	if s != nil && (m == nil || !s.silent.Load()) {
+		return s, nil
+	}
+	return nil, m
 }
 
 // Stats returns the link's counters and round-trip time.
@@ -422,9 +435,8 @@ func (l *Link) Stats() LinkStats {
 		Retransmitted: l.stats.resent.Load(),
 		AudioDropped:  l.stats.dropped[Audio].Load(), VideoDropped: l.stats.dropped[Video].Load(),
 	}
-	s, m := l.active.Load(), l.welcomedStream()
-	switch {
-	case s != nil && (m == nil || !s.silent.Load()):
+	switch s, m := l.carrier(); {
+	case s != nil:
 		st.Up, st.Generation, st.Path.Kind = true, s.generation, PathUDP
 		st.RTT = s.rtt()
 		if s.estimator != nil {

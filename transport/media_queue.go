@@ -37,10 +37,13 @@ type mediaQueue struct {
 	mu     sync.Mutex
 	rings  [2]packetRing
 	wake   chan struct{} // something came
-	broken [256]time.Time
+	broken [256]hole
 	holes  int       // streams that are broken
 	keyAt  time.Time // when a packet to begin with was taken last
 }
+
+// hole is what is missing of a picture: when the first packet that others need was dropped, and the last of that stream.
+type hole struct{ since, last time.Time }
 
 type packetRing struct {
 	slots []waitingPacket
@@ -136,36 +139,48 @@ func (q *mediaQueue) patienceLocked(kind Kind, now time.Time) time.Duration {
 func (q *mediaQueue) dropLocked(kind Kind, now time.Time) {
 	p := q.rings[kind].take().payload
 	q.dropped[kind].Add(1)
-	if v, known := q.factsLocked(kind, p.data); known && !v.Discardable && q.broken[v.Stream].IsZero() {
-		q.broken[v.Stream] = now
-		q.holes++
+	if v, known := q.factsLocked(kind, p.data); known && !v.Discardable {
+		h := &q.broken[v.Stream]
+		if h.last = now; h.since.IsZero() {
+			h.since = now
+			q.holes++
+		}
 	}
 	p.release()
 }
 
 // uselessLocked tells whether a packet can't be decoded for want of one that was dropped.
 func (q *mediaQueue) uselessLocked(v VideoFacts, now time.Time) bool {
-	since := q.broken[v.Stream]
+	since := q.broken[v.Stream].since
 	if since.IsZero() {
 		return false
 	}
 	if !v.Start && now.Sub(since) < brokenTime {
 		return true
 	}
-	q.broken[v.Stream] = time.Time{}
-	q.holes--
+	q.mendLocked(v.Stream)
 	return false
 }
 
-// brokenStreams appends the streams that wait for a packet to begin with.
-func (q *mediaQueue) brokenStreams(all []uint8) []uint8 {
+func (q *mediaQueue) mendLocked(stream uint8) {
+	q.broken[stream] = hole{}
+	q.holes--
+}
+
+// brokenStreams appends the streams that wait for a packet to begin with. One of which nothing came lately waits for
+// nothing: the peer gets another layer of that picture, and key frames of that one would be in vain.
+func (q *mediaQueue) brokenStreams(all []uint8, now time.Time) []uint8 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.holes == 0 {
 		return all
 	}
-	for i, since := range q.broken {
-		if !since.IsZero() {
+	for i, h := range &q.broken {
+		switch {
+		case h.since.IsZero():
+		case now.Sub(h.last) >= brokenTime:
+			q.mendLocked(uint8(i))
+		default:
 			all = append(all, uint8(i))
 		}
 	}
@@ -181,5 +196,5 @@ func (q *mediaQueue) clear() {
 			q.rings[kind].take().payload.release()
 		}
 	}
-	q.broken, q.holes = [256]time.Time{}, 0
+	q.broken, q.holes = [256]hole{}, 0
 }

@@ -326,7 +326,7 @@ func (m *mediaStream) askKeyFrames(now time.Time) {
 	if f == nil || now.Sub(m.askedAt) < keyFrameEvery {
 		return
 	}
-	m.ask = m.queue.brokenStreams(m.ask[:0])
+	m.ask = m.queue.brokenStreams(m.ask[:0], now)
 	if len(m.ask) == 0 {
 		return
 	}

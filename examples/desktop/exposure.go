@@ -75,6 +75,8 @@ func observed(from *meet.Exposure, d meet.Datum) (all []exposureParty) {
 			switch {
 			case p.Party.Kind == meet.PartyMember && p.Party.Bridge:
 				found.Party = "bridge"
+			case p.Party.Beyond:
+				found.Party = "beyond"
 			case p.Party.Kind == meet.PartyObserver && local(p.Party.Addresses):
 				found.Party, name = "local-network", ""
 			}
@@ -228,9 +230,20 @@ func (n networkSettings) whoElse(datum string, seen []exposureParty) []exposureP
 		if n.Proxy != "" {
 			with("proxy", "clear", n.Proxy)
 		}
+		switch datum {
+		case "times", "volume":
+			with("beyond", "clear", relays...)
+		case "counterpart":
+			with("beyond", "sizes-and-times", relays...)
+		}
 	case sealed, datum == "membership", datum == "speaking":
 		if with("relay", "encrypted", relays...); n.Proxy != "" {
 			with("proxy", "encrypted", n.Proxy)
+		}
+		if datum == "speaking" {
+			with("beyond", "sizes-and-times", relays...)
+		} else {
+			with("beyond", "encrypted", relays...)
 		}
 	}
 	for _, way := range n.ways() {

@@ -29,9 +29,9 @@ func TestExposureOfSettings(t *testing.T) {
 		{firstNetwork(), "ip", "self:clear members:clear carrier:clear access-provider:clear "},
 		{networkSettings{Mode: modeHidden, Relays: relays, FindOnLAN: true}, "ip", "self:clear access-provider:clear relay:clear "},
 		{networkSettings{Mode: modeNormal, Relays: relays}, "ip", "self:clear members:clear carrier:clear access-provider:clear relay:clear "},
-		{networkSettings{Mode: modeNormal, Relays: relays, Proxy: "proxy.example:3128"}, "times", "self:clear members:clear access-provider:sizes-and-times relay:clear proxy:clear "},
-		{networkSettings{Mode: modeHidden, Relays: relays, Proxy: "proxy.example:3128"}, "chat", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted proxy:encrypted "},
-		{networkSettings{Mode: modeHidden, Relays: relays}, "media", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted "},
+		{networkSettings{Mode: modeNormal, Relays: relays, Proxy: "proxy.example:3128"}, "times", "self:clear members:clear access-provider:sizes-and-times relay:clear proxy:clear beyond:clear "},
+		{networkSettings{Mode: modeHidden, Relays: relays, Proxy: "proxy.example:3128"}, "chat", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted proxy:encrypted beyond:encrypted "},
+		{networkSettings{Mode: modeHidden, Relays: relays}, "media", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted beyond:encrypted "},
 		{networkSettings{Mode: modeLAN, FindOnLAN: true, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear local-network:clear "},
 		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear access-provider:clear dht:clear "},
 		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "chat", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted "},
@@ -56,6 +56,7 @@ func TestShownName(t *testing.T) {
 		{meet.Party{Kind: meet.PartyObserver, Name: relayID, Addresses: at}, "203.0.113.9"},
 		{meet.Party{Kind: meet.PartyObserver, Name: "Ada", Identity: crypto.IdentityKey{1}, Addresses: at}, "Ada"},
 		{meet.Party{Kind: meet.PartyObserver, Addresses: at}, ""},
+		{meet.Party{Kind: meet.PartyObserver, Name: relayID, Addresses: at, Beyond: true}, "203.0.113.9"},
 	} {
 		if got := shownName(tt.party); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.party, got, tt.want)
@@ -78,6 +79,7 @@ func TestExposureFollows(t *testing.T) {
 		party(meet.PartyMember, "Ada", chat), party(meet.PartyMember, "Blaise", chat),
 		party(meet.PartyMember, "Carl", meet.Observation{Datum: meet.DatumChat, Seen: meet.SeenNot, Why: meet.CauseTooEarly}),
 		party(meet.PartyRelay, "", sealed), party(meet.PartyProxy, "proxy.example:3128", sealed), party(meet.PartyObserver, "Ada", sealed), party(meet.PartyObserver, "Blaise", sealed),
+		{Party: meet.Party{Kind: meet.PartyObserver, Name: "Ada", Beyond: true, Addresses: []netip.Addr{netip.MustParseAddr("192.168.1.2")}}, Observations: []meet.Observation{sealed}},
 	}})
 	for _, r := range e.Rows {
 		last := r.Seen[len(r.Seen)-1]
@@ -93,7 +95,7 @@ func TestExposureFollows(t *testing.T) {
 					t.Errorf("names: %q", p.Names)
 				}
 			}
-			want := []string{"self clear ", "browser clear ", "same-user possible ", "local-network encrypted sealed", "members clear told", "relay encrypted sealed", "proxy encrypted sealed", "access-provider encrypted sealed"}
+			want := []string{"self clear ", "browser clear ", "same-user possible ", "local-network encrypted sealed", "members clear told", "relay encrypted sealed", "proxy encrypted sealed", "access-provider encrypted sealed", "beyond encrypted sealed"}
 			if len(got) != len(want) {
 				t.Fatalf("%q", got)
 			}

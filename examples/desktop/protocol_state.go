@@ -425,8 +425,8 @@ type exposureRow struct {
 }
 
 type exposureParty struct {
-	// Party: self, members, host, carrier (who carries the link), access-provider, local-network, relay, proxy, dht,
-	// router, browser, same-user (programs of the same user on this machine), nobody-else.
+	// Party: self, members, host, carrier (who carries the link), access-provider, local-network, relay, proxy,
+	// beyond (on the way between a relay, or a member who passes data on, and others), dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
 	Party string `json:"party"`
 	// How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is turned on).
 	How string `json:"how"`

@@ -409,7 +409,7 @@
 /**
  * @typedef {object} ExposureParty
  * @property {string} party Party: self, members, host, carrier (who carries the link), access-provider,
- *   local-network, relay, proxy, dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
+ *   local-network, relay, proxy, beyond (on the way between a relay, or a member who passes data on, and others), dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
  * @property {string} how How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is
  *   turned on).
  * @property {string} [why] Why is meet.SeenCause, in a meeting.

@@ -49,7 +49,7 @@ test("every word of the protocol that is shown has a text", () => {
   const words = {
     "datum.": "ip device browser times names identity membership speaking chat private-chat media files recording attendance words contacts link",
     "purpose.": "connect show deliver authenticate prove none", "where.": "this-machine members-machines in-transit on-packets",
-    "party.": "self members bridge host carrier access-provider local-network relay proxy dht router browser same-user nobody-else",
+    "party.": "self members bridge host carrier access-provider local-network relay proxy beyond dht router browser same-user nobody-else",
     "seen.": "clear encrypted address-only sizes-and-times possible", "kept-how.": "not-kept memory store members",
     "warning.": "ghost equivocation isolation unresolved sending-stopped unconsented-recording lagged", "warning-text.": "ghost equivocation isolation unresolved sending-stopped unconsented-recording lagged",
     "reach.": "machine network everywhere unknown found", "reach-text.": "machine network everywhere unknown found",
