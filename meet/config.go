@@ -76,6 +76,7 @@ type Config struct {
 type hooks struct {
 	wrapped func(from crypto.MeetingKey, wrap []byte)     // every sender key this member was given
 	pair    func(from crypto.MeetingKey, msg pairMessage) // every pair message it took
+	opened  func(where string, what []byte)               // whatever else it decrypted: "welcome", "early", "room", "sealed"
 
 	fold func() // called with each fold, to have it take long
 

@@ -67,6 +67,13 @@ func OnPair(c Config, f func(from crypto.MeetingKey, msg PairMessage)) Config {
 	return c
 }
 
+// OnOpened has f called with everything that a member takes in other ways: "welcome" from a door, "early" in a pair
+// session's handshake, "room" for a room message, "sealed" for the content of a sealed one.
+func OnOpened(c Config, f func(where string, what []byte)) Config {
+	c.hooks.opened = f
+	return c
+}
+
 // OnFold has f called with each fold of a member's.
 func OnFold(c Config, f func()) Config {
 	c.hooks.fold = f
