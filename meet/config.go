@@ -139,6 +139,7 @@ type hooks struct {
 	keepTopics      bool // RDV-2: dead links too
 	announceAll     bool // RDV-5: circuits through members too
 	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
+	keepTrying      bool // RDV-3: tries what was found as long as it is found
 	byName          bool // CON-1, CON-2: a name says who somebody is
 	anyReply        bool // RPL-1: follows codes for dead links
 	anyReplyAddress bool // RPL-2: dials whatever a code names

@@ -53,7 +53,7 @@ func With(c Config, names ...string) Config {
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "anyOrder": &h.anyOrder, "everyNewcomer": &h.everyNewcomer,
 		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anySealer": &h.anySealer, "unthankful": &h.unthankful, "anyReplyAddress": &h.anyReplyAddress,
 		"noSeeking": &h.noSeeking, "noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
-		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "announceAll": &h.announceAll,
+		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "keepTrying": &h.keepTrying, "announceAll": &h.announceAll,
 	}
 	for _, n := range names {
 		*all[n] = true
