@@ -219,6 +219,9 @@ func (m *Meeting) openMessage(p *peer, packet []byte, now time.Time) {
 		}
 		return
 	}
+	if f := m.config.hooks.opened; f != nil {
+		f("sealed", msg.Body)
+	}
 	m.show(p, msg, now)
 }
 

@@ -76,6 +76,7 @@ type Config struct {
 type hooks struct {
 	wrapped func(from crypto.MeetingKey, wrap []byte)     // every sender key this member was given
 	pair    func(from crypto.MeetingKey, msg pairMessage) // every pair message it took
+	opened  func(where string, what []byte)               // whatever else it decrypted: "welcome", "early", "room", "sealed"
 
 	fold func() // called with each fold, to have it take long
 
@@ -139,6 +140,7 @@ type hooks struct {
 	keepTopics      bool // RDV-2: dead links too
 	announceAll     bool // RDV-5: circuits through members too
 	trustFound      bool // RDV-4: whoever is found and isn't the meeting ends the search
+	keepTrying      bool // RDV-3: tries what was found as long as it is found
 	byName          bool // CON-1, CON-2: a name says who somebody is
 	anyReply        bool // RPL-1: follows codes for dead links
 	anyReplyAddress bool // RPL-2: dials whatever a code names

@@ -53,7 +53,7 @@ func With(c Config, names ...string) Config {
 		"anyContent": &h.anyContent, "anyRecording": &h.anyRecording, "anyRefusal": &h.anyRefusal, "anyOrder": &h.anyOrder, "everyNewcomer": &h.everyNewcomer,
 		"byName": &h.byName, "noBridges": &h.noBridges, "anyRelay": &h.anyRelay, "anyReply": &h.anyReply, "anySealer": &h.anySealer, "unthankful": &h.unthankful, "anyReplyAddress": &h.anyReplyAddress,
 		"noSeeking": &h.noSeeking, "noStreams": &h.noStreams, "anyDialler": &h.anyDialler,
-		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "announceAll": &h.announceAll,
+		"oneTopic": &h.oneTopic, "keepTopics": &h.keepTopics, "trustFound": &h.trustFound, "keepTrying": &h.keepTrying, "announceAll": &h.announceAll,
 	}
 	for _, n := range names {
 		*all[n] = true
@@ -64,6 +64,13 @@ func With(c Config, names ...string) Config {
 // OnPair has f called with every pair message that a member takes.
 func OnPair(c Config, f func(from crypto.MeetingKey, msg PairMessage)) Config {
 	c.hooks.pair = f
+	return c
+}
+
+// OnOpened has f called with everything that a member takes in other ways: "welcome" from a door, "early" in a pair
+// session's handshake, "room" for a room message, "sealed" for the content of a sealed one.
+func OnOpened(c Config, f func(where string, what []byte)) Config {
+	c.hooks.opened = f
 	return c
 }
 

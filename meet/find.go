@@ -209,7 +209,7 @@ func (g *guest) worthTrying(tried map[string]*tries, name string) bool {
 		t = &tries{}
 		tried[name] = t
 	}
-	if t.count == maxTries || t.count > 0 && time.Since(t.at) < retryFound {
+	if t.count == maxTries && !g.config.hooks.keepTrying || t.count > 0 && time.Since(t.at) < retryFound {
 		return false
 	}
 	t.count, t.at = t.count+1, time.Now()

@@ -342,6 +342,9 @@ func (g *guest) welcomed(ctx context.Context, d *transport.DoorStream, c *crypto
 		return &ImpostorError{Err: errors.New("no roster came with the welcome")}
 	}
 	g.addresses = w.Addresses
+	if f := g.config.hooks.opened; f != nil {
+		f("welcome", encode(w))
+	}
 	if g.member {
 		return nil
 	}

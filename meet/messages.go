@@ -78,6 +78,9 @@ func (m *Meeting) gossip(g transport.Gossip) {
 		m.log.Debug("gossip refused", "error", err)
 		return
 	}
+	if f := m.config.hooks.opened; f != nil {
+		f("room", g.Data)
+	}
 	now := time.Now()
 	switch {
 	case msg.Operation != nil:

@@ -336,6 +336,7 @@ func (m *Meeting) unseal(p *peer, data []byte, now time.Time) []byte {
 
 // respond answers an initiation. A replayed offer is stale and does nothing (PAI-2).
 func (m *Meeting) respond(p *peer, hint []byte, now time.Time) {
+	m.openedEarly(hint)
 	var early []byte
 	var e earlyData
 	if len(hint) > 0 && codec.Unmarshal(hint, maxEarly, &e) == nil && len(e.Media) > 0 {
@@ -352,7 +353,14 @@ func (m *Meeting) respond(p *peer, hint []byte, now time.Time) {
 	m.deliver(p, packet)
 }
 
+func (m *Meeting) openedEarly(early []byte) {
+	if f := m.config.hooks.opened; f != nil {
+		f("early", early)
+	}
+}
+
 func (m *Meeting) earlyAnswer(p *peer, early []byte) {
+	m.openedEarly(early)
 	var e earlyData
 	if codec.Unmarshal(early, maxEarly, &e) == nil && len(e.Media) > 0 {
 		m.accept(p, e.Media)

@@ -18,14 +18,14 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, AnyPace, AnyCircuits, PastReservations, KeepStrangers, AnyRate, AnyFiles, WaitToEnd bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, AnyPace, AnyCircuits, PastReservations, KeepStrangers, AnyRate, AnyFiles, WaitToEnd, AnyChecks bool
 }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
 	c.unsafe = unsafeSwitches{openGate: u.OpenGate, anyAddress: u.AnyAddress, claimOnCheck: u.ClaimOnCheck, resendPlain: u.ResendPlain,
 		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
-		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
+		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyChecks: u.AnyChecks, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
 		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits, anyGossip: u.AnyGossip, fewStreams: u.FewStreams, anyNudge: u.AnyNudge, anyPace: u.AnyPace, anyCircuits: u.AnyCircuits,
 		pastReservations: u.PastReservations, keepStrangers: u.KeepStrangers, anyRate: u.AnyRate, anyFiles: u.AnyFiles, waitToEnd: u.WaitToEnd}
 	return c
@@ -177,7 +177,7 @@ func ServeRelay(ctx context.Context, c Config, refuse func(ticket []byte) string
 			return
 		}
 		answer := append([]byte{1}, refuse(ticket)...)
-		if len(answer) > 1 && answer[1] == 2 { // the answer itself
+		if len(answer) > 1 && (answer[1] == 0 || answer[1] == 2) { // the answer itself
 			answer = answer[1:]
 		}
 		if len(answer) == 1 {
@@ -188,6 +188,9 @@ func ServeRelay(ctx context.Context, c Config, refuse func(ticket []byte) string
 	}, h.libp2p.strangers)
 	return h, nil
 }
+
+// AddrPortBytes is an address as a relay's answer has it.
+var AddrPortBytes = addrPortBytes
 
 // RelayAddress is the address of a relay for Config.Relays.
 func (h *Host) RelayAddress() ma.Multiaddr {

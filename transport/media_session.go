@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"net"
 	"net/netip"
@@ -164,6 +165,10 @@ func newSession(l *Link, generation uint32, offerer bool) (*session, error) {
 
 func (s *session) makeAgent() error {
 	filter := s.host.filter
+	interval, checks := iceCheckInterval, uint16(iceMaxChecks) // per pair: what somebody may name a victim for (TRA-1)
+	if s.host.config.unsafe.anyChecks {
+		interval, checks = interval/10, math.MaxUint16
+	}
 	options := []ice.AgentOption{
 		ice.WithUDPMux(s.host.mux), ice.WithNet(s.host.config.Network.ICE()),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
@@ -174,7 +179,7 @@ func (s *session) makeAgent() error {
 			addr, ok := netip.AddrFromSlice(ip)
 			return ok && filter.allow(addr)
 		}),
-		ice.WithCheckInterval(iceCheckInterval), ice.WithMaxBindingRequests(iceMaxChecks),
+		ice.WithCheckInterval(interval), ice.WithMaxBindingRequests(checks),
 		ice.WithKeepaliveInterval(iceKeepalive),
 		ice.WithDisconnectedTimeout(iceDisconnected), ice.WithFailedTimeout(iceFailed),
 		// The first checked path is taken: waiting for a better kind costs the start.

@@ -31,6 +31,7 @@ type unsafeSwitches struct {
 	anyRate        bool // one address may connect as often as it likes
 	anyFiles       bool // any number of file streams
 	waitToEnd      bool // to end a stream is to wait for its peer
+	anyChecks      bool // ICE sends checks as fast as it can, and any number
 	noChoke        bool // datagrams go and come whatever the address filter says
 
 	pastReservations bool // what is reserved for others is over when it is granted, as by a clock that is ahead

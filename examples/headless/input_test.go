@@ -113,6 +113,11 @@ func TestBadInput(t *testing.T) {
 				l.Doors = append(l.Doors, l.Doors[0])
 			}
 		})}, "too many addresses"},
+		"hidden, no relay":      {[]string{"create", "--hide-address"}, "name one with --relay"},
+		"hidden, found by mDNS": {[]string{"join", "--hide-address", "--mdns", good}, "--mdns shows it on the local network: take one"},
+		"hidden, found by DHT":  {[]string{"create", "--hide-address", "--dht-bootstrap", "public"}, "--dht-bootstrap shows it to the DHT's nodes: take one"},
+		"LAN only, DHT":         {[]string{"join", "--lan-only", "--dht-bootstrap", "public", good}, "--dht-bootstrap has them leave it: take one"},
+		"LAN only, proxy":       {[]string{"create", "--lan-only", "--proxy", "http://192.0.2.1:3128"}, "--proxy has them leave it: take one"},
 		"missing media":         {[]string{"join", "--play", "missing.ogg", good}, "missing.ogg"},
 		"media of no kind":      {[]string{"create", "--play", writeFile(t, "a.mp3", speech, private)}, "must end in .ogg"},
 		"empty media":           {[]string{"create", "--play", writeFile(t, "a.ogg", nil, private)}, "empty"},

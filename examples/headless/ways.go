@@ -69,6 +69,14 @@ func (w *ways) apply(c *meet.Config) error {
 		return badInput("--lan-only keeps all packets on the local network, --router lets others in from outside: take one of the two away")
 	case w.hide && c.AskRouter:
 		return badInput("--hide-address lets nobody but your relays reach this computer, --router lets others: take one of the two away")
+	case w.hide && w.mdns:
+		return badInput("--hide-address hides where this computer is, --mdns shows it on the local network: take one of the two away")
+	case w.hide && len(w.nodes) > 0:
+		return badInput("--hide-address hides where this computer is, --dht-bootstrap shows it to the DHT's nodes: take one of the two away")
+	case w.hide && len(w.relays) == 0:
+		return badInput("--hide-address has everything go through your relays: name one with --relay")
+	case w.lanOnly && len(w.nodes) > 0:
+		return badInput("--lan-only keeps all packets on the local network, --dht-bootstrap has them leave it: take one of the two away")
 	}
 	c.LANOnly, c.RelayOnly = w.lanOnly, w.hide
 	if w.proxy != nil {

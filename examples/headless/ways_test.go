@@ -31,6 +31,10 @@ func TestWays(t *testing.T) {
 		{"--lan-only --router", "take one of the two away", 0},
 		{"--hide-address --router", "take one of the two away", 0},
 		{"--relay /nowhere", "--relay", 0},
+		{"--hide-address", "name one with --relay", 0},
+		{"--hide-address --mdns", "--mdns shows it on the local network: take one of the two away", 0},
+		{"--hide-address --dht-bootstrap public", "--dht-bootstrap shows it to the DHT's nodes: take one of the two away", 0},
+		{"--lan-only --dht-bootstrap public", "--dht-bootstrap has them leave it: take one of the two away", 0},
 	} {
 		o, err := parse(append([]string{modeCreate}, strings.Fields(tt.args)...))
 		if err != nil {

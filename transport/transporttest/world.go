@@ -27,6 +27,7 @@ const (
 	AddressRestricted            // lets in only addresses sent to
 	PortRestricted               // lets in only addresses and ports sent to: most home routers
 	Symmetric                    // and a new port per destination: never punched against its like
+	CarrierGrade                 // PortRestricted behind another such, the provider's (RFC 6598)
 )
 
 // Options of a World.
@@ -263,6 +264,7 @@ func (w *World) lan(name string, o HostOptions) (*vnet.Router, error) {
 		AddressRestricted: {MappingBehavior: vnet.EndpointIndependent, FilteringBehavior: vnet.EndpointAddrDependent},
 		PortRestricted:    {MappingBehavior: vnet.EndpointIndependent, FilteringBehavior: vnet.EndpointAddrPortDependent},
 		Symmetric:         {MappingBehavior: vnet.EndpointAddrPortDependent, FilteringBehavior: vnet.EndpointAddrPortDependent},
+		CarrierGrade:      {MappingBehavior: vnet.EndpointIndependent, FilteringBehavior: vnet.EndpointAddrPortDependent},
 	}
 	nat, ok := types[o.NAT]
 	if !ok {
@@ -272,20 +274,34 @@ func (w *World) lan(name string, o HostOptions) (*vnet.Router, error) {
 		nat.MappingLifeTime = routerLease
 	}
 	outside := w.address()
-	r, err := newRouter(&vnet.RouterConfig{
-		Name: name, CIDR: fmt.Sprintf("10.%d.%d.0/24", len(w.lans)>>8, len(w.lans)&255),
-		StaticIPs: []string{outside.String()}, NATType: &nat, LoggerFactory: loggers{},
-	})
-	if err != nil {
-		return nil, err
+	parent, at, n := w.internet, outside, len(w.lans)
+	if o.NAT == CarrierGrade {
+		carrier, err := newSite(w.internet, name+"'s provider", fmt.Sprintf("100.64.%d.0/24", n&255), outside, nat)
+		if err != nil {
+			return nil, err
+		}
+		if err := carrier.Start(); err != nil {
+			return nil, err
+		}
+		parent, at = carrier, netip.AddrFrom4([4]byte{100, 64, byte(n), 9})
 	}
-	if err := w.internet.AddRouter(r); err != nil {
+	r, err := newSite(parent, name, fmt.Sprintf("10.%d.%d.0/24", n>>8, n&255), at, nat)
+	if err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
 	w.lans[name], w.sites[outside], w.outside[name] = r, name, outside
 	w.mu.Unlock()
 	return r, r.Start()
+}
+
+// newSite makes a network behind a NAT that has one address in another.
+func newSite(parent *vnet.Router, name, cidr string, outside netip.Addr, nat vnet.NATType) (*vnet.Router, error) {
+	r, err := newRouter(&vnet.RouterConfig{Name: name, CIDR: cidr, StaticIPs: []string{outside.String()}, NATType: &nat, LoggerFactory: loggers{}})
+	if err != nil {
+		return nil, err
+	}
+	return r, parent.AddRouter(r)
 }
 
 // Host is one machine of the world; it is a transport.Network.

@@ -201,7 +201,10 @@ func repeat(ctx context.Context, search func()) {
 
 // gate has the node dial nodes alone: not what they say is at private addresses, unless a node that the user named is at
 // one, nor at this machine, unless one is there; never relays; and nobody dial it (RDV-6).
-type gate struct{ private, loopback bool }
+type gate struct {
+	private, loopback bool
+	dialled           func(ma.Multiaddr) // tests only: what is let pass
+}
 
 // named takes note of where a node is that the user named.
 func (g *gate) named(addrs []ma.Multiaddr) {
@@ -216,6 +219,14 @@ func (g *gate) named(addrs []ma.Multiaddr) {
 func (gate) InterceptPeerDial(peer.ID) bool { return true }
 
 func (g gate) InterceptAddrDial(_ peer.ID, a ma.Multiaddr) bool {
+	allowed := g.allows(a)
+	if allowed && g.dialled != nil {
+		g.dialled(a)
+	}
+	return allowed
+}
+
+func (g gate) allows(a ma.Multiaddr) bool {
 	if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err == nil {
 		return false
 	}

@@ -208,10 +208,10 @@ func TestSlotsCannotBeLinked(t *testing.T) {
 	}
 }
 
-// TestLyingNodes: nodes that answer with garbage, and providers that can't have the topic, cost time; what is found is what
-// was announced.
+// TestLyingNodes: nodes that answer with garbage, and providers that can't have the topic, cost time, less than a joiner has (RDV-3); what
+// is found is what was announced, and no address that they name is dialled.
 //
-// Checks: RDV-4.
+// Checks: RDV-4, RDV-6.
 func TestLyingNodes(t *testing.T) {
 	d := newTable(t, 8)
 	d.announce(t, [32]byte{1})
@@ -231,9 +231,13 @@ func TestLyingNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = liar.provide(t.Context(), key)
-	if got := find(t, d.client(t), [32]byte{1}, 30*time.Second); !slices.EqualFunc(got, addresses, ma.Multiaddr.Equal) {
+	r := d.client(t)
+	var made dials
+	made.watch(r)
+	if got := find(t, r, [32]byte{1}, 30*time.Second); !slices.EqualFunc(got, addresses, ma.Multiaddr.Equal) {
 		t.Errorf("found %v", got)
 	}
+	made.onlyNodes(t, d)
 }
 
 // TestUnreachable: where no node answers, the announcement says so in one sentence, and a search ends when it is told to.
