@@ -96,7 +96,7 @@ func TestMeeting(t *testing.T) { // alone: it computes the words, which takes al
 	if h := get[[]verification](host, "verifications"); len(h) != 1 || h[0].Words.Digits != v.Words.Digits || !v.Asked || h[0].Asked {
 		t.Errorf("%+v, %+v", h, v)
 	}
-	host.must("verified", map[string]any{"member": other(host).ID, "match": true})
+	host.must("verified", map[string]any{"member": other(host).ID, "match": true, "digits": v.Words.Digits})
 	host.until("verified contact", func() bool {
 		c := part[[]contact](host, "contacts")
 		return len(c) == 1 && c[0].Verified && c[0].Name == "Ada"
