@@ -166,6 +166,7 @@ test("words that change under the reader can't be called the same unread", optio
   await said("no longer the words"); // the agent's own are still the first
   // Opened anew they are simply what is shown; the same once more isn't a change.
   await page.locator("#panel header button").click();
+  await page.locator("#panel").waitFor({ state: "detached" });
   agent.send({ event: "changed", part: "words", value: words });
   await page.locator(".padlock").click();
   await page.locator("#panel .words").getByText("clearing", { exact: true }).waitFor();
