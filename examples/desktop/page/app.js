@@ -193,7 +193,10 @@ function listen(c) {
   });
 }
 
-/** lost says so, and once more when the meeting doesn't wait any longer. */
+/**
+ * lost says so, and once more when the meeting doesn't wait any longer: nobody can be seen or heard then, nor is anything
+ * of this person's to stay open for it.
+ */
 function lost() {
   announce(t("lost.title"), true);
   const at = Date.now();
@@ -201,6 +204,7 @@ function lost() {
   setTimeout(() => {
     if (ui.connection !== "lost" || ui.lostAt !== at || state().phase.name !== "meeting") return;
     announce(t("lost.over"), true);
+    media.leave();
     update();
   }, state().app.graceSeconds * 1000);
 }
