@@ -292,6 +292,7 @@ func (s *session) showMembers() {
 		st.Members = append(st.Members, s.memberOf(m))
 	}
 	st.Meeting.Can = s.rights()
+	s.stopUnpermitted()
 	s.filesForNewcomers()
 	s.agent.changed("members", "meeting")
 }

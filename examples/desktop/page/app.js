@@ -101,7 +101,10 @@ function follow(whole) {
   const phase = state().phase.name;
   if (phase !== lastPhase) moved(phase);
   else if (whole && phase === "meeting") void media.resume();
-  if (phase === "meeting") media.followTracks();
+  if (phase === "meeting") {
+    media.followTracks();
+    media.followRights();
+  }
   // Whoever opened a meeting sends its link next; it follows a moment after the meeting.
   if (inviting && state().invite !== null) {
     inviting = false;

@@ -251,6 +251,15 @@ export async function setSource(source, on) {
   }
 }
 
+/** followRights turns off what this person may no longer send. That they may again turns nothing on: they do. */
+export function followRights() {
+  for (const source of /** @type {("microphone"|"camera"|"screen")[]} */ (["microphone", "camera", "screen"])) {
+    if (!media.on[source] || maySend(source)) continue;
+    notice(t(`right-lost.${source}`), { bad: true });
+    void setSource(source, false);
+  }
+}
+
 /** @param {Source} source */
 async function open(source) {
   if (!inMeeting) return;

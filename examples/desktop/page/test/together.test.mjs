@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { id, member, words } from "./scenes.mjs";
-import { agent, asked, here, later, options, page, said, until, visit } from "./visit.mjs";
+import { id, member, scenes, words } from "./scenes.mjs";
+import { agent, asked, here, later, options, page, peer, said, until, visit } from "./visit.mjs";
 
 test("who knocks, comes, goes and is put out is announced; the door is opened", options, async () => {
   await visit("two");
@@ -145,6 +145,32 @@ test("who is compared with and leaves is said to be gone", options, async () => 
 });
 
 const other = (n) => ({ fr: words.fr.map((w) => `${w}${n}`), en: words.en.map((w) => `${w}${n}`), digits: `${n} ${words.digits}` });
+
+test("what one may no longer send is off, and doesn't go on by itself", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  const pressed = (name, is) => until(async () => await page.locator(`#control-${name}`).getAttribute("aria-pressed") === is, `${name} pressed: ${is}`);
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "both sent");
+  const { meeting } = scenes.two();
+  const may = (...send) => agent.send({ event: "changed", part: "meeting", value: { ...meeting, can: { ...meeting.can, send } } });
+  may("audio", "chat");
+  await said("your camera is off");
+  await pressed("camera", "false");
+  await pressed("microphone", "true");
+  await until(() => asked("media-send").at(-1).own.camera === "off", "the agent knows");
+  may("chat");
+  await said("your microphone is off");
+  await pressed("microphone", "false");
+  await until(() => asked("media-send").at(-1).own.microphone === "muted", "the agent knows");
+  may("audio", "video", "screen", "chat");
+  await until(async () => await page.locator("#control-camera").getAttribute("aria-disabled") === null, "they may again");
+  await page.waitForTimeout(500);
+  assert.equal(asked("media-send").at(-1).own.microphone, "muted");
+  await pressed("microphone", "false");
+  await pressed("camera", "false");
+  await page.locator("#control-microphone").click();
+  await pressed("microphone", "true");
+});
 
 test("words that change under the reader can't be called the same unread", options, async () => {
   await visit("five");
