@@ -96,7 +96,7 @@ func TestMeeting(t *testing.T) { // alone: it computes the words, which takes al
 	if h := get[[]verification](host, "verifications"); len(h) != 1 || h[0].Words.Digits != v.Words.Digits || !v.Asked || h[0].Asked {
 		t.Errorf("%+v, %+v", h, v)
 	}
-	host.must("verified", map[string]any{"member": other(host).ID, "match": true})
+	host.must("verified", map[string]any{"member": other(host).ID, "match": true, "digits": v.Words.Digits})
 	host.until("verified contact", func() bool {
 		c := part[[]contact](host, "contacts")
 		return len(c) == 1 && c[0].Verified && c[0].Name == "Ada"
@@ -115,9 +115,23 @@ func TestMeeting(t *testing.T) { // alone: it computes the words, which takes al
 	}
 
 	p := get[*policy](host, "policy")
+	own := func() map[string]string { return part[media](guest, "media").Own }
+	guest.must("media-send", map[string]any{"own": map[string]string{"microphone": "on", "camera": "on", "screen": "on"}})
+	guest.until("all wanted", func() bool { return own()["microphone"] == "on" && own()["camera"] == "on" && own()["screen"] == "on" })
+	p.Members = []string{}
+	host.must("policy-set", map[string]any{"policy": p})
+	off := func() bool {
+		return own()["microphone"] == "muted" && own()["camera"] == "off" && own()["screen"] == "off"
+	}
+	guest.until("nothing sent that isn't permitted", off)
+	if _, refused := guest.ask("media-send", map[string]any{"own": map[string]string{"camera": "on"}}); refused != notPermitted {
+		t.Error("camera without permission:", refused)
+	}
 	p.Members = []string{"audio"}
 	host.must("policy-set", map[string]any{"policy": p})
 	guest.until("less rights", func() bool { return len(part[*meeting](guest, "meeting").Can.Send) == 1 })
+	guest.must("media-send", map[string]any{"own": map[string]string{}}) // what follows rights is done
+	guest.until("nothing went on by itself", off)
 	if _, refused := guest.ask("say", map[string]any{"text": "x"}); refused != notPermitted {
 		t.Error("chat without permission:", refused)
 	}

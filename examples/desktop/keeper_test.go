@@ -45,7 +45,7 @@ func TestRemembered(t *testing.T) {
 		t.Error(refused)
 	}
 	host.must("store-history", map[string]any{"on": true, "retentionDays": 30})
-	host.must("verified", map[string]any{"member": other(host).ID, "match": true})
+	host.compares(other(host).ID)
 	guest.must("say", map[string]any{"text": "privileged"})
 	event[chattedEvent](host, "chatted")
 	ada := other(host).ID

@@ -16,6 +16,30 @@ var sources = map[string]meet.Source{
 
 var sourceNames = inverse(sources)
 
+// rightOf is what one must be allowed, to send a source.
+var rightOf = map[string]string{"microphone": "audio", "camera": "video", "screen": "screen", "screenAudio": "screen"}
+
+// maySend reports whether this member may send a source. agent.mu is held.
+func (s *session) maySend(name string) bool {
+	m := s.agent.state.Meeting
+	return m != nil && slices.Contains(m.Can.Send, rightOf[name])
+}
+
+// stopUnpermitted turns off what this member may no longer send: else it would go on by itself, without an act of the
+// person's, as soon as they may again. agent.mu is held.
+func (s *session) stopUnpermitted() {
+	for name, wanted := range s.wanted {
+		if wanted != "on" || s.maySend(name) {
+			continue
+		}
+		s.wanted[name] = "off"
+		if name == "microphone" {
+			s.wanted[name] = "muted"
+		}
+		s.agent.later(func() { _ = s.publish(name) })
+	}
+}
+
 func (a *agent) mediaOffer(ctx context.Context, r mediaOffer) (any, error) {
 	sdp, err := a.bridge.Offer(ctx, r.SDP, r.Sources, r.Restart)
 	if err != nil {
@@ -62,6 +86,11 @@ func (s *session) mediaSend(_ context.Context, r mediaSend) (any, error) {
 	var failed error
 	for name, wanted := range r.Own {
 		s.agent.mu.Lock()
+		if wanted == "on" && !s.maySend(name) {
+			s.agent.mu.Unlock()
+			failed = fail(notPermitted)
+			continue
+		}
 		s.wanted[name] = wanted
 		s.liveTracks() // what is muted is recorded no more, from now on
 		s.agent.mu.Unlock()

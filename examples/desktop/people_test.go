@@ -20,7 +20,7 @@ func TestContacts(t *testing.T) {
 	if c := get[[]contact](host, "contacts"); len(c) != 0 {
 		t.Errorf("met, and a contact: %+v", c)
 	}
-	host.must("verified", map[string]any{"member": id, "match": true})
+	host.compares(id)
 	host.until("contact", func() bool { return len(part[[]contact](host, "contacts")) == 1 })
 	if c := get[[]contact](host, "contacts")[0]; c.ID != id || !c.Verified || c.VerifiedAt == 0 || c.LastMet != 0 {
 		t.Errorf("%+v", c)

@@ -147,6 +147,7 @@ const (
 	nobodyKnocks     code = "nobody-knocks"
 	notPermitted     code = "not-permitted" // by role or policy
 	notAgreed        code = "not-agreed"    // words: not everybody sees the same yet
+	wordsChanged     code = "words-changed" // they aren't those that were compared: somebody came, left or asked anew
 	notConnected     code = "not-connected" // no path to this member now
 	comparing        code = "comparing"     // a comparison with them is under way
 	comparisonFailed code = "comparison-failed"

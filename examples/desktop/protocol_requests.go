@@ -229,10 +229,12 @@ type (
 	}
 	// verified: the person compared and says whether it matched. Matching marks them (and the contact) verified;
 	// not matching only ends the comparison here. With member empty: the words of all were compared, which marks
-	// everybody who is in.
+	// everybody whom they are of. Digits are those of the words that were compared: if others are shown by now, a match
+	// is words-changed, and marks nobody.
 	verifiedSay struct {
 		Member string `json:"member"`
 		Match  bool   `json:"match"`
+		Digits string `json:"digits"`
 	}
 
 	// stats: turns the event stats on or off.

@@ -40,6 +40,7 @@ type session struct {
 	messages     int
 	publishing   sync.Mutex
 	wordsWanted  chan struct{}
+	wordsFor     []meet.Member // whom state.Words were computed for
 	last         lastStats
 	speaker      string // the active speaker, or who was last
 	recordings   recordings
@@ -223,15 +224,11 @@ func (s *session) snapshot(e meet.Snapshot) {
 // roster takes who is in and what the policy is.
 func (s *session) roster(members []meet.Member, p meet.Policy, hash crypto.Hash) {
 	a := s.agent
-	same := slices.EqualFunc(members, s.members, func(x, y meet.Member) bool { return x.Identity == y.Identity && x.Key == y.Key })
-	if !same {
-		a.state.Words = nil // they are those of other people
-		a.changed("words")
-	}
 	s.members = slices.Clone(members)
 	for _, m := range members {
 		s.see(m)
 	}
+	s.checkWords()
 	shown := policyOf(p)
 	a.state.Policy = &shown
 	a.state.Meeting.RosterHash = hexOf(hash[:])
@@ -247,7 +244,16 @@ func (s *session) put(m meet.Member) {
 		s.members = append(s.members, m)
 	}
 	s.see(m)
+	s.checkWords()
 	s.showMembers()
+}
+
+// checkWords takes the words away that are those of other people than who is in. agent.mu is held.
+func (s *session) checkWords() {
+	if s.agent.state.Words != nil && !samePeople(s.members, s.wordsFor) {
+		s.agent.state.Words = nil
+		s.agent.changed("words")
+	}
 }
 
 // see remembers that somebody was in.
@@ -268,14 +274,14 @@ func (s *session) gone(e meet.MemberLeft) {
 		a.changed("invite")
 	}
 	a.state.Verifications = slices.DeleteFunc(a.state.Verifications, func(v verification) bool { return v.Member == shown.ID })
-	a.state.Words = nil
+	s.checkWords()
 	if s.speaker == shown.ID {
 		s.speaker = ""
 	}
 	s.filesWithout(shown.ID)
 	a.sendLocked(leftEvent{"left", shown, reason, s.nameOf(e.By)})
 	s.showMembers()
-	a.changed("verifications", "words")
+	a.changed("verifications")
 }
 
 // showMembers shows the members as they are now, and what this one may do.
@@ -286,6 +292,7 @@ func (s *session) showMembers() {
 		st.Members = append(st.Members, s.memberOf(m))
 	}
 	st.Meeting.Can = s.rights()
+	s.stopUnpermitted()
 	s.filesForNewcomers()
 	s.agent.changed("members", "meeting")
 }

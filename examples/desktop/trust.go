@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/huisclos/huisclos/crypto"
+	"github.com/huisclos/huisclos/meet"
 )
 
 func wordsOf(v crypto.Verification) words {
@@ -32,26 +33,45 @@ func (s *session) showWords() {
 	}
 }
 
-// words computes and shows the words of those who are in when it returns: the same twice.
+// words computes the words and shows them, if those who are in when it returns are whom they were computed for.
 func (s *session) words(ctx context.Context) (any, error) {
-	var v crypto.Verification
+	a := s.agent
 	for {
-		next, err := s.meeting.Words(ctx)
+		before, err := s.meeting.Members(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if next == v {
-			break
+		v, err := s.meeting.Words(ctx)
+		if err != nil {
+			return nil, err
 		}
-		v = next
+		after, err := s.meeting.Members(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !samePeople(before, after) {
+			continue
+		}
+		shown := wordsOf(v)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.session != s || !samePeople(after, s.members) { // an event is on its way here, and WordsAvailable after it
+			return nil, fail(notAgreed)
+		}
+		a.state.Words, s.wordsFor = &shown, after
+		a.changed("words")
+		return wordsShown{shown}, nil
 	}
-	shown := wordsOf(v)
-	s.agent.update(func(st *state) {
-		if s.agent.session == s {
-			st.Words = &shown
-		}
-	}, "words")
-	return wordsShown{shown}, nil
+}
+
+// samePeople reports whether these are the same members, in whatever order.
+func samePeople(x, y []meet.Member) bool {
+	return len(x) == len(y) && !slices.ContainsFunc(x, func(m meet.Member) bool { return !among(y, m) })
+}
+
+// among reports whether somebody is one of all, by the same key.
+func among(all []meet.Member, m meet.Member) bool {
+	return slices.ContainsFunc(all, func(o meet.Member) bool { return o.Identity == m.Identity && o.Key == m.Key })
 }
 
 func (s *session) verify(ctx context.Context, r verify) (any, error) {
@@ -83,17 +103,18 @@ func (s *session) compared(id string) {
 	st.Verifications = slices.DeleteFunc(st.Verifications, func(v verification) bool { return v.Member == id })
 }
 
-// verified takes what the person says about words they compared.
+// verified takes what the person says about words they compared. Whoever wasn't there when those were computed isn't
+// marked, nor is anybody by words that aren't those shown any more: nobody compared with them.
 func (s *session) verified(ctx context.Context, r verifiedSay) (any, error) {
 	a := s.agent
 	all := []crypto.IdentityKey{}
 	a.mu.Lock()
+	if r.Match && !s.shows(r) {
+		a.mu.Unlock()
+		return nil, fail(wordsChanged)
+	}
 	if r.Member == "" {
-		if a.state.Words == nil && r.Match {
-			a.mu.Unlock()
-			return nil, fail(notAgreed)
-		}
-		for _, m := range s.members {
+		for _, m := range s.wordsFor {
 			if !m.Self {
 				all = append(all, m.Identity)
 			}
@@ -116,4 +137,13 @@ func (s *session) verified(ctx context.Context, r verifiedSay) (any, error) {
 		}
 	}
 	return nil, nil
+}
+
+// shows reports whether the words that the person compared are those shown now. agent.mu is held.
+func (s *session) shows(r verifiedSay) bool {
+	st := &s.agent.state
+	if r.Member == "" {
+		return st.Words != nil && st.Words.Digits == r.Digits
+	}
+	return slices.ContainsFunc(st.Verifications, func(v verification) bool { return v.Member == r.Member && v.Words.Digits == r.Digits })
 }

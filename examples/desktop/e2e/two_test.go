@@ -139,13 +139,26 @@ func roles(alice, bob *person, b string) {
 	alice.chooses("#role-"+b, "viewer")
 	bob.until(`!S.meeting.can.send.includes("video") && document.querySelector("#control-camera").getAttribute("aria-disabled") === "true"`)
 	alice.until(`S.tracks.every((x) => x.member !== %s)`, b)
+	off := func() {
+		for _, source := range []string{"microphone", "camera"} {
+			bob.until(`document.querySelector(%s).getAttribute("aria-pressed") === "false"`, "#control-"+source)
+			bob.until(`[...document.querySelectorAll(".notice.bad")].some((x) => x.textContent.includes((await drive.load("i18n")).t(%s)))`, "right-lost."+source)
+		}
+		bob.until(`S.media.own.microphone === "muted" && S.media.own.camera === "off"`)
+	}
+	off()
+	// That he may again turns nothing on.
 	alice.chooses("#role-"+b, "participant")
 	bob.until(`S.meeting.can.send.includes("video")`)
 	for _, source := range []string{"microphone", "camera"} {
 		bob.until(`document.querySelector(%s).getAttribute("aria-disabled") !== "true"`, "#control-"+source)
-		if value[bool](bob, `document.querySelector(%s).getAttribute("aria-pressed") === "false"`, "#control-"+source) {
-			bob.press("#control-" + source)
-		}
+	}
+	off()
+	alice.hearsNothing(b, signOfBob)
+	alice.until(`S.tracks.every((x) => x.member !== %s || x.kind === "audio" && x.muted)`, b)
+	off()
+	for _, source := range []string{"microphone", "camera"} {
+		bob.press("#control-" + source)
 	}
 	alice.sees(b, signOfBob)
 	alice.hears(b, signOfBob)

@@ -101,7 +101,10 @@ function follow(whole) {
   const phase = state().phase.name;
   if (phase !== lastPhase) moved(phase);
   else if (whole && phase === "meeting") void media.resume();
-  if (phase === "meeting") media.followTracks();
+  if (phase === "meeting") {
+    media.followTracks();
+    media.followRights();
+  }
   // Whoever opened a meeting sends its link next; it follows a moment after the meeting.
   if (inviting && state().invite !== null) {
     inviting = false;
@@ -193,7 +196,10 @@ function listen(c) {
   });
 }
 
-/** lost says so, and once more when the meeting doesn't wait any longer. */
+/**
+ * lost says so, and once more when the meeting doesn't wait any longer: nobody can be seen or heard then, nor is anything
+ * of this person's to stay open for it.
+ */
 function lost() {
   announce(t("lost.title"), true);
   const at = Date.now();
@@ -201,6 +207,7 @@ function lost() {
   setTimeout(() => {
     if (ui.connection !== "lost" || ui.lostAt !== at || state().phase.name !== "meeting") return;
     announce(t("lost.over"), true);
+    media.leave();
     update();
   }, state().app.graceSeconds * 1000);
 }

@@ -92,25 +92,38 @@ export function problemOf(error) {
   return "taken";
 }
 
+/** How often something was tried, or was enough: what the browser gives for an earlier time is let go at once. */
+let trials = 0;
+
 /** tryDevices opens camera and microphone for the person alone to see; nothing is sent anywhere. */
 export async function tryDevices() {
   stopTrial();
+  const mine = trials;
   try {
-    trial.stream = await navigator.mediaDevices.getUserMedia({
+    const stream = await navigator.mediaDevices.getUserMedia({
       audio: entering.microphone ? microphoneWanted() : false,
       video: entering.camera ? cameraWanted() : false,
     });
+    if (mine !== trials) return letGo(stream);
+    trial.stream = stream;
     trial.problem = "";
-    measure(trial.stream);
+    measure(stream);
   } catch (error) {
+    if (mine !== trials) return;
     trial.problem = problemOf(error);
   }
   await listDevices();
 }
 
+/** letGo has the lamp go out. @param {MediaStream} stream */
+export function letGo(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
 /** stopTrial lets go of camera and microphone. */
 export function stopTrial() {
-  for (const track of trial.stream?.getTracks() ?? []) track.stop();
+  trials++;
+  if (trial.stream !== null) letGo(trial.stream);
   trial.stream = null;
   void meter?.context.close();
   meter = null;

@@ -4,7 +4,7 @@
 
 import { t } from "./i18n.js";
 import { announce, ask, conn, fail, failureOf, notice, state, ui, update } from "./model.js";
-import { cameraWanted, chosen, entering, listDevices, microphoneWanted, problemOf, stopTrial } from "./devices.js";
+import { cameraWanted, chosen, entering, letGo, listDevices, microphoneWanted, problemOf, stopTrial } from "./devices.js";
 
 /** @typedef {"microphone"|"camera"|"screen"|"screenAudio"} Source */
 
@@ -23,6 +23,14 @@ const sending = {
   screenAudio: { track: null, transceiver: null, encoder: null },
 };
 
+/**
+ * How often each source was asked of the browser, or let go: what comes later than that is let go at once. The browser may
+ * ask the person first, who may have left, entered another meeting, or turned it off by the time they answer.
+ *
+ * @type {Record<Source, number>}
+ */
+const turns = { microphone: 0, camera: 0, screen: 0, screenAudio: 0 };
+
 /** What the views show of it. */
 export const media = {
   /** @type {Record<Source, boolean>} what is being sent now, as the person wants it */
@@ -39,6 +47,8 @@ const pool = { audio: 4, video: 4 };
 /** Negotiations run one after another. @type {Promise<void>} */
 let queue = Promise.resolve();
 let inMeeting = false;
+/** Which meeting it is that one is in: how often one entered. */
+let entered = 0;
 let attempts = 0;
 
 /**
@@ -49,8 +59,9 @@ let attempts = 0;
 export async function enter(again) {
   if (inMeeting) return;
   inMeeting = true;
-  watched = "";
+  const mine = ++entered;
   attempts = 0;
+  watched = ""; // another page may have told the agent something else meanwhile
   stopTrial();
   const own = state().media.own;
   const want = again
@@ -58,9 +69,10 @@ export async function enter(again) {
     : { ...entering };
   if (again && own["screen"] === "on") await ask("media-send", { own: { screen: "off", screenAudio: "off" } });
   await negotiate(true);
-  if (!inMeeting) return;
-  if (want.microphone && maySend("microphone")) await setSource("microphone", true);
-  if (want.camera && maySend("camera")) await setSource("camera", true);
+  for (const source of /** @type {("microphone"|"camera")[]} */ (["microphone", "camera"])) {
+    if (!inMeeting || mine !== entered) return;
+    if (want[source] && maySend(source)) await setSource(source, true);
+  }
 }
 
 /** leave lets go of everything: no lamp of a camera stays lit. */
@@ -68,6 +80,7 @@ export function leave() {
   inMeeting = false;
   for (const source of sources) {
     stopTrack(source);
+    ui.busy.delete(source);
     sending[source].transceiver = null;
     sending[source].encoder = null;
   }
@@ -81,8 +94,8 @@ export function leave() {
 
 /** resume follows after the connection with the agent was lost: what it knows may be older than what we do. */
 export async function resume() {
-  if (!inMeeting) return;
-  watched = ""; // another page may have said something else meanwhile
+  if (!inMeeting) return enter(true); // it took so long that everything was let go
+  watched = "";
   await negotiate(pc === null || state().media.connection !== "connected"); // what was offered last may be lost
   /** @type {Record<string, string>} */
   const own = {};
@@ -132,6 +145,7 @@ async function offer(restart) {
   const c = /** @type {RTCPeerConnection} */ (/** @type {unknown} */ (pc));
   await c.setLocalDescription();
   await gathered(c, 2000);
+  if (c !== pc) return;
   /** @type {Record<string, string>} */
   const named = {};
   for (const source of sources) {
@@ -238,17 +252,30 @@ export async function setSource(source, on) {
   }
 }
 
+/** followRights turns off what this person may no longer send. That they may again turns nothing on: they do. */
+export function followRights() {
+  for (const source of /** @type {("microphone"|"camera"|"screen")[]} */ (["microphone", "camera", "screen"])) {
+    if (!media.on[source] || maySend(source)) continue;
+    notice(t(`right-lost.${source}`), { bad: true });
+    void setSource(source, false);
+  }
+}
+
 /** @param {Source} source */
 async function open(source) {
+  if (!inMeeting) return;
   const s = sending[source];
   try {
-    if (s.track === null || s.track.readyState === "ended") await capture(source);
+    if ((s.track === null || s.track.readyState === "ended") && !await capture(source)) return;
   } catch (error) {
     // Whoever closes the browser's choice of screens knows that they did.
     if (source !== "screen") notice(t(`device.${problemOf(error)}`), { bad: true });
     return;
   }
-  if (s.track === null || !inMeeting) return stopTrack(source);
+  if (s.track === null || !maySend(source)) { // the right may be gone since
+    if (source === "screen") stopTrack("screenAudio");
+    return stopTrack(source);
+  }
   await send(source);
   if (source !== "screen" || sending.screenAudio.track === null) return;
   if (media.on.screen) await send("screenAudio");
@@ -277,18 +304,28 @@ async function send(source) {
   }
 }
 
-/** @param {Source} source */
+/** @param {Source} source @returns {Promise<boolean>} whether it is still wanted; else it was let go, whatever came of it */
 async function capture(source) {
-  if (source === "screen") {
-    const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: true });
-    keep("screen", stream.getVideoTracks()[0]);
-    keep("screenAudio", stream.getAudioTracks()[0]);
-    return;
+  const mine = ++turns[source];
+  /** @type {MediaStream} */
+  let stream;
+  try {
+    stream = source === "screen"
+      ? await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: true })
+      : await navigator.mediaDevices.getUserMedia(source === "microphone" ? { audio: microphoneWanted() } : { video: cameraWanted() });
+  } catch (error) {
+    if (mine !== turns[source]) return false;
+    throw error;
   }
-  const microphone = source === "microphone";
-  const stream = await navigator.mediaDevices.getUserMedia(microphone ? { audio: microphoneWanted() } : { video: cameraWanted() });
-  keep(source, microphone ? stream.getAudioTracks()[0] : stream.getVideoTracks()[0]);
-  void listDevices();
+  if (mine !== turns[source]) {
+    letGo(stream);
+    return false;
+  }
+  if (kinds[source] === "video") keep(source, stream.getVideoTracks()[0]);
+  else keep(source, stream.getAudioTracks()[0]);
+  if (source === "screen") keep("screenAudio", stream.getAudioTracks()[0]);
+  else void listDevices();
+  return true;
 }
 
 /** @param {Source} source @param {MediaStreamTrack|undefined} track */
@@ -309,6 +346,7 @@ function keep(source, track) {
 /** @param {Source} source */
 function stopTrack(source) {
   const s = sending[source];
+  turns[source]++;
   s.track?.stop();
   s.track = null;
   media.on[source] = false;
@@ -327,7 +365,7 @@ export async function switchDevice(kind) {
   try {
     // Some systems give a camera away only once.
     if (kind === "camera") s.track.stop();
-    await capture(kind);
+    if (!await capture(kind)) return;
   } catch (error) {
     notice(t(`device.${problemOf(error)}`), { bad: true });
     await setSource(kind, false);

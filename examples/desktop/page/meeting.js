@@ -14,10 +14,11 @@ import { media, retry, unblock } from "./media.js";
 import { peoplePanel } from "./people.js";
 import { recordingBar } from "./recording.js";
 import { warnings } from "./warnings.js";
-import { wordsPanel } from "./words.js";
+import { forgetRead, wordsPanel } from "./words.js";
 
 /** @returns {import("./dom.js").VNode} */
 export function meetingScreen() {
+  forgetRead();
   return h("div.meeting", { key: "meeting", class: ui.panel === "" ? "" : "with-panel" },
     bar(),
     h("div.bars", null, recordingBar(), warnings(), lonely(), soundBlocked(), mediaFailed()),

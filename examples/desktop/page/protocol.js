@@ -426,7 +426,7 @@
  *   "bad-nodes"|"reply-unreadable"|"reply-foreign"|"reply-expired"|"reply-unreachable"|"reply-lost"|
  *   "reply-renewed"|"door-lost"|"impostor"|"denied-by-host"|"denied-locked"|"denied-link"|"denied-clock"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
  *   "denied-removed"|"network"|"left"|"removed"|"banned"|"ended"|"resumed-elsewhere"|"admission-void"|
- *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|
+ *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|"words-changed"|
  *   "not-connected"|"comparing"|"comparison-failed"|"isolated"|"too-long"|"not-text"|"too-many"|
  *   "unsupported-track"|"no-such-file"|"upload-lost"|"file-damaged"|"wrong-passphrase"|"weak-passphrase"|"store-locked"|
  *   "no-store"|"store-exists"|"store-damaged"|"store-write"|"no-such-contact"
@@ -746,9 +746,11 @@
 /**
  * @typedef {object} VerifiedSay verified: the person compared and says whether it matched. Matching marks them (and
  *   the contact) verified; not matching only ends the comparison here. With member empty: the words of all were
- *   compared, which marks everybody who is in.
+ *   compared, which marks everybody whom they are of. Digits are those of the words that were compared: if others are
+ *   shown by now, a match is words-changed, and marks nobody.
  * @property {string} member
  * @property {boolean} match
+ * @property {string} digits
  */
 
 /**

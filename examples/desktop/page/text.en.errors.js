@@ -57,6 +57,7 @@ export const errors = {
   "error.nobody-knocks": "This person is no longer knocking. They can knock again.",
   "error.not-permitted": "Your role does not allow it. Ask a host.",
   "error.not-agreed": "Not everybody sees the same list of people yet. Wait a few seconds, then try again.",
+  "error.words-changed": "These are no longer the words that you compared: nobody was marked as verified. Compare the new ones.",
   "error.not-connected": "Your computer is not connected to this person’s at the moment. Try again shortly.",
   "error.comparing": "A comparison with this person is already under way. Finish it first.",
   "error.comparison-failed": "The comparison failed. Begin again; if it keeps failing, call the person by telephone.",

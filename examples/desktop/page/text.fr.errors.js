@@ -57,6 +57,7 @@ export const errors = {
   "error.nobody-knocks": "Cette personne ne frappe plus. Elle peut frapper de nouveau.",
   "error.not-permitted": "Votre rôle ne le permet pas. Demandez à un organisateur.",
   "error.not-agreed": "Tous ne voient pas encore la même liste de participants. Attendez quelques secondes, puis réessayez.",
+  "error.words-changed": "Ce ne sont plus les mots que vous avez comparés : personne n’a été marqué comme vérifié. Comparez les nouveaux.",
   "error.not-connected": "Votre ordinateur n’est pas relié à celui de cette personne en ce moment. Réessayez dans un instant.",
   "error.comparing": "Une comparaison avec cette personne est déjà en cours. Terminez-la d’abord.",
   "error.comparison-failed": "La comparaison a échoué. Recommencez ; si cela se répète, appelez la personne au téléphone.",

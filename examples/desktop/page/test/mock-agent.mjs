@@ -156,7 +156,7 @@ class Client {
     try {
       reply = await this.act(request) ?? {};
     } catch (error) {
-      return this.send({ re: request.id, error: { code: "internal", detail: String(error) } });
+      return this.send({ re: request.id, error: error.refusal ?? { code: "internal", detail: String(error) } });
     }
     this.send({ re: request.id, ...reply });
   }
@@ -221,6 +221,7 @@ class Client {
       case "react": return this.send({ event: "reaction", member: state.meeting.self, reaction: r.reaction });
       case "verify": return void this.change("verifications", [{ member: r.member, asked: false, words: state.words }]) ?? { words: state.words };
       case "verified":
+        if (r.match && r.digits !== (r.member === "" ? state.words : state.verifications.find((v) => v.member === r.member)?.words)?.digits) throw { refusal: { code: "words-changed" } };
         this.change("verifications", []);
         return this.change("members", state.members.map((m) => r.match && (r.member === "" || m.id === r.member) ? { ...m, verified: true } : m));
       case "words": return { words: state.words };

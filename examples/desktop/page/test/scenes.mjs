@@ -90,7 +90,7 @@ export function invite(scope, more = {}) {
 
 const policy = { entry: "ask", admitters: "hosts", members: ["audio", "video", "screen", "chat", "files"], viewers: ["chat"] };
 
-const words = {
+export const words = {
   fr: ["clairière", "ancrage", "tilleul", "horizon", "cascade", "notaire"],
   en: ["clearing", "anchor", "linden", "horizon", "cascade", "notary"], digits: "40 718 29 553 61 902",
 };

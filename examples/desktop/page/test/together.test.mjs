@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { id, member } from "./scenes.mjs";
-import { agent, asked, here, later, options, page, said, until, visit } from "./visit.mjs";
+import { id, member, scenes, words } from "./scenes.mjs";
+import { agent, asked, here, later, options, page, peer, said, until, visit } from "./visit.mjs";
 
 test("who knocks, comes, goes and is put out is announced; the door is opened", options, async () => {
   await visit("two");
@@ -142,6 +142,78 @@ test("who is compared with and leaves is said to be gone", options, async () => 
   await page.locator("dialog.dialog-verify[open]").waitFor();
   here();
   await page.locator("dialog").getByText("no longer in the meeting").waitFor();
+});
+
+const other = (n) => ({ fr: words.fr.map((w) => `${w}${n}`), en: words.en.map((w) => `${w}${n}`), digits: `${n} ${words.digits}` });
+
+test("what one may no longer send is off, and doesn't go on by itself", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  const pressed = (name, is) => until(async () => await page.locator(`#control-${name}`).getAttribute("aria-pressed") === is, `${name} pressed: ${is}`);
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "both sent");
+  const { meeting } = scenes.two();
+  const may = (...send) => agent.send({ event: "changed", part: "meeting", value: { ...meeting, can: { ...meeting.can, send } } });
+  may("audio", "chat");
+  await said("your camera is off");
+  await pressed("camera", "false");
+  await pressed("microphone", "true");
+  await until(() => asked("media-send").at(-1).own.camera === "off", "the agent knows");
+  may("chat");
+  await said("your microphone is off");
+  await pressed("microphone", "false");
+  await until(() => asked("media-send").at(-1).own.microphone === "muted", "the agent knows");
+  may("audio", "video", "screen", "chat");
+  await until(async () => await page.locator("#control-camera").getAttribute("aria-disabled") === null, "they may again");
+  await page.waitForTimeout(500);
+  assert.equal(asked("media-send").at(-1).own.microphone, "muted");
+  await pressed("microphone", "false");
+  await pressed("camera", "false");
+  await page.locator("#control-microphone").click();
+  await pressed("microphone", "true");
+});
+
+test("words that change under the reader can't be called the same unread", options, async () => {
+  await visit("five");
+  await page.locator(".padlock").click();
+  const same = page.getByRole("button", { name: "They are the same" });
+  await same.waitFor();
+  agent.send({ event: "changed", part: "words", value: null });
+  agent.send({ event: "changed", part: "words", value: other(1) });
+  await said("The words have changed");
+  const look = page.getByRole("button", { name: "See the new words" });
+  await look.waitFor();
+  assert.equal(await same.count(), 0);
+  assert.equal(await page.locator("#panel .words").count(), 0);
+  await look.click();
+  await page.locator("#panel .words").getByText("clearing1").waitFor();
+  await same.click();
+  await until(() => asked("verified").length === 1, "said");
+  assert.equal(asked("verified")[0].digits, other(1).digits);
+  await said("no longer the words"); // the agent's own are still the first
+  // Opened anew they are simply what is shown; the same once more isn't a change.
+  await page.locator("#panel header button").click();
+  await page.locator("#panel").waitFor({ state: "detached" });
+  agent.send({ event: "changed", part: "words", value: words });
+  await page.locator(".padlock").click();
+  await page.locator("#panel .words").getByText("clearing", { exact: true }).waitFor();
+  agent.send({ event: "changed", part: "words", value: null });
+  agent.send({ event: "changed", part: "words", value: words });
+  await same.click();
+  await said("marked as verified");
+});
+
+test("a comparison that is begun anew under the reader is said to be another", options, async () => {
+  await visit("comparing");
+  await page.locator(".notice button.quiet").click();
+  const same = page.locator("dialog").getByRole("button", { name: "They are the same" });
+  await same.waitFor();
+  agent.send({ event: "changed", part: "verifications", value: [{ member: id("c"), asked: true, words: other(2) }] });
+  await said("has begun the comparison again");
+  await page.locator("dialog").getByRole("button", { name: "See the new words" }).click();
+  await page.locator("dialog .words").getByText("notary2").waitFor();
+  await same.click();
+  await until(() => asked("verified").length === 1, "said");
+  assert.deepEqual([asked("verified")[0].member, asked("verified")[0].digits], [id("c"), other(2).digits]);
 });
 
 test("who is let in while the agent takes its time is let in once, and others are answered meanwhile", options, async () => {
