@@ -9,15 +9,21 @@ import (
 	"github.com/huisclos/huisclos/meet"
 )
 
-// whoSees answers the page: in a meeting by what the library noted, before one as the settings would have it.
+// whoSees answers the page: in a meeting and after it by what the library noted, before one as the settings would have it.
 func (a *agent) whoSees(ctx context.Context) (exposure, error) {
 	var noted *meet.Exposure
-	if s, err := a.inMeeting(); err == nil {
-		e, err := s.meeting.Exposure(ctx)
+	a.mu.Lock()
+	m, alone := a.last, a.state.Phase.Alone
+	if a.session != nil {
+		m, alone = a.session.meeting, a.session.alone
+	}
+	a.mu.Unlock()
+	if m != nil {
+		e, err := m.Exposure(ctx)
 		if err != nil {
 			return exposure{}, err
 		}
-		if s.alone { // its link goes from hand to hand within this program
+		if alone { // its link goes from hand to hand within this program
 			e.Parties = slices.DeleteFunc(e.Parties, func(p meet.PartyExposure) bool { return p.Party.Kind == meet.PartyCarrier })
 		}
 		noted = &e

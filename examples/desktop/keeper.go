@@ -132,13 +132,36 @@ func (a *agent) keepMeeting(s *session, sum *summary) bool {
 
 // expire deletes what is older than the retention. agent.mu is held.
 func (a *agent) expire(now time.Time) {
-	if c := a.keep.contents; c != nil && c.History.Expire(now) {
+	c := a.keep.contents
+	if c == nil {
+		return
+	}
+	expired := c.History.Expire(now)
+	if days := c.History.RetentionDays; days > 0 {
+		expired = a.forgetMet(0, now.AddDate(0, 0, -days).UnixMilli()) || expired
+	}
+	if expired {
 		a.remember()
 	}
 }
 
-// opened takes what a store holds, which was just unlocked. agent.mu is held.
-func (a *agent) opened(c *vault.Contents) error {
+// forgetMet forgets that contacts were met between these times, which is history as well. agent.mu is held.
+func (a *agent) forgetMet(from, to int64) (forgotten bool) {
+	contacts := slices.Clone(a.state.Contacts) // the page may still be told of the ones there were
+	for i, c := range contacts {
+		if c.LastMet != 0 && c.LastMet >= from && c.LastMet <= to {
+			contacts[i].LastMet, forgotten = 0, true
+		}
+	}
+	if forgotten {
+		a.state.Contacts = contacts
+		a.changed("contacts")
+	}
+	return forgotten
+}
+
+// opened takes what a store holds, which was just unlocked, and adds these contacts of before that. agent.mu is held.
+func (a *agent) opened(c *vault.Contents, before []contact) error {
 	identity, err := crypto.ParseIdentity(c.Identity)
 	if err != nil {
 		return fail(storeDamaged)
@@ -158,13 +181,17 @@ func (a *agent) opened(c *vault.Contents) error {
 		}
 		a.state.Settings = s
 	}
-	for _, c := range a.state.Contacts { // of before it was unlocked
+	kept := len(contacts)
+	for _, c := range before {
 		if !slices.ContainsFunc(contacts, func(o contact) bool { return o.ID == c.ID }) {
 			contacts = append(contacts, c)
 		}
 	}
 	a.state.Contacts = append([]contact{}, contacts...)
 	a.keep.contents = c
+	if len(contacts) > kept {
+		a.remember()
+	}
 	a.changed("settings", "contacts")
 	a.expire(time.Now())
 	a.showStore()

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -67,7 +68,7 @@ func (a *agent) storeUnlock(_ context.Context, r storeUnlock) (any, error) {
 	if a.session != nil { // begun meanwhile, with another identity
 		return nil, fail(alreadyInMeeting)
 	}
-	return nil, a.opened(c)
+	return nil, a.opened(c, a.state.Contacts)
 }
 
 // betweenMeetings: the identity doesn't change in a meeting.
@@ -97,8 +98,9 @@ func (a *agent) storeHistory(_ context.Context, r storeHistory) (any, error) {
 	c.History.On, c.History.RetentionDays = r.On, r.RetentionDays
 	if !r.On {
 		c.History.Meetings = nil
+		a.forgetMet(0, math.MaxInt64)
 	}
-	c.History.Expire(time.Now())
+	a.expire(time.Now())
 	a.mu.Unlock()
 	a.save() // at once: what is said to be deleted is
 	return nil, a.saved()
@@ -191,7 +193,14 @@ func (a *agent) historyDelete(_ context.Context, r historyDelete) (any, error) {
 		a.mu.Unlock()
 		return nil, fail(storeLocked)
 	}
-	c.History.Meetings = slices.DeleteFunc(c.History.Meetings, func(m vault.Meeting) bool { return m.ID == r.Meeting })
+	c.History.Meetings = slices.DeleteFunc(c.History.Meetings, func(m vault.Meeting) bool {
+		if m.ID != r.Meeting {
+			return false
+		}
+		kept := keptOf(m, 0)
+		a.forgetMet(kept.Began, kept.Ended)
+		return true
+	})
 	a.mu.Unlock()
 	a.save()
 	return nil, a.saved()
@@ -238,7 +247,7 @@ func (a *agent) restore(_ context.Context, r restore) (any, error) {
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return a.opened(c)
+		return a.opened(c, nil) // it replaces what there was
 	}})
 	if err != nil {
 		return nil, fail(tooMany)
