@@ -277,7 +277,12 @@ func (a *agent) saveFile(id string) (any, error) {
 	if f == nil || f.Self || f.State != "complete" || f.spool == nil {
 		return nil, fail(noSuchFile)
 	}
-	return a.offerSpool(f.Name, "", f.spool, nil)
+	return a.offerSpool(f.Name, "", f.spool, func() {
+		_ = a.withFile(id, func(f *shared) error { // if it isn't gone by now
+			f.Saved = true
+			return nil
+		})
+	})
 }
 
 // offerSpool gives what is in a spool file to the browser. Then is called when all of it was taken.

@@ -76,6 +76,7 @@ func TestFiles(t *testing.T) {
 	if _ = json.Unmarshal(save["name"], &name); name != "gnp.exe" || !bytes.Equal(guest.download(save["url"]), body) {
 		t.Errorf("%q isn't what was sent", name)
 	}
+	guest.until("saved", func() bool { return files(guest)[0].Saved })
 	host.until("copy", func() bool {
 		return files(host)[0].Copies[0].State == "complete" && files(host)[0].Copies[0].Done == 300_001
 	})

@@ -57,7 +57,7 @@ func TestRemembered(t *testing.T) {
 	host.must("end", nil)
 	guest.untilPhase("ended")
 	host.untilPhase("ended")
-	if !get[phase](host, "phase").Ended.Kept || get[phase](guest, "phase").Ended.Kept {
+	if e := get[phase](host, "phase").Ended; e.Contacts != 1 || !e.Kept || get[phase](guest, "phase").Ended.Kept {
 		t.Error("the ends don't say what was kept")
 	}
 	host.until("history", func() bool { return len(part[store](host, "store").Kept) == 1 })

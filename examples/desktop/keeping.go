@@ -274,6 +274,9 @@ func (a *agent) contactSet(_ context.Context, r contactSet) (any, error) {
 		}
 		i = len(a.state.Contacts)
 		a.state.Contacts = append(a.state.Contacts, contact{ID: r.Contact})
+		if a.session != nil {
+			a.session.contacts[r.Contact] = true
+		}
 	}
 	a.state.Contacts[i].Name, a.state.Contacts[i].Note = r.Name, cleanText(r.Note)
 	a.contactsChanged()

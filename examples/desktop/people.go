@@ -77,6 +77,9 @@ func (s *session) contactChanged(c meet.Contact) {
 	default:
 		a.state.Contacts[i] = next
 	}
+	if verified {
+		s.contacts[id] = true
+	}
 	a.contactsChanged()
 }
 

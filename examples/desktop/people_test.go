@@ -103,7 +103,7 @@ func TestContactChanged(t *testing.T) {
 		a := &agent{state: firstState(options{}), keep: newKeeper(t.TempDir(), 10)}
 		a.state.Contacts, a.state.Store.History = tt.before, tt.history
 		tt.is.Identity = who
-		(&session{agent: a, alone: tt.alone}).contactChanged(tt.is)
+		(&session{agent: a, contacts: map[string]bool{}, alone: tt.alone}).contactChanged(tt.is)
 		if len(a.state.Contacts) != len(tt.want) || len(tt.want) > 0 && a.state.Contacts[len(tt.want)-1] != tt.want[len(tt.want)-1] {
 			t.Errorf("%s: %+v", name, a.state.Contacts[max(0, len(a.state.Contacts)-1):])
 		}

@@ -154,8 +154,10 @@ type summary struct {
 	Files    int   `json:"files"`
 	// Attendance can be exported until the request done.
 	Attendance bool `json:"attendance"`
-	// Kept: history was on and holds this meeting. Else nothing was kept.
+	// Kept: history was on and holds this meeting.
 	Kept bool `json:"kept"`
+	// Contacts are how many people this person added or verified meanwhile, and so are in the store.
+	Contacts int `json:"contacts"`
 }
 
 type meeting struct {
@@ -307,6 +309,8 @@ type file struct {
 	// Copies are, of an own file, those of the others.
 	Copies []fileCopy `json:"copies,omitempty"`
 	SHA256 string     `json:"sha256,omitempty"`
+	// Saved: of one that came, the browser has taken it all.
+	Saved bool `json:"saved,omitempty"`
 }
 
 type fileCopy struct {

@@ -45,13 +45,14 @@ type session struct {
 	speaker      string // the active speaker, or who was last
 	recordings   recordings
 	relays       []meet.RelayStatus
+	contacts     map[string]bool // who became a contact, or was verified
 }
 
 func newSession(a *agent, alone bool) *session {
 	s := &session{
 		agent: a, alone: alone, self: hexKey(a.identity.Public()), seen: map[crypto.IdentityKey]int64{}, names: map[crypto.IdentityKey]string{},
 		tracks: map[string]*meet.RemoteTrack{}, publications: map[string]*meet.Publication{}, published: map[string]*bridge.Source{}, wanted: map[string]string{},
-		wordsWanted: make(chan struct{}, 1), recordings: newRecordings(),
+		wordsWanted: make(chan struct{}, 1), recordings: newRecordings(), contacts: map[string]bool{},
 	}
 	s.context, s.end = context.WithCancelCause(a.context)
 	return s
@@ -110,6 +111,13 @@ func (s *session) watch() {
 	a.state.Media.Own = map[string]string{"microphone": "off", "camera": "off", "screen": "off", "screenAudio": "off"}
 	sum := &summary{Began: s.began, Ended: now(), People: len(s.seen), Messages: s.messages, Files: len(a.files), Attendance: true}
 	sum.Kept = a.keepMeeting(s, sum)
+	if a.keep.contents != nil {
+		for id := range s.contacts {
+			if a.contactIndex(id) >= 0 {
+				sum.Contacts++
+			}
+		}
+	}
 	a.state.Phase = phase{Name: "ended", Since: now(), Error: failureOf(why), Alone: s.alone, Ended: sum}
 	a.changed("knocks", "tracks", "verifications", "warnings", "words", "invite", "media", "phase")
 	if a.page == nil {

@@ -1,7 +1,7 @@
 // Which dialog is open. There is one at a time; being asked to be recorded comes before all others.
 
 import { exposureDialog } from "./exposure.js";
-import { attendanceDialog, quitDialog } from "./ended.js";
+import { attendanceDialog, quitDialog, unsavedFilesDialog } from "./ended.js";
 import { helpDialog } from "./help.js";
 import { inviteDialog } from "./invite.js";
 import { leaveDialog, moreDialog } from "./controls.js";
@@ -31,6 +31,7 @@ const all = {
   remove: removeDialog,
   settings: settingsDialog,
   unsaved: unsavedDialog,
+  "unsaved-files": unsavedFilesDialog,
   verify: verifyDialog,
 };
 

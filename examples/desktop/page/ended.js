@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 import { count, date, dateTime, duration, isolate, number, of, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ask, closeDialog, download, has, openDialog, sentence, state, submit, ui, update } from "./model.js";
+import { filesUnsaved, receivedFiles } from "./files.js";
+import { ask, closeAnswered, closeDialog, download, has, openDialog, sentence, state, submit, ui, update } from "./model.js";
 import { badge, button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
 import { saved, submitSafely } from "./recording.js";
 
@@ -25,15 +26,63 @@ export function endedScreen() {
         pair(t("ended.messages"), number(ended.messages)),
         pair(t("ended.files"), number(ended.files))),
       saved(),
+      receivedFiles(),
       ended === undefined ? null : ended.kept
         ? note("info", [h("p", null, h("strong", null, t("kept.history"))), h("p", null, t("kept.history-text")), button(t("kept.show"), () => openDialog("settings", "kept"), { kind: "quiet" })])
-        : note("good", [h("p", null, h("strong", null, t("kept.nothing"))), h("p", null, t("kept.nothing-text"))]),
+        : left(ended.contacts),
       failureLine(ui.failures["done"]),
       h("div.row.center", null,
-        button(t("ended.done"), () => void submitSafely("done", "done", {}), { kind: "primary", busy: ui.busy.has("done") }),
+        button(t("ended.done"), () => finish("done"), { kind: "primary", busy: ui.busy.has("done") }),
         ended?.attendance ? button(t("attendance.title"), () => openDialog("attendance"), { icon: "clock" }) : null,
         button(t("nav.exposure"), () => openDialog("exposure"), { icon: "eye" })),
       h("p.hint.center", null, t("ended.quit"), " ", button(t("quit"), () => openDialog("quit"), { kind: "quiet" }))));
+}
+
+/** left says what of the meeting is on this computer, without a history. @param {number} contacts */
+function left(contacts) {
+  const { files, meeting, recording } = state();
+  const saved = files.filter((f) => f.saved).length + (recording.saved ? 1 : 0) + (exported.meeting === meeting?.id ? exported.n : 0);
+  if (contacts + saved === 0) return note("good", [h("p", null, h("strong", null, t("kept.nothing"))), h("p", null, t("kept.nothing-text"))]);
+  return note("info", [
+    h("p", null, h("strong", null, t("kept.left"))),
+    h("ul", null, contacts > 0 ? h("li", null, count("kept.contacts", contacts)) : null, saved > 0 ? h("li", null, count("kept.saved", saved)) : null),
+    h("p", null, t("kept.left-text")),
+  ]);
+}
+
+/** Attendance records that this page gave to the browser, and of which meeting. */
+const exported = { meeting: "", n: 0 };
+
+/** @param {"csv"|"json"} format */
+function exportRecord(format) {
+  const id = state().meeting?.id ?? "";
+  if (exported.meeting !== id) exported.n = 0;
+  exported.meeting = id;
+  exported.n++;
+  void download(ask("attendance", { format }));
+  update();
+}
+
+/** finish forgets the meeting, or ends the program; files that came and aren't saved are asked about. @param {"done"|"quit"} what */
+function finish(what) {
+  if (filesUnsaved().length > 0) openDialog("unsaved-files", what);
+  else void submitSafely(what, what, {});
+}
+
+/** @returns {import("./dom.js").VNode} asks what becomes of the files that came, before they are deleted */
+export function unsavedFilesDialog() {
+  const what = ui.subject === "quit" ? "quit" : "done";
+  const lost = filesUnsaved().length > 0;
+  return dialog("unsaved-files", t("unsaved-files.title"), [
+    h("p", null, t(lost ? "unsaved-files.text" : "unsaved.saved")), receivedFiles(), failureLine(ui.failures[what]),
+  ], {
+    footer: [
+      button(t("cancel"), closeDialog),
+      button(t(lost ? "unsaved.discard" : "unsaved.go"), async () => {
+        if (await submitSafely(what, what, {}) !== null) closeAnswered("unsaved-files", what);
+      }, { kind: lost ? "danger" : "primary", busy: ui.busy.has(what) }),
+    ],
+  });
 }
 
 /** @param {string} name @param {string} value */
@@ -44,7 +93,7 @@ function pair(name, value) {
 /** @returns {import("./dom.js").VNode} */
 export function quitDialog() {
   return dialog("quit", t("quit.title"), [h("p", null, t("quit.text")), failureLine(ui.failures["quit"])], {
-    footer: [button(t("cancel"), closeDialog), button(t("quit"), () => void submitSafely("quit", "quit", {}), { kind: "danger", busy: ui.busy.has("quit") })],
+    footer: [button(t("cancel"), closeDialog), button(t("quit"), () => finish("quit"), { kind: "danger", busy: ui.busy.has("quit") })],
   });
 }
 
@@ -70,8 +119,8 @@ export function attendanceDialog() {
     wide: true,
     footer: has("attendance") ? [
       button(t("print"), () => window.print(), { icon: "print" }),
-      button(t("attendance.csv"), () => void download(ask("attendance", { format: "csv" })), { icon: "save" }),
-      button(t("attendance.json"), () => void download(ask("attendance", { format: "json" })), { kind: "primary", icon: "save" }),
+      button(t("attendance.csv"), () => exportRecord("csv"), { icon: "save" }),
+      button(t("attendance.json"), () => exportRecord("json"), { kind: "primary", icon: "save" }),
     ] : null,
   });
 }

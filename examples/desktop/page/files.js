@@ -23,6 +23,21 @@ export function filesWaiting() {
   return state().files.filter((f) => !f.self && f.state === "offered").length;
 }
 
+/** @returns {SharedFile[]} those that came whole */
+export const filesReceived = () => state().files.filter((f) => !f.self && f.state === "complete");
+
+/** @returns {SharedFile[]} those of them that would be lost */
+export const filesUnsaved = () => filesReceived().filter((f) => f.saved !== true);
+
+/** @returns {import("./dom.js").VNode|null} the files that came, to be saved */
+export function receivedFiles() {
+  const all = filesReceived();
+  if (all.length === 0) return null;
+  return h("section.received", { "aria-labelledby": "received-title" },
+    h("h2", { id: "received-title" }, t("files.received")),
+    h("ul.files", null, all.map(row)));
+}
+
 /** @param {import("./protocol.js").FileProgressEvent} event */
 export function progress(event) {
   const file = state().files.find((f) => f.id === event.file);
@@ -155,6 +170,7 @@ function row(f) {
       h("p.state", { class: f.state }, f.state === "complete" ? icon("check") : null, 
         f.self && f.state === "offered" && refused.length > 0 ? t("files.refused-by", { names: refused.join(", ") }) : of("file.", f.self && f.state === "offered" ? "own-offered" : f.state)),
       failureLine(f.error),
+      f.saved === true ? h("p.hint", null, t("files.saved")) : null,
       f.self && f.copies !== undefined && f.copies.length > 0 ? copies(f) : null,
       f.sha256 ? h("details.technical", null, h("summary", null, t("files.fingerprint")), h("p", null, t("files.fingerprint-text")), h("code", { dir: "ltr" }, f.sha256)) : null,
       h("div.row", null, actions(f))));

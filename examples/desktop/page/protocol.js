@@ -149,7 +149,8 @@
  * @property {number} messages
  * @property {number} files
  * @property {boolean} attendance Attendance can be exported until the request done.
- * @property {boolean} kept Kept: history was on and holds this meeting. Else nothing was kept.
+ * @property {boolean} kept Kept: history was on and holds this meeting.
+ * @property {number} contacts how many people this person added or verified meanwhile, and so are in the store
  */
 
 /**
@@ -294,6 +295,7 @@
  * @property {Failure} [error]
  * @property {FileCopy[]} [copies] Copies are, of an own file, those of the others.
  * @property {string} [sha256]
+ * @property {boolean} [saved] of one that came, the browser has taken it all
  */
 
 /**

@@ -56,7 +56,7 @@ test("a camera that is changed while one leaves is let go", options, async () =>
   await asking(true);
   await page.evaluate(async () => void (await import("/media.js")).switchDevice("camera"));
   await pending(1);
-  phase("ended", { ended: { began: 0, ended: 0, people: 2, messages: 0, files: 0, attendance: true, kept: false } });
+  phase("ended", { ended: { began: 0, ended: 0, people: 2, messages: 0, files: 0, attendance: true, kept: false, contacts: 0 } });
   await until(() => page.locator("main.in-meeting").count().then((n) => n === 0), "left");
   await allow(0);
   await given(3);
@@ -122,7 +122,7 @@ test("a microphone allowed after the next meeting began isn't on there", options
   await asking(true);
   await page.locator("#control-camera").click();
   await pending(1);
-  phase("ended", { ended: { began: 0, ended: 0, people: 2, messages: 0, files: 0, attendance: true, kept: false } });
+  phase("ended", { ended: { began: 0, ended: 0, people: 2, messages: 0, files: 0, attendance: true, kept: false, contacts: 0 } });
   await until(() => page.locator("main.in-meeting").count().then((n) => n === 0), "left");
   const before = asked("media-send").length;
   await page.evaluate(async () => {

@@ -187,9 +187,12 @@ class Client {
       case "recording-save":
         this.change("recording", { ...state.recording, saved: true });
         return { url: "/download/x", name: "meeting.webm" };
+      case "file-save":
+        this.change("files", state.files.map((f) => f.id === r.file ? { ...f, saved: true } : f));
+        return { url: "/download/x", name: "x" };
       case "recording-discard": return this.change("recording", { state: "none", own: false });
       case "cancel": case "done": return this.phase("start");
-      case "leave": return this.phase("ended", { error: { code: "left" }, ended: { began: Date.now() - 60000, ended: Date.now(), people: 2, messages: 0, files: 0, attendance: true, kept: false } });
+      case "leave": return this.phase("ended", { error: { code: "left" }, ended: { began: Date.now() - 60000, ended: Date.now(), people: 2, messages: 0, files: 0, attendance: true, kept: false, contacts: 0 } });
       case "invite": return this.change("invite", invite("everywhere", { expires: r.expires }));
       case "admit": case "deny": return this.change("knocks", state.knocks.filter((k) => k.id !== r.member));
       case "lock": return this.change("policy", { ...state.policy, entry: r.locked ? "locked" : "ask" });

@@ -190,7 +190,7 @@ const contacts = [
 
 const ended = (error, more = {}) => start({
   settings: named("Maître Camille Laurent"),
-  phase: { name: "ended", since: now, error, ended: { began: now - 3_120_000, ended: now, people: 4, messages: 5, files: 2, attendance: true, kept: false, ...more } },
+  phase: { name: "ended", since: now, error, ended: { began: now - 3_120_000, ended: now, people: 4, messages: 5, files: 2, attendance: true, kept: false, contacts: 0, ...more } },
 });
 
 const knocks = [
@@ -252,6 +252,7 @@ export const scenes = {
   }),
   removed: () => ended({ code: "removed", by: "Maître Camille Laurent" }),
   ended: () => ended({ code: "left" }),
+  "ended-files": () => ({ ...ended({ code: "ended" }), files: [file(0, { state: "complete", done: 1 }), file(1, { state: "complete", done: 1, saved: true }), file(2, { state: "refused" })] }),
   "ended-kept": () => ended({ code: "ended", by: "Hélène Marchand" }, { kept: true }),
   kept: () => meeting(3, { store: open, contacts }),
 };

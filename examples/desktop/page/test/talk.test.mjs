@@ -159,3 +159,24 @@ test("own messages aren't unread; the others' are, however many there were befor
   agent.send({ event: "changed", part: "chat", value: [...chat.slice(2), say(500, false), say(501, true)] }); // the oldest are dropped
   await until(async () => (await count()).startsWith("1 "), "one is unread");
 });
+
+test("files that came are saved after the meeting, and aren't deleted without a question", options, async () => {
+  await visit("ended-files");
+  await page.getByText("1 file among your downloads").waitFor();
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.locator("dialog.dialog-unsaved-files[open]").waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.locator("dialog").waitFor({ state: "detached" });
+  assert.equal(asked("done").length, 0);
+  await page.locator(".received .file").first().getByRole("button", { name: "Save on the computer" }).click();
+  await until(() => asked("file-save").length === 1, "saved");
+  await until(async () => await page.locator(".received").getByText("Handed to your browser").count() === 2, "and said so");
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await until(() => asked("done").length === 1, "nothing is left to ask about");
+  await page.close();
+
+  await visit("ended-files");
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await page.getByRole("button", { name: "Discard and go on" }).click();
+  await until(() => asked("done").length === 1, "deleted, since it was said");
+});

@@ -86,6 +86,8 @@ export const tour = [
   { name: "erase", scene: "locked", go: press(".unlock button.quiet") },
   { name: "help", scene: "start", go: press(".top nav button:nth-child(3)") },
   { name: "ended", scene: "ended" },
+  { name: "ended-files", scene: "ended-files" },
+  { name: "unsaved-files", scene: "ended-files", go: press(".ended .row.center button.primary") },
   { name: "ended-kept", scene: "ended-kept" },
   { name: "ended-removed", scene: "removed" },
   { name: "quit", scene: "ended", go: press(".hint button.quiet") },
