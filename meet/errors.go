@@ -184,7 +184,8 @@ func (e *InviteExpiredError) Unwrap() error { return crypto.ErrLinkExpired }
 // UnreachableError says that nobody answered at the addresses of a link, or was found without.
 type UnreachableError struct {
 	Err error
-	// Neither: the link leads into a private network, and this member is in one too, so a reply code wouldn't help.
+	// Neither: the link leads into a private network, and this member is in one too, so a reply code wouldn't help, nor
+	// would a rendezvous, which only tells addresses.
 	Neither bool
 }
 
@@ -194,7 +195,7 @@ func (e *UnreachableError) Error() string {
 		return e.Err.Error()
 	}
 	if e.Neither {
-		return "neither you nor the person who sent this link can be reached from outside your own networks: use a relay of your own, or the public libp2p network, or open a port on one of the two routers and make a new link"
+		return "neither you nor the person who sent this link can be reached from outside your own networks: have one of the two routers open a port and, if it is theirs, make a new link; or ask somebody in the meeting who can be reached for a link; or use a relay of your own. The public libp2p network finds a meeting whose addresses changed, and connects nobody who can't be reached"
 	}
 	return "nobody answers at the addresses in this link: is the person who sent it in the meeting, and can you reach their network?"
 }

@@ -193,7 +193,8 @@ func awaitConnected(t *testing.T, ctx context.Context, m *meet.Meeting, n int) {
 	t.Errorf("it doesn't see %d members", n)
 }
 
-// TestNeitherReachable: where both are behind NATs, the error says so and what there is to choose from.
+// TestNeitherReachable: where both are behind NATs, the error says so and what there is to choose from. That they find each
+// other by a rendezvous connects them no more, which it says too.
 func TestNeitherReachable(t *testing.T) {
 	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 		inviter := must[*meet.Meeting](t)(meet.Create(ctx, behind(t, w, "inviter", transporttest.PortRestricted, open())))
@@ -202,11 +203,21 @@ func TestNeitherReachable(t *testing.T) {
 		j := joinWithReply(ctx, invite, behind(t, w, "joiner", transporttest.PortRestricted, meet.Config{AskRouter: true}))
 		<-j.done
 		var lost *meet.UnreachableError
-		if !errors.As(j.err, &lost) || !lost.Neither || !strings.Contains(lost.Error(), "relay") || !strings.Contains(lost.Error(), "public libp2p network") {
+		if !errors.As(j.err, &lost) || !lost.Neither || !strings.Contains(lost.Error(), "relay") || !strings.Contains(lost.Error(), "router") ||
+			!strings.Contains(lost.Error(), "public libp2p network finds a meeting whose addresses changed, and connects nobody who can't be reached") {
 			t.Errorf("%v", j.err)
 		}
 		if len(j.code) > 0 {
 			t.Error("a code that brings nobody")
+		}
+		b := newBoard()
+		found := must[*meet.Meeting](t)(meet.Create(ctx, behind(t, w, "found", transporttest.PortRestricted, meet.Config{Policy: open().Policy, Rendezvous: []meet.Rendezvous{far{b}}})))
+		defer func() { _ = found.Close() }()
+		w.Advance(5 * time.Second)
+		j = joinWithReply(ctx, must[meet.Invite](t)(found.Invite(ctx, meet.InviteOptions{})), behind(t, w, "finder", transporttest.PortRestricted, meet.Config{Rendezvous: []meet.Rendezvous{far{b}}}))
+		<-j.done
+		if !errors.As(j.err, &lost) || !lost.Neither || b.questions() == 0 {
+			t.Errorf("by a rendezvous, asked %d times: %v", b.questions(), j.err)
 		}
 		// Without the callback nothing is waited for.
 		_, err := meet.Join(ctx, invite, behind(t, w, "another", transporttest.Public, meet.Config{}))

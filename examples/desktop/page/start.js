@@ -70,7 +70,7 @@ function choices(failure) {
   const unreached = failure.code === "neither-reachable" || failure.code === "unreachable";
   const router = unreached && state().network.mode === "normal" && tried !== "";
   return h("div.choices", null,
-    unreached ? [h("p", null, t("unreached.title")), h("ul", null, router ? h("li", null, t("unreached.router")) : null, h("li", null, t("unreached.theirs")), h("li", null, t("unreached.ways")))] : null,
+    unreached ? [h("p", null, t("unreached.title")), h("ul", null, router ? h("li", null, t("unreached.router")) : null, h("li", null, t("unreached.theirs")), h("li", null, t("unreached.member")), h("li", null, t("unreached.ways"))), h("p.hint", null, t("unreached.directory"))] : null,
     h("div.row", null,
       router ? button(t("unreached.router-go"), () => void submitSafely("join", "join", { link: tried, askRouter: true })) : null,
       !unreached && tried !== "" ? button(t("join.again"), () => void submitSafely("join", "join", { link: tried, askRouter: false })) : null,

@@ -54,7 +54,7 @@ export const keeping = {
   "dht.public": "the public libp2p network",
   "dht.own": "a directory of our own",
   "dht-text.off": "No directory is asked.",
-  "dht-text.public": "Strangers’ computers, those of the public libp2p network, keep your address encrypted and help find the meeting. They see your computer’s address, the time, and a number that changes every hour; neither the meeting nor the participants.",
+  "dht-text.public": "Strangers’ computers, those of the public libp2p network, keep your address encrypted and help find the meeting though addresses change; they connect nobody who cannot be reached. They see your computer’s address, the time, and a number that changes every hour; neither the meeting nor the participants.",
   "dht-text.own": "Only the computers of that directory are asked. Whoever runs them sees your computer’s address, the time, and a number that changes every hour; neither the meeting nor the participants.",
   "dht-text.other": "No directory is asked.",
   "dht.nodes": "Addresses of its first computers",

@@ -54,7 +54,7 @@ export const keeping = {
   "dht.public": "le réseau public libp2p",
   "dht.own": "notre propre annuaire",
   "dht-text.off": "Aucun annuaire n’est consulté.",
-  "dht-text.public": "Des ordinateurs d’inconnus, ceux du réseau public libp2p, gardent votre adresse chiffrée et aident à trouver la réunion. Ils voient l’adresse de votre ordinateur, l’heure, et un nombre qui change toutes les heures ; ni la réunion, ni les participants.",
+  "dht-text.public": "Des ordinateurs d’inconnus, ceux du réseau public libp2p, gardent votre adresse chiffrée et aident à trouver la réunion même si des adresses changent ; ils ne rendent personne joignable. Ils voient l’adresse de votre ordinateur, l’heure, et un nombre qui change toutes les heures ; ni la réunion, ni les participants.",
   "dht-text.own": "Seuls les ordinateurs de cet annuaire sont consultés. Ceux qui les font tourner voient l’adresse de votre ordinateur, l’heure, et un nombre qui change toutes les heures ; ni la réunion, ni les participants.",
   "dht-text.other": "Aucun annuaire n’est consulté.",
   "dht.nodes": "Adresses de ses premiers ordinateurs",
