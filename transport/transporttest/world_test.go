@@ -63,6 +63,7 @@ func TestWorld(t *testing.T) {
 		a, ha, toA := open(t, w, "a", transporttest.HostOptions{})
 		b, hb, toB := open(t, w, "b", transporttest.HostOptions{})
 		inside, _, toInside := open(t, w, "inside", transporttest.HostOptions{NAT: transporttest.PortRestricted})
+		behindTwo, _, toBehindTwo := open(t, w, "behind two", transporttest.HostOptions{NAT: transporttest.CarrierGrade})
 		send := func(from net.PacketConn, to net.Addr, n int) {
 			for range n {
 				_, _ = from.WriteTo([]byte("x"), to)
@@ -95,15 +96,21 @@ func TestWorld(t *testing.T) {
 		send(a, outside(t, hb), 1)
 		expect("healed", toB, 1, 1)
 
-		var seen netip.AddrPort
-		w.SetTap(func(d transporttest.Datagram) { seen = d.From })
-		send(inside, outside(t, ha), 1)
-		expect("out of the NAT", toA, 1, 1)
-		w.SetTap(nil)
-		send(a, net.UDPAddrFromAddrPort(seen), 1)
-		expect("back through the NAT", toInside, 1, 1)
-		send(b, net.UDPAddrFromAddrPort(seen), 1)
-		expect("into the NAT by another", toInside, 0, 0)
+		for _, nat := range []struct {
+			name   string
+			inside net.PacketConn
+			got    chan time.Time
+		}{{"the NAT", inside, toInside}, {"two NATs", behindTwo, toBehindTwo}} {
+			var seen netip.AddrPort
+			w.SetTap(func(d transporttest.Datagram) { seen = d.From })
+			send(nat.inside, outside(t, ha), 1)
+			expect("out of "+nat.name, toA, 1, 1)
+			w.SetTap(nil)
+			send(a, net.UDPAddrFromAddrPort(seen), 1)
+			expect("back through "+nat.name, nat.got, 1, 1)
+			send(b, net.UDPAddrFromAddrPort(seen), 1)
+			expect("into "+nat.name+" by another", nat.got, 0, 0)
+		}
 
 		w.Crash("b")
 		send(a, outside(t, hb), 1)
