@@ -185,6 +185,18 @@ var inTurn = map[string]string{
 	"link-handler": "link", "keep-sending": "keep", "file-pause": "file", "file-resume": "file",
 }
 
+// ofPage are the requests about the page itself: its connection, what it sends and shows. From a page that was superseded
+// while they were on their way they are refused: a late offer would end the newer page's connection, and what it says
+// it shows isn't what is on the screen. Not media-send: what the person muted there last is muted.
+var ofPage = map[string]bool{"media-offer": true, "media-watch": true, "stats": true}
+
+// shown reports whether this is the page that is shown.
+func (a *agent) shown(socket *localport.Socket) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.page == socket
+}
+
 // answer does what a page asks for.
 func (a *agent) answer(socket *localport.Socket, r request, raw []byte) {
 	if r.ID <= 0 {
@@ -193,9 +205,12 @@ func (a *agent) answer(socket *localport.Socket, r request, raw []byte) {
 	}
 	out := reply{Re: r.ID}
 	handle, ok := handlers[r.Do]
-	if !ok {
+	switch {
+	case !ok:
 		out.Error = &failure{Code: badRequest}
-	} else {
+	case ofPage[r.Do] && !a.shown(socket):
+		out.Error = &failure{Code: canceled}
+	default:
 		ctx, cancel := context.WithTimeout(a.context, requestTimeout)
 		result, err := handle(a, ctx, raw)
 		cancel()

@@ -249,12 +249,31 @@ func TestTwoPages(t *testing.T) {
 	first.name("Ada")
 	first.must("create", nil)
 	first.untilPhase("meeting")
+	a.mu.Lock()
+	older := a.page
+	a.mu.Unlock()
 	second := openPage(t, a)
 	event[plainEvent](first, "superseded")
 	first.until("end", func() bool { return websocket.IsCloseError(first.closed, 4001) })
 	if get[phase](second, "phase").Name != "meeting" {
 		t.Error("the second page doesn't see the meeting")
 	}
+	// What the first one asked of its own picture and sound and comes late doesn't touch those of the second.
+	newPionBrowser(t, second).negotiate(t)
+	for _, late := range []string{
+		`{"id": 1, "do": "media-offer", "sdp": "v=0", "sources": {}, "restart": true}`, `{"id": 2, "do": "media-watch", "tracks": {"x": 0}}`,
+		`{"id": 3, "do": "stats", "on": true}`,
+	} {
+		var r request
+		_ = json.Unmarshal([]byte(late), &r)
+		a.answer(older, r, []byte(late))
+	}
+	second.must("media-send", map[string]any{"own": map[string]string{}})
+	a.mu.Lock()
+	if a.stats || a.state.Media.Connection != "connected" {
+		t.Errorf("a page that was superseded has a say: figures %v, connection %s", a.stats, a.state.Media.Connection)
+	}
+	a.mu.Unlock()
 	again := connectPage(t, a, first.session) // the person asks for it
 	event[plainEvent](second, "superseded")
 	again.must("leave", nil)

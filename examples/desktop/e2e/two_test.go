@@ -142,7 +142,7 @@ func roles(alice, bob *person, b string) {
 	off := func() {
 		for _, source := range []string{"microphone", "camera"} {
 			bob.until(`document.querySelector(%s).getAttribute("aria-pressed") === "false"`, "#control-"+source)
-			bob.until(`[...document.querySelectorAll(".notice.bad")].some((x) => x.textContent.includes((await drive.load("i18n")).t(%s)))`, "right-lost."+source)
+			bob.until(`[...document.querySelectorAll(".notice.bad")].map((x) => x.textContent).join(" ").includes((await drive.load("i18n")).t(%s))`, "right-lost."+source)
 		}
 		bob.until(`S.media.own.microphone === "muted" && S.media.own.camera === "off"`)
 	}

@@ -13,7 +13,7 @@ import { fit, grid } from "./grid.js";
 import { media, retry, unblock } from "./media.js";
 import { peoplePanel } from "./people.js";
 import { recordingBar } from "./recording.js";
-import { warnings } from "./warnings.js";
+import { grave, warnings } from "./warnings.js";
 import { forgetRead, wordsPanel } from "./words.js";
 
 /** @returns {import("./dom.js").VNode} */
@@ -32,7 +32,7 @@ export function meetingScreen() {
 
 function bar() {
   const { members, meeting, policy, warnings: w, phase } = state();
-  const doubtful = w.some((x) => ["ghost", "equivocation", "isolation"].includes(x.kind));
+  const doubtful = w.some(grave);
   return h("div.meeting-bar", null,
     h("h1.unseen", null, t(phase.alone ? "meeting.alone-title" : "meeting.title")),
     h("button.quiet.padlock", {

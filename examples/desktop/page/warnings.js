@@ -13,6 +13,9 @@ import { followVerifications } from "./words.js";
 /** @type {Set<string>} */
 let known = new Set();
 
+/** The grave ones: the padlock says so as well. @param {Warning} w */
+export const grave = (w) => ["ghost", "equivocation", "isolation", "sending-stopped", "unconsented-recording"].includes(w.kind);
+
 /** @param {Warning} w */
 const keyOf = (w) => `${w.kind} ${w.member ?? ""}`;
 
@@ -28,9 +31,8 @@ export function followWarnings() {
 /** @returns {import("./dom.js").VChildren} */
 export function warnings() {
   return state().warnings.slice(0, 10).map((w) => {
-    const grave = w.kind === "ghost" || w.kind === "equivocation" || w.kind === "isolation" || w.kind === "unconsented-recording";
     const values = { name: w.name || t("someone") };
-    return h("div.warning", { key: `warning-${keyOf(w)}`, class: grave ? "grave" : "" },
+    return h("div.warning", { key: `warning-${keyOf(w)}`, class: grave(w) ? "grave" : "" },
       icon("warning"),
       h("div.grow", null,
         h("p", null, h("span.unseen", null, t("warning.label"), ": "), h("strong", null, of("warning.", w.kind, values)), " ", h("span.hint", null, t("warning.since", { when: time(w.since) }))),

@@ -113,3 +113,21 @@ test("the look at the connections goes on when the connection with the agent was
   agent.drop(1011);
   await until(() => asked("stats").length === 2 && asked("stats")[1].on, "asked for again");
 });
+
+test("a tab that takes the meeting over again says anew what it shows: the other may have shown nothing", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two", "en", () => {
+    const { setTimeout } = window;
+    window.slow = 0;
+    window.setTimeout = (go, after = 0, ...more) => setTimeout(go, after + window.slow, ...more);
+  });
+  const shows = () => asked("media-watch").filter((r) => Object.values(r.tracks).some((x) => x > 0)).length;
+  await until(() => shows() > 0, "told");
+  agent.drop(4001);
+  const here = page.locator("main.card-screen button");
+  await here.waitFor();
+  agent.requests.length = 0;
+  await page.evaluate(() => window.slow = 1500); // it is drawn first when all is there as it was
+  await here.click();
+  await until(() => shows() > 0, "told again");
+});

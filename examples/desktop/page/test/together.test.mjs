@@ -146,6 +146,53 @@ test("who is compared with and leaves is said to be gone", options, async () => 
 
 const other = (n) => ({ fr: words.fr.map((w) => `${w}${n}`), en: words.en.map((w) => `${w}${n}`), digits: `${n} ${words.digits}` });
 
+test("the padlock follows the grave warnings; what can be done about one is done from there", options, async () => {
+  await visit("two");
+  const padlock = page.locator(".padlock");
+  const warn = (...kinds) => agent.send({ event: "changed", part: "warnings", value: kinds.map((kind) => ({ kind, member: id("b"), name: "Hélène", since: Date.now() })) });
+  const shows = (bad, kind) => until(async () => (await padlock.getAttribute("class")).includes("bad") === bad && await page.locator(".warning.grave").count() === (bad ? 1 : 0)
+    && await page.locator(".warning").count() === (kind === "" ? 0 : 1), `${kind}: padlock in doubt: ${bad}`);
+  for (const kind of ["ghost", "equivocation", "isolation", "sending-stopped", "unconsented-recording"]) {
+    warn(kind);
+    await shows(true, kind);
+    warn();
+    await shows(false, "");
+  }
+  for (const kind of ["unresolved", "lagged"]) {
+    warn(kind);
+    await shows(false, kind);
+  }
+  warn("sending-stopped");
+  await page.locator(".warning").getByRole("button", { name: "Carry on anyway" }).click();
+  await until(() => asked("keep-sending").length === 1, "asked for");
+  assert.equal(asked("keep-sending")[0].keep, true);
+  warn("unconsented-recording");
+  await page.locator(".warning button.danger").click();
+  await page.locator("dialog.dialog-remove[open]").waitFor();
+  await page.locator("#ban-yes").check();
+  await page.locator("dialog").getByRole("button", { name: "Remove for good" }).click();
+  await until(() => asked("remove").length === 1, "asked for");
+  assert.deepEqual([asked("remove")[0].member, asked("remove")[0].ban], [id("b"), true]);
+});
+
+test("nobody becomes a host by a slip: it is asked first", options, async () => {
+  await visit("two");
+  await page.keyboard.press("Alt+p");
+  await page.locator(".panel .member:nth-child(2) summary").click();
+  const role = page.locator(`#role-${id("b")}`);
+  await role.selectOption("host");
+  const dialog = page.locator("dialog.dialog-promote[open]");
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await dialog.waitFor({ state: "detached" });
+  assert.equal(asked("role").length, 0);
+  await until(async () => await role.inputValue() === "participant", "as it is");
+  await role.selectOption("host");
+  await dialog.locator("footer button.primary").click();
+  await until(() => asked("role").length === 1, "asked for");
+  assert.deepEqual([asked("role")[0].member, asked("role")[0].role], [id("b"), "host"]);
+  await until(async () => await role.inputValue() === "host", "is a host");
+});
+
 test("what one may no longer send is off, and doesn't go on by itself", options, async () => {
   agent.answer = peer.answer;
   await visit("two");
