@@ -15,14 +15,15 @@ type capture struct {
 	name string
 	keep bool
 	stop func()
+	drop func() int // how many packets the kernel has dropped since it was asked last
 
 	tasks sync.WaitGroup
 
-	mu        sync.Mutex
-	flows     map[flowAt]counts
-	kept      []kept
-	size      int
-	truncated bool
+	mu    sync.Mutex
+	flows map[flowAt]counts
+	kept  []kept
+	size  int
+	lost  int // packets that weren't kept, or not even seen
 }
 
 // flowAt is a flow as one host sees it.
@@ -45,7 +46,7 @@ type kept struct {
 }
 
 func newCapture(name string, keep bool) *capture {
-	return &capture{name: name, keep: keep, stop: func() {}, flows: map[flowAt]counts{}}
+	return &capture{name: name, keep: keep, stop: func() {}, drop: func() int { return 0 }, flows: map[flowAt]counts{}}
 }
 
 // packet notes an IP packet, which it doesn't hold on to.
@@ -68,7 +69,7 @@ func (c *capture) packet(at time.Time, out bool, data []byte) {
 	switch {
 	case !c.keep:
 	case c.size+len(data) > keptBytes:
-		c.truncated = true
+		c.lost++
 	default:
 		c.kept = append(c.kept, kept{at, out, bytes.Clone(data)})
 		c.size += len(data)
@@ -102,6 +103,14 @@ func (c *capture) packets() []kept {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.kept[:len(c.kept):len(c.kept)]
+}
+
+// missed is how many packets aren't among those that were kept.
+func (c *capture) missed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost += c.drop()
+	return c.lost
 }
 
 // close ends the capture; what it saw stays.

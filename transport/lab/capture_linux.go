@@ -40,6 +40,14 @@ func startCapture(n *namespace, keep bool) (*capture, error) {
 	}
 	c := newCapture(n.name, keep)
 	c.stop = func() { _ = file.Close() }
+	c.drop = func() (n int) {
+		_ = conn.Control(func(fd uintptr) { // once it is closed there is no more to be had
+			if s, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+				n = int(s.Drops)
+			}
+		})
+		return n
+	}
 	c.tasks.Go(func() {
 		buffer := make([]byte, 1<<17)
 		for {

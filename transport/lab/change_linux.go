@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +16,7 @@ import (
 const (
 	roamWithin    = 2 * time.Second
 	wakeWithin    = 3 * time.Second
+	blindWithin   = time.Second // after a sender learnt who is out
 	relayWithin   = 5 * time.Second
 	healWithin    = 20 * time.Second
 	sleepFor      = 60 * time.Second
@@ -109,9 +109,10 @@ func (l *lab) roaming(ctx context.Context, r *result) error {
 	return nil
 }
 
-// sleep: Bob's machine sleeps for a minute. Meanwhile Alice writes and Carol puts Dave out.
+// sleep: the machine of Bob, a host, sleeps for a minute. Meanwhile Alice writes and Carol puts Dave out, who has a link of
+// Bob's, and knocks with it at the moment of waking: at the one door where nobody has heard of that yet.
 func (l *lab) sleep(ctx context.Context, r *result) error {
-	t, err := l.threesome(ctx, kindRestricted, kindRestricted)
+	t, err := l.threesome(ctx, kindRestricted, kindPublic)
 	if err != nil {
 		return err
 	}
@@ -120,9 +121,16 @@ func (l *lab) sleep(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
+	link, err := t.linkOf(ctx, t.bob)
+	if err != nil {
+		return err
+	}
 	identity := filepath.Join(t.world.dir, "dave.identity")
 	dave, err := t.join(ctx, site.hosts[0], "Dave", "--identity", identity)
 	if err != nil {
+		return err
+	}
+	if _, err := t.bob.within(ctx, joinTimeout, "member Dave", joined("Dave")); err != nil {
 		return err
 	}
 	if err := t.bob.signal(unix.SIGSTOP); err != nil {
@@ -138,59 +146,122 @@ func (l *lab) sleep(ctx context.Context, r *result) error {
 		}
 		pause(ctx, sleepFor/6)
 	}
-	pause(ctx, time.Until(asleep.Add(sleepFor)))
 	if _, err := dave.within(ctx, time.Second, "end", isEvent("ended")); err != nil {
-		r.fail("Dave wasn't put out: %v", err)
+		r.breach("Dave wasn't put out: %v", err)
 	}
-	if err := t.bob.signal(unix.SIGCONT); err != nil {
-		return err
+	removed := time.Now()
+	pause(ctx, time.Until(asleep.Add(sleepFor-time.Second)))
+	var again []*member
+	for i := range 2 { // what the first sends waits for Bob; the second comes when he is just awake
+		if i == 1 {
+			pause(ctx, time.Until(asleep.Add(sleepFor)))
+			if err := t.bob.signal(unix.SIGCONT); err != nil {
+				return err
+			}
+		}
+		m, err := t.start(site.hosts[0], "Dave", "join", "--identity", identity, link)
+		if err != nil {
+			return err
+		}
+		again = append(again, m)
 	}
-	awake := time.Now()
-	again, err := t.start(site.hosts[0], "Dave", "join", "--identity", identity, t.invite)
+	awake := again[1].began
+	t.bob.tell("say awake again")
+	t.back(ctx, r, "waking", awake, wakeWithin)
+	t.caughtUp(ctx, r, awake, texts)
+	known, err := t.bob.within(ctx, stillListenTo, "end of Dave", left("Dave"))
 	if err != nil {
 		return err
 	}
-	t.bob.tell("say awake again")
-	t.back(ctx, r, "waking", awake, wakeWithin)
+	pause(ctx, time.Until(known.Time.Add(blindWithin)))
+	if err := t.stayedOut(ctx, r, again, removed, known.Time); err != nil { // and meanwhile there may be doubles
+		return err
+	}
+	for _, text := range append(texts, "awake again") {
+		for _, m := range []*member{t.alice, t.bob, t.carol} {
+			if n := m.chats(text); n > 1 {
+				r.breach("%s was shown %q %d times", m.name, text, n)
+			}
+		}
+	}
+	t.audit(r)
+	return nil
+}
+
+// linkOf makes somebody a host, and returns a link of theirs.
+func (t *threesome) linkOf(ctx context.Context, m *member) (string, error) {
+	at := m.now()
+	t.carol.tell("role " + m.name + " host")
+	for {
+		if _, err := m.await(ctx, at, "role of host", isEvent("roster")); err != nil {
+			return "", err
+		}
+		at = m.now()
+		m.tell("invite")
+		e, err := m.await(ctx, at, "link", func(e event) bool { return e.Event == "invite" || e.Event == "error" })
+		if err != nil || e.Event == "invite" {
+			return e.Invite, err
+		}
+	}
+}
+
+// caughtUp fails for what a sleeper wasn't shown in time, or the others of what it wrote on waking.
+func (t *threesome) caughtUp(ctx context.Context, r *result, awake time.Time, texts []string) {
 	for _, text := range texts {
 		e, err := t.bob.within(ctx, stillListenTo, "chat", said(text))
 		switch late := e.Time.Sub(awake); {
 		case err != nil:
-			r.fail("lost: %q: %v", text, err)
+			r.breach("lost: %q: %v", text, err)
 		case late > wakeWithin:
 			r.fail("%q came %v after waking", text, late.Round(time.Millisecond))
 		}
 	}
 	for _, m := range []*member{t.alice, t.carol} {
 		if _, err := m.within(ctx, stillListenTo, "chat", said("awake again")); err != nil {
-			r.fail("what Bob wrote on waking is lost: %v", err)
+			r.breach("what Bob wrote on waking is lost: %v", err)
 		}
 	}
-	pause(ctx, 5*time.Second) // for doubles, and for Dave
-	for _, text := range append(texts, "awake again") {
-		for _, m := range []*member{t.alice, t.bob, t.carol} {
-			if n := m.chats(text); n > 1 {
-				r.fail("%s was shown %q %d times", m.name, text, n)
-			}
-		}
-	}
-	if _, in := again.find(isEvent("ready")); in {
-		r.fail("Dave is in again")
-	}
-	return t.without(ctx, r, "Dave")
 }
 
-// without checks that nobody's list has somebody.
-func (t *threesome) without(ctx context.Context, r *result, who string) error {
+// stayedOut checks that who was put out is on nobody's list but the sleeper's, as long as that didn't know, and is shown
+// nothing: of the others at no time, of the sleeper after it knew. On waking that lets in whom it last had on its list
+// (DOR-8), so his program says that it is in until it hears otherwise.
+func (t *threesome) stayedOut(ctx context.Context, r *result, again []*member, removed, known time.Time) error {
+	var early []uint64
+	for _, d := range again {
+		n, _, _ := d.packetsOf(ctx, t.bob.name) // none from who has ended
+		early = append(early, n)
+	}
+	pause(ctx, 5*time.Second)
 	for _, m := range []*member{t.alice, t.bob, t.carol} {
-		e, err := m.ask(ctx, "members")
-		if err != nil {
+		if e, err := m.ask(ctx, "members"); err != nil {
 			return err
+		} else if e.lists("Dave") {
+			r.breach("%s still has Dave on the list", m.name)
 		}
-		if slices.ContainsFunc(e.Members, func(s memberStatus) bool { return s.Name == who }) {
-			r.fail("%s still has %s on the list", m.name, who)
+		from := removed
+		if m == t.bob {
+			from = known
+		}
+		if _, has := m.find(func(e event) bool { return e.Time.After(from) && (joined("Dave")(e) || e.lists("Dave")) }); has {
+			r.breach("%s had Dave on the list again", m.name)
 		}
 	}
+	in := 0
+	for i, d := range again {
+		for _, e := range d.all() {
+			if e.Event == "chat" || e.Event == "first_packet" && e.Member != t.bob.name {
+				r.breach("Dave was shown the %s of %s%s: %s", e.Event, e.From, e.Member, e.Text)
+			}
+		}
+		if n, _, _ := d.packetsOf(ctx, t.bob.name); n > early[i] {
+			r.breach("Dave opened %d packets of Bob, who knew that he is out", n-early[i])
+		}
+		if _, ok := d.find(isEvent("ready")); ok {
+			in++
+		}
+	}
+	r.note("who was put out and knocked at the sleeper's door, %d times, %d times with an answer, is on nobody's list and was shown nothing", len(again), in)
 	return nil
 }
 
@@ -218,9 +289,9 @@ func (l *lab) partition(ctx context.Context, r *result) error {
 		text string
 	}{{t.bob, "from here"}, {t.carol, "from here"}, {t.alice, "from there"}} {
 		if _, err := x.m.within(ctx, stillListenTo, "chat", said(x.text)); err != nil {
-			r.fail("%q is lost: %v", x.text, err)
+			r.breach("%q is lost: %v", x.text, err)
 		} else if n := x.m.chats(x.text); n != 1 {
-			r.fail("%s was shown %q %d times", x.m.name, x.text, n)
+			r.breach("%s was shown %q %d times", x.m.name, x.text, n)
 		}
 	}
 	t.audit(r)

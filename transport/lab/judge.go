@@ -106,6 +106,9 @@ func (r *result) judge(c cell) {
 			r.fail("%s: no packet in %v", direction, measureFor)
 		}
 		punched := !c.a.open() && !c.b.open() && r.Expected == pathUDP
+		if r.Expected == pathUDP && s.Direct < 0 {
+			r.fail("%s: no direct media", direction)
+		}
 		if punched && s.Direct > directWithin {
 			r.fail("%s: direct %v after the two could signal, the limit is %v", direction, s.Direct.Round(time.Millisecond), directWithin)
 		}

@@ -149,6 +149,6 @@ func (c cell) needs() []string {
 	return flags
 }
 
-// The addresses of the n-th site, which look public and belong to nobody here.
-func wan4(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("5.%d.0.1/32", n)) }
+// The addresses of the n-th site, which look public and belong to nobody here, and are long enough to be looked for.
+func wan4(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("5.%d.100.1/32", 100+n)) }
 func wan6(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("2a05:%x::1/32", n)) }

@@ -120,11 +120,16 @@ func (c *call) secrets(texts ...string) ([]needle, error) {
 	return append(needles, media...), err
 }
 
+// whole fails if a capture has missed something.
+func (r *result) whole(c *capture) {
+	if n := c.missed(); n > 0 {
+		r.fail("the capture %s isn't whole: %d packets are missing", c.name, n)
+	}
+}
+
 // searched fails for everything that is found in a capture, or if it isn't whole.
 func (r *result) searched(c *capture, needles []needle) {
-	if c.truncated {
-		r.fail("the capture %s isn't whole", c.name)
-	}
+	r.whole(c)
 	packets := c.packets()
 	for _, f := range search(packets, needles) {
 		r.breach("found at %s: %v", c.name, f)

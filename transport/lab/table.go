@@ -76,6 +76,33 @@ func tally(all []result) (failed, pending int) {
 	return failed, pending
 }
 
+// repeated are how many were measured again, and how many of them twice.
+func repeated(all []result) (once, twice int) {
+	for _, r := range all {
+		if r.Again > 0 {
+			once++
+		}
+		if r.Again > 1 {
+			twice++
+		}
+	}
+	return once, twice
+}
+
+// Where one in repeatedShare had to be measured again, or more than repeatedFew where there are few, it isn't the machine.
+const (
+	repeatedShare = 10
+	repeatedFew   = 3
+)
+
+// tooMany says so if too many were measured again.
+func tooMany(all []result) error {
+	if once, _ := repeated(all); once > max(repeatedFew, len(all)/repeatedShare) {
+		return fmt.Errorf("%d of %d had to be measured again: too many to be due to what else the machine does", once, len(all))
+	}
+	return nil
+}
+
 // both writes one cell of the table for two directions: one value if they agree.
 func both(a, b string) string {
 	if a == b {
@@ -87,6 +114,8 @@ func both(a, b string) string {
 // tables are the results as Markdown.
 func tables(all []result) string {
 	var b strings.Builder
+	once, twice := repeated(all)
+	fmt.Fprintf(&b, "%d of %d cells and scenarios were measured again, %d of them twice.\n\n", once, len(all), twice)
 	b.WriteString("| A | B | path | first media | direct media after signalling | round trip | loss | |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range all {
 		if r.A == "" {
