@@ -173,6 +173,7 @@ func (l *lab) sleep(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
+	r.note("Bob hears that Dave is out %v after waking", known.Time.Sub(awake).Round(time.Millisecond))
 	pause(ctx, time.Until(known.Time.Add(blindWithin)))
 	if err := t.stayedOut(ctx, r, again, removed, known.Time); err != nil { // and meanwhile there may be doubles
 		return err

@@ -25,8 +25,12 @@ func (l *lab) scenarios() []experiment {
 		{name: "reply code: only the joiner can be reached", needs: []string{"--reply"}, limit: time.Minute, run: l.reply},
 		{name: "20 members behind one NAT", alone: true, limit: 2 * time.Minute, run: l.crowd},
 		{name: "address change", alone: true, limit: time.Minute, run: l.roaming},
+		{name: "router's address changes", alone: true, limit: 90 * time.Second, run: l.renumbered},
+		{name: "UDP is dropped in mid-call", alone: true, limit: 90 * time.Second, run: l.blocked},
 		{name: "relay restarted", needs: []string{"--relay"}, alone: true, limit: time.Minute, run: l.relayRestart((*relay).restart)},
 		{name: "relay killed and started again", needs: []string{"--relay"}, alone: true, limit: time.Minute, run: l.relayRestart((*relay).crash)},
+		{name: "loss on a line to the relay, by TCP", needs: []string{"--relay"}, alone: true, limit: 90 * time.Second, run: l.lossOn(kindOnly443)},
+		{name: "loss on a line, by TCP", alone: true, limit: 90 * time.Second, run: l.lossOn(kindNoUDP)},
 		{name: "60 s asleep", beside: true, limit: 3 * time.Minute, run: l.sleep},
 		{name: "5 minutes of partition", beside: true, limit: 8 * time.Minute, run: l.partition},
 	}
