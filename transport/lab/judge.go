@@ -112,6 +112,9 @@ func (r *result) judge(c cell) {
 		if punched && s.Direct > directWithin {
 			r.fail("%s: direct %v after the two could signal, the limit is %v", direction, s.Direct.Round(time.Millisecond), directWithin)
 		}
+		if s.Path == pathUDP && (s.RTT < lineRTT || s.RTT > 2*lineRTT) {
+			r.fail("%s: a round trip of %v, where the lines take %v", direction, s.RTT, lineRTT)
+		}
 		if s.First > blockedWithin {
 			r.fail("%s: first media after %v, the limit is %v", direction, s.First.Round(time.Millisecond), blockedWithin)
 		}

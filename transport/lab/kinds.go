@@ -54,7 +54,8 @@ const (
 	directWithin  = time.Second     // after the path through a member is open
 	blockedWithin = 3 * time.Second // after Join
 	punchWithin   = 10 * time.Second
-	accessDelay   = 10 * time.Millisecond // one way, of each line: 40 ms from member to member and back
+	accessDelay   = 10 * time.Millisecond // one way, of each line
+	lineRTT       = 4 * accessDelay       // from member to member and back
 )
 
 // punchable tells whether two networks let UDP through once both have sent.

@@ -365,7 +365,7 @@ func TestExpected(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	good := func() result {
-		s := side{Path: pathUDP, First: time.Second, Direct: time.Millisecond, received: 100}
+		s := side{Path: pathUDP, First: time.Second, Direct: time.Millisecond, RTT: lineRTT, received: 100}
 		return result{Sides: [2]side{s, s}, Expected: pathUDP}
 	}
 	c := cell{kindRestricted, kindRestricted}
@@ -373,6 +373,8 @@ func TestJudge(t *testing.T) {
 		"worse path":  func(r *result) { r.Sides[1].Path = pathBridge },
 		"slow punch":  func(r *result) { r.Sides[0].Direct = 1100 * time.Millisecond },
 		"no punch":    func(r *result) { r.Sides[0].Direct = -1 },
+		"long way":    func(r *result) { r.Sides[1].RTT = 2*lineRTT + 1 },
+		"too short":   func(r *result) { r.Sides[1].RTT = lineRTT - 1 },
 		"slow media":  func(r *result) { r.Sides[0].First = 3100 * time.Millisecond },
 		"nothing":     func(r *result) { r.Sides[1].received = 0 },
 		"not at all":  func(r *result) { r.Sides[1].Path = pathNone },
@@ -462,6 +464,34 @@ func TestCapture(t *testing.T) {
 	c.drop = func() int { return 2 }
 	if c.missed() != 3 {
 		t.Error("what the kernel drops isn't missed")
+	}
+}
+
+// TestRoundTrip: the shortest check that was answered counts, from when it was sent first.
+func TestRoundTrip(t *testing.T) {
+	c := newCapture("a", false)
+	at := time.Now()
+	check := func(after time.Duration, out bool, id byte) {
+		b := append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42}, bytes.Repeat([]byte{id}, 12)...)
+		from, to := "5.1.0.1:1", "5.2.0.1:2"
+		if !out {
+			b[0], from, to = 1, to, from
+		}
+		c.packet(at.Add(after), out, ip4(from, to, protoUDP, b))
+	}
+	other := []netip.Addr{netip.MustParseAddr("5.2.0.1")}
+	check(10*time.Millisecond, false, 7) // to nobody's question
+	check(0, true, 1)
+	if d := c.roundTrip(other); d != 0 {
+		t.Errorf("without an answer: %v", d)
+	}
+	check(90*time.Millisecond, true, 1)
+	check(100*time.Millisecond, false, 1)
+	check(100*time.Millisecond, true, 2)
+	check(150*time.Millisecond, false, 2)
+	check(151*time.Millisecond, false, 2)
+	if d := c.roundTrip(other); d != 50*time.Millisecond {
+		t.Errorf("%v", d)
 	}
 }
 
