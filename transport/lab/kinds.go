@@ -23,8 +23,25 @@ const (
 	kindProxy      kind = "HTTP proxy"      // nothing gets out but by CONNECT to port 443 through a proxy
 )
 
-// kindLAN leads nowhere: a courtroom's network. No pair needs it.
-const kindLAN kind = "LAN"
+// Of these no pair needs any.
+const (
+	kindLAN    kind = "LAN"           // leads nowhere: a courtroom's network
+	kindUPnP   kind = "UPnP alone"    // as kindMapped, but the router speaks neither PCP nor NAT-PMP
+	kindNATPMP kind = "NAT-PMP alone" // as kindMapped, but the router speaks neither PCP nor UPnP
+)
+
+// asked is the protocol by which a network's router is expected to be asked to let others in, of those that it speaks.
+func (k kind) asked() string {
+	switch k {
+	case kindMapped, kindIPv6:
+		return "PCP"
+	case kindUPnP:
+		return "UPnP"
+	case kindNATPMP:
+		return "NAT-PMP"
+	}
+	return ""
+}
 
 // kinds is the order of the matrix.
 var kinds = []kind{

@@ -32,6 +32,7 @@ type event struct {
 	Code    string    `json:"code"`
 	Reach   string    `json:"reach"`
 	Router  string    `json:"router"`
+	Asked   string    `json:"protocol"` // how the router was
 	After   float64   `json:"after_ms"`
 
 	Connected bool           `json:"connected"`

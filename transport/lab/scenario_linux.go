@@ -21,6 +21,8 @@ func (l *lab) scenarios() []experiment {
 		{name: "DHT: a link without addresses", needs: []string{"--dht-bootstrap", "--no-addresses"}, limit: time.Minute, run: l.addressless},
 		{name: "hidden addresses", needs: []string{"--hide-address", "--relay"}, limit: time.Minute, run: l.hidden},
 		{name: "link of a home with a UPnP router", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindMapped)},
+		{name: "link of a home whose router speaks UPnP alone", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindUPnP)},
+		{name: "link of a home whose router speaks NAT-PMP alone", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindNATPMP)},
 		{name: "link of a home with an IPv6 firewall", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindIPv6)},
 		{name: "reply code: only the joiner can be reached", needs: []string{"--reply"}, limit: time.Minute, run: l.reply},
 		{name: "20 members behind one NAT", alone: true, limit: 2 * time.Minute, run: l.crowd},
@@ -270,8 +272,13 @@ func (l *lab) reachable(k kind) func(context.Context, *result) error {
 		if err != nil {
 			return err
 		}
-		if e, ok := home.find(isEvent("reach")); ok {
-			r.note("the link works from %s, the router: %s", e.Reach, e.Router)
+		e, err := home.within(ctx, joinTimeout, "reach", isEvent("reach"))
+		if err != nil {
+			return err
+		}
+		r.note("the link works from %s, the router: %s by %s", e.Reach, e.Router, e.Asked)
+		if e.Reach != "everywhere" || e.Router != "mapped" || e.Asked != k.asked() {
+			r.fail("the router wasn't asked by %s to any effect", k.asked())
 		}
 		began := time.Now()
 		guest, err := c.join(ctx, sites[1].hosts[0], "Guest", c.play(1)...)
