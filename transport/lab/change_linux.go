@@ -226,7 +226,7 @@ func (t *threesome) caughtUp(ctx context.Context, r *result, awake time.Time, te
 
 // stayedOut checks that who was put out is on nobody's list but the sleeper's, as long as that didn't know, and is shown
 // nothing: of the others at no time, of the sleeper after it knew. On waking that lets in whom it last had on its list
-// (DOR-8), so his program says that it is in until it hears otherwise.
+// , so his program says that it is in until it hears otherwise.
 func (t *threesome) stayedOut(ctx context.Context, r *result, again []*member, removed, known time.Time) error {
 	var early []uint64
 	for _, d := range again {

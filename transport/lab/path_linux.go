@@ -10,7 +10,7 @@ import (
 // What happens to a path in mid-call, of which no member's own machine tells.
 
 // lostWithin is the limit for a path that is lost behind a router, of which no member's own machine tells: a connection is
-// taken for dead after 9 s of silence (TRA-10), which is what this takes, and then another way is found.
+// taken for dead after 9 s of silence, which is what this takes, and then another way is found.
 const lostWithin = 15 * time.Second
 
 // renumbered: the router of Bob's home gets another outside address, as many do once a day, and forgets its conversations.
