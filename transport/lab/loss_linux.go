@@ -78,42 +78,55 @@ func (t *threesome) lossy(ctx context.Context, r *result, k kind, flags []string
 	if err != nil {
 		return err
 	}
-	for _, phase := range []struct {
-		loss   float64
-		during time.Duration
-		limit  time.Duration // of the delay
-		within time.Duration // it is over
-	}{{0.02, lossFor, lossLag2, lossRecovered}, {0.1, lossFor, lossLag10, lossRecovered}, {1, outageFor, outageFor + lossLag10, outageRecovered}} {
-		before := t.world.wan.losses()
-		t.world.wan.lose(line, phase.loss)
-		lossy, err := t.bob.follow(ctx, "Alice", phase.during)
-		t.world.wan.lose(line, 0)
-		if err != nil {
+	for _, p := range []phase{
+		{0.02, lossFor, lossLag2, lossRecovered}, {0.1, lossFor, lossLag10, lossRecovered}, {1, outageFor, outageFor + lossLag10, outageRecovered},
+	} {
+		if err := t.lose(ctx, r, line, clean, p); err != nil {
 			return err
 		}
-		over := time.Now()
-		if t.world.wan.losses() == before {
-			r.fail("at %.0f %% nothing was lost", 100*phase.loss)
-		}
-		lag := lossy.lag(clean)
-		if lag.p99 > phase.limit {
-			r.fail("at %.0f %% the newest sound is late by %v, the limit is %v", 100*phase.loss, lag.p99, phase.limit)
-		}
-		after, err := t.bob.follow(ctx, "Alice", phase.within+time.Second)
-		if err != nil {
-			return err
-		}
-		took, ok := after.below(clean, lossRecoveredTo, over)
-		if !ok || took > phase.within {
-			r.fail("%v after a loss of %.0f %% is over the sound is still late", took.Round(time.Millisecond), 100*phase.loss)
-		}
-		whole := append(lossy, after...)
-		r.note("%.0f %% for %v: the newest sound is late by %v, on time again %v after; %.1f %% of it was dropped, of the picture %.1f %%",
-			100*phase.loss, phase.during, lag, took.Round(time.Millisecond), 100*whole.dropped("audio"), 100*whole.dropped("video"))
-		// What waited all that time was dropped, at the sender, since TCP loses nothing.
-		if gone := whole.gone(); phase.loss == 1 && gone < int(audioPackets*phase.during.Seconds())/2 {
-			r.fail("after %v without a packet only %d of sound were dropped: they were queued", phase.during, gone)
-		}
+	}
+	return nil
+}
+
+// phase is a time in which a line loses packets.
+type phase struct {
+	loss   float64
+	during time.Duration
+	limit  time.Duration // of the delay
+	within time.Duration // it is over
+}
+
+// lose holds what Bob hears of Alice to the limits of one phase.
+func (t *threesome) lose(ctx context.Context, r *result, line *port, clean progresses, p phase) error {
+	before := t.world.wan.losses()
+	t.world.wan.lose(line, p.loss)
+	lossy, err := t.bob.follow(ctx, "Alice", p.during)
+	t.world.wan.lose(line, 0)
+	if err != nil {
+		return err
+	}
+	over := time.Now()
+	if t.world.wan.losses() == before {
+		r.fail("at %.0f %% nothing was lost", 100*p.loss)
+	}
+	lag := lossy.lag(clean)
+	if lag.p99 > p.limit {
+		r.fail("at %.0f %% the newest sound is late by %v, the limit is %v", 100*p.loss, lag.p99, p.limit)
+	}
+	after, err := t.bob.follow(ctx, "Alice", p.within+time.Second)
+	if err != nil {
+		return err
+	}
+	took, ok := after.below(clean, lossRecoveredTo, over)
+	if !ok || took > p.within {
+		r.fail("%v after a loss of %.0f %% is over the sound is still late", took.Round(time.Millisecond), 100*p.loss)
+	}
+	whole := append(lossy, after...)
+	r.note("%.0f %% for %v: the newest sound is late by %v, on time again %v after; %.1f %% of it was dropped, of the picture %.1f %%",
+		100*p.loss, p.during, lag, took.Round(time.Millisecond), 100*whole.dropped("audio"), 100*whole.dropped("video"))
+	// What waited all that time was dropped, at the sender, since TCP loses nothing.
+	if gone := whole.gone(); p.loss == 1 && gone < int(audioPackets*p.during.Seconds())/2 {
+		r.fail("after %v without a packet only %d of sound were dropped: they were queued", p.during, gone)
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ type wan struct {
 type stray struct {
 	port *port
 	flow flow
+	at   time.Time
 }
 
 func (s stray) String() string { return fmt.Sprintf("from %s: %v", s.port.name, s.flow) }
@@ -171,7 +172,7 @@ func (w *wan) forward(from *port, packet []byte, now time.Time) {
 		// What is meant for the neighbours isn't routed; if a member says it, its own capture shows it. Nor does it count
 		// what a closing world still says.
 		if a := f.dst.Addr(); len(w.ports) > 0 && !a.IsMulticast() && !a.IsLinkLocalUnicast() && len(w.strays) < maxStrays {
-			w.strays = append(w.strays, stray{from, f})
+			w.strays = append(w.strays, stray{from, f, now})
 		}
 		return
 	case to == from, w.cuts[[2]*port{from, to}], w.rng.Float64() < from.profile.loss, w.rng.Float64() < to.profile.loss, !hop(packet):
