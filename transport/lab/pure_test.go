@@ -429,13 +429,23 @@ func TestTables(t *testing.T) {
 
 // TestTooMany: that a few are measured again is due to the machine, that many are isn't.
 func TestTooMany(t *testing.T) {
-	for _, tt := range []struct{ all, again, ok int }{{80, 0, 1}, {80, 8, 1}, {80, 9, 0}, {5, 3, 1}, {5, 4, 0}} {
+	for _, tt := range []struct {
+		all, once, twice int
+		ok               bool
+	}{{80, 0, 0, true}, {80, 26, 8, true}, {80, 27, 0, false}, {80, 9, 9, false}, {5, 3, 3, true}, {5, 4, 0, false}} {
 		var all []result
 		for i := range tt.all {
-			all = append(all, result{Again: min(2, max(0, tt.again-i))})
+			var r result
+			if i < tt.once {
+				r.Again++
+			}
+			if i < tt.twice {
+				r.Again++
+			}
+			all = append(all, r)
 		}
-		if err := tooMany(all); (err == nil) != (tt.ok == 1) {
-			t.Errorf("%d of %d: %v", tt.again, tt.all, err)
+		if err := tooMany(all); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt, err)
 		}
 	}
 }
