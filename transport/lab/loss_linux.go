@@ -109,19 +109,20 @@ func (t *threesome) lose(ctx context.Context, r *result, line *port, clean progr
 	if t.world.wan.losses() == before {
 		r.fail("at %.0f %% nothing was lost", 100*p.loss)
 	}
-	lag := lossy.lag(clean)
-	if lag.p99 > p.limit {
-		r.fail("at %.0f %% the newest sound is late by %v, the limit is %v", 100*p.loss, lag.p99, p.limit)
-	}
 	after, err := t.bob.follow(ctx, "Alice", p.within+time.Second)
 	if err != nil {
 		return err
+	}
+	whole := slices.Concat(lossy, after)
+	clean = slices.Concat(clean, whole) // a busy machine may have been on time only here
+	lag := lossy.lag(clean)
+	if lag.p99 > p.limit {
+		r.fail("at %.0f %% the newest sound is late by %v, the limit is %v", 100*p.loss, lag.p99, p.limit)
 	}
 	took, ok := after.below(clean, lossRecoveredTo, over)
 	if !ok || took > p.within {
 		r.fail("%v after a loss of %.0f %% is over the sound is still late", took.Round(time.Millisecond), 100*p.loss)
 	}
-	whole := append(lossy, after...)
 	r.note("%.0f %% for %v: the newest sound is late by %v, on time again %v after; %.1f %% of it was dropped, of the picture %.1f %%",
 		100*p.loss, p.during, lag, took.Round(time.Millisecond), 100*whole.dropped("audio"), 100*whole.dropped("video"))
 	// What waited all that time was dropped, at the sender, since TCP loses nothing.
@@ -174,7 +175,7 @@ func (p progress) behind(first progress) time.Duration {
 	return p.at.Sub(first.at) - time.Duration(sent*float64(time.Second))
 }
 
-// least is the least that a line without loss is behind.
+// least is the least that is behind, when sound is on time.
 func (all progresses) least(first progress) time.Duration {
 	least := all[0].behind(first)
 	for _, p := range all {
