@@ -17,6 +17,7 @@ type Invite struct {
 	link   crypto.Link
 	router Router           // of a link made here
 	routed []netip.AddrPort // which of the addresses are the router's
+	asked  string           // how the router was asked for them
 	lan    bool             // made by somebody who takes nothing from outside their network
 }
 
@@ -100,7 +101,7 @@ func (m *Meeting) Invite(ctx context.Context, o InviteOptions) (Invite, error) {
 		m.ledger.invite(Invite{link: link})
 		// A copy, since the end of the meeting overwrites its own secrets, and the link is the caller's.
 		own, err := crypto.ParseLink(link.String(), time.Time{})
-		return Invite{link: own, router: Router(asked.Outcome), routed: routed(asked), lan: m.config.LANOnly}, err
+		return Invite{link: own, router: Router(asked.Outcome), routed: routed(asked), asked: protocolOf(asked), lan: m.config.LANOnly}, err
 	})
 }
 

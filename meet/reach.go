@@ -122,6 +122,18 @@ func (r Router) String() string { return portmap.Outcome(r).String() }
 // here.
 func (i Invite) Router() Router { return i.router }
 
+// RouterProtocol returns by which protocol the router lets peers in: "PCP", "NAT-PMP" or "UPnP"; "" where it doesn't, or
+// the link wasn't made here.
+func (i Invite) RouterProtocol() string { return i.asked }
+
+// protocolOf is how a router was asked.
+func protocolOf(r transport.Router) string {
+	if len(r.Mappings) == 0 {
+		return ""
+	}
+	return string(r.Mappings[0].Protocol)
+}
+
 // reachOfDoor is the widest of a door's addresses.
 func reachOfDoor(d crypto.Door) Reach {
 	widest := ReachNowhere

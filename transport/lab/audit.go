@@ -24,11 +24,16 @@ const (
 // needle is something to look for, in one form.
 type needle struct {
 	label string
-	bytes []byte // minNeedle or more
+	bytes []byte // shortest or more
 }
 
-// minNeedle is how short a needle may be: what is shorter is found by chance.
-const minNeedle = 8
+const (
+	// minNeedle is how short a secret may be, and each of its encodings: what is shorter may be met by chance.
+	minNeedle = 8
+	// shortest is how short an IPv4 address is where it can be told from four bytes of anything. In the 10 MB that a run
+	// searches for some of them, chance meets one once in some 10,000 runs.
+	shortest = 5
+)
 
 // forms returns a secret as it might stand in a packet: as it is, in hexadecimal, and, wherever it begins in a longer
 // text, in base32 and base64.
@@ -112,16 +117,19 @@ func linkSecrets(link string) ([]needle, error) {
 	return slices.Concat(forms("meeting ID", body.Meeting), forms("invite secret", body.Secret), forms("door key", body.DoorKey)), nil
 }
 
-// addressNeedles are the forms of an IP address that can't be met by chance: as text, and, of IPv6, as bytes.
+// addressNeedles are the forms of an IP address that can't be met by chance: as text, as it stands in a binary multiaddr,
+// and as sixteen bytes.
 func addressNeedles(whose string, a netip.Addr) []needle {
-	var out []needle
-	if text := a.String(); len(text) >= minNeedle {
-		out = append(out, needle{whose + "'s address (text)", []byte(text)})
+	text := a.Unmap().String()
+	if len(text) < minNeedle {
+		panic("lab: " + text + ", the address of " + whose + ", is too short to look for") // a mistake in a scenario
 	}
-	if a.Is6() {
-		out = append(out, needle{whose + "'s address", a.AsSlice()})
+	out := []needle{{whose + "'s address (text)", []byte(text)}, {whose + "'s address (multiaddr)", inMultiaddr(a.Unmap())}}
+	if a.Unmap().Is4() {
+		mapped := a.Unmap().As16()
+		return append(out, needle{whose + "'s address (IPv4 in IPv6)", mapped[10:]}) // from its two bytes 255
 	}
-	return out
+	return append(out, needle{whose + "'s address", a.AsSlice()})
 }
 
 // finder looks for many needles at once.
@@ -130,10 +138,15 @@ type finder struct {
 	longest int
 }
 
+// startOf is what a finder knows a needle by: its first bytes.
+func startOf(b []byte) uint64 {
+	return uint64(b[0])<<32 | uint64(binary.BigEndian.Uint32(b[1:shortest]))
+}
+
 func newFinder(needles []needle) *finder {
 	f := &finder{byStart: map[uint64][]needle{}}
 	for _, n := range needles {
-		start := binary.BigEndian.Uint64(n.bytes)
+		start := startOf(n.bytes)
 		f.byStart[start] = append(f.byStart[start], n)
 		f.longest = max(f.longest, len(n.bytes))
 	}
@@ -142,8 +155,8 @@ func newFinder(needles []needle) *finder {
 
 // find returns the labels of what is in data.
 func (f *finder) find(data []byte, found func(label string)) {
-	for i := 0; i+minNeedle <= len(data); i++ {
-		for _, n := range f.byStart[binary.BigEndian.Uint64(data[i:])] {
+	for i := 0; i+shortest <= len(data); i++ {
+		for _, n := range f.byStart[startOf(data[i:])] {
 			if bytes.HasPrefix(data[i:], n.bytes) {
 				found(n.label)
 			}
@@ -182,13 +195,7 @@ func search(packets []kept, needles []needle) []finding {
 		f.find(joined, note)
 		// Only what is too short to hold a needle whole is looked at again.
 		tails[fl] = bytes.Clone(joined[max(0, len(joined)-(f.longest-1)):])
-		for i := 0; i+minNeedle <= len(tails[fl]); i++ {
-			for _, n := range f.byStart[binary.BigEndian.Uint64(tails[fl][i:])] {
-				if bytes.HasPrefix(tails[fl][i:], n.bytes) {
-					times[key{n.label, fl}]-- // counted now, and again with the next packet
-				}
-			}
-		}
+		f.find(tails[fl], func(label string) { times[key{label, fl}]-- }) // counted now, and again with the next packet
 	}
 	for fl, tail := range tails { // what no next packet came for
 		f.find(tail, func(label string) { times[key{label, fl}]++ })

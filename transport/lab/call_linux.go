@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,6 +17,7 @@ type call struct {
 	invite  string // the creator's
 	id      string // of the meeting
 	allowed []netip.Addr
+	moves   []time.Time // when somebody went from one network to another
 	ends    []func()
 }
 
@@ -87,8 +89,23 @@ func (c *call) audit(r *result) {
 		}
 	}
 	for _, s := range c.world.wan.strayPackets() {
+		if c.onTheMove(s) {
+			r.note("packet to nowhere in the moment of a change: %v", s)
+			continue
+		}
 		r.breach("packet to nowhere %v", s)
 	}
+}
+
+// moveFor is how long who is on another network may go on dialling what was on the last one's subnet: routes are looked at
+// five times a second, by a program that may have to wait for its turn.
+const moveFor = time.Second
+
+// onTheMove tells whether a packet is for a private address of a member's, and the moment that of a change of networks.
+func (c *call) onTheMove(s stray) bool {
+	return s.flow.dst.Addr().IsPrivate() && contains(c.allowed, s.flow.dst.Addr()) && slices.ContainsFunc(c.moves, func(at time.Time) bool {
+		return s.at.After(at) && s.at.Sub(at) < moveFor
+	})
 }
 
 // hear waits until each of some members has heard another one, and returns the longest time from a moment on.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"time"
@@ -19,6 +20,7 @@ func captureSocket(n *namespace) (*os.File, error) {
 		}
 		// A burst must not pass unseen.
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 		file = os.NewFile(uintptr(fd), "capture:"+n.name)
 		return nil
 	})
@@ -40,14 +42,22 @@ func startCapture(n *namespace, keep bool) (*capture, error) {
 	}
 	c := newCapture(n.name, keep)
 	c.stop = func() { _ = file.Close() }
+	c.drop = func() (n int) {
+		_ = conn.Control(func(fd uintptr) { // once it is closed there is no more to be had
+			if s, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+				n = int(s.Drops)
+			}
+		})
+		return n
+	}
 	c.tasks.Go(func() {
-		buffer := make([]byte, 1<<17)
+		buffer, control := make([]byte, 1<<17), make([]byte, 256)
 		for {
-			var size int
+			var size, extra int
 			var from unix.Sockaddr
 			var failed error
 			err := conn.Read(func(fd uintptr) bool {
-				size, from, failed = unix.Recvfrom(int(fd), buffer, 0)
+				size, extra, _, from, failed = unix.Recvmsg(int(fd), buffer, control, 0)
 				return failed != unix.EAGAIN
 			})
 			if err != nil || failed != nil {
@@ -57,8 +67,20 @@ func startCapture(n *namespace, keep bool) (*capture, error) {
 			if !ok || link.Hatype == unix.ARPHRD_LOOPBACK {
 				continue // what a host says to itself
 			}
-			c.packet(time.Now(), link.Pkttype == unix.PACKET_OUTGOING, buffer[:size])
+			c.packet(passedAt(control[:extra]), link.Pkttype == unix.PACKET_OUTGOING, buffer[:size])
 		}
 	})
 	return c, nil
+}
+
+// passedAt is when the kernel saw a packet, which may have waited for us since.
+func passedAt(control []byte) time.Time {
+	messages, _ := unix.ParseSocketControlMessage(control)
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
+			seconds, rest := binary.NativeEndian.Uint64(m.Data), binary.NativeEndian.Uint64(m.Data[8:])
+			return time.Unix(int64(seconds), int64(rest))
+		}
+	}
+	return time.Now()
 }

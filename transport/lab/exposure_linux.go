@@ -126,6 +126,12 @@ func (c *call) exposures(ctx context.Context, r *result, a auditor) error {
 	if err != nil {
 		return err
 	}
+	defer func() { // what a capture has missed can't be audited
+		for _, h := range c.world.hosts {
+			r.whole(h.capture)
+		}
+		r.whole(c.world.seen)
+	}()
 	a.call, a.kinds = c, map[string]bool{}
 	for i, s := range subjects {
 		file := filepath.Join(c.world.dir, fmt.Sprintf("exposure-%d.json", i))

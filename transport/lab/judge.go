@@ -106,8 +106,14 @@ func (r *result) judge(c cell) {
 			r.fail("%s: no packet in %v", direction, measureFor)
 		}
 		punched := !c.a.open() && !c.b.open() && r.Expected == pathUDP
+		if r.Expected == pathUDP && s.Direct < 0 {
+			r.fail("%s: no direct media", direction)
+		}
 		if punched && s.Direct > directWithin {
 			r.fail("%s: direct %v after the two could signal, the limit is %v", direction, s.Direct.Round(time.Millisecond), directWithin)
+		}
+		if s.Path == pathUDP && (s.RTT < lineRTT || s.RTT > 2*lineRTT) {
+			r.fail("%s: a round trip of %v, where the lines take %v", direction, s.RTT, lineRTT)
 		}
 		if s.First > blockedWithin {
 			r.fail("%s: first media after %v, the limit is %v", direction, s.First.Round(time.Millisecond), blockedWithin)

@@ -23,8 +23,25 @@ const (
 	kindProxy      kind = "HTTP proxy"      // nothing gets out but by CONNECT to port 443 through a proxy
 )
 
-// kindLAN leads nowhere: a courtroom's network. No pair needs it.
-const kindLAN kind = "LAN"
+// Of these no pair needs any.
+const (
+	kindLAN    kind = "LAN"           // leads nowhere: a courtroom's network
+	kindUPnP   kind = "UPnP alone"    // as kindMapped, but the router speaks neither PCP nor NAT-PMP
+	kindNATPMP kind = "NAT-PMP alone" // as kindMapped, but the router speaks neither PCP nor UPnP
+)
+
+// asked is the protocol by which a network's router is expected to be asked to let others in, of those that it speaks.
+func (k kind) asked() string {
+	switch k {
+	case kindMapped, kindIPv6:
+		return "PCP"
+	case kindUPnP:
+		return "UPnP"
+	case kindNATPMP:
+		return "NAT-PMP"
+	}
+	return ""
+}
 
 // kinds is the order of the matrix.
 var kinds = []kind{
@@ -54,7 +71,8 @@ const (
 	directWithin  = time.Second     // after the path through a member is open
 	blockedWithin = 3 * time.Second // after Join
 	punchWithin   = 10 * time.Second
-	accessDelay   = 10 * time.Millisecond // one way, of each line: 40 ms from member to member and back
+	accessDelay   = 10 * time.Millisecond // one way, of each line
+	lineRTT       = 4 * accessDelay       // from member to member and back
 )
 
 // punchable tells whether two networks let UDP through once both have sent.
@@ -149,6 +167,6 @@ func (c cell) needs() []string {
 	return flags
 }
 
-// The addresses of the n-th site, which look public and belong to nobody here.
-func wan4(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("5.%d.0.1/32", n)) }
+// The addresses of the n-th site, which look public and belong to nobody here, and are long enough to be looked for.
+func wan4(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("5.%d.100.1/32", 100+n)) }
 func wan6(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("2a05:%x::1/32", n)) }

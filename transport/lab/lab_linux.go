@@ -266,5 +266,5 @@ func runLab(ctx context.Context, o options) error {
 	if failed > 0 {
 		return fmt.Errorf("%d of %d fell short", failed, len(results))
 	}
-	return ctx.Err()
+	return errors.Join(tooMany(results), ctx.Err())
 }

@@ -83,7 +83,11 @@ func TestMatrix(t *testing.T) {
 	}
 	defer func() { _ = l.close() }()
 	all := options{short: testing.Short()}.wanted(l.experiments())
-	for _, r := range l.measured(t.Context(), all, 3, func(r result) { t.Log(r.line()) }) {
+	results := l.measured(t.Context(), all, 3, func(r result) { t.Log(r.line()) })
+	if err := tooMany(results); err != nil {
+		t.Error(err)
+	}
+	for _, r := range results {
 		if r.Pending != "" || len(r.Failures) > 0 {
 			t.Errorf("%s: %s %q", r.Name, r.Pending, r.Failures)
 		}

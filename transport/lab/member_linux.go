@@ -32,6 +32,7 @@ type event struct {
 	Code    string    `json:"code"`
 	Reach   string    `json:"reach"`
 	Router  string    `json:"router"`
+	Asked   string    `json:"protocol"` // how the router was
 	After   float64   `json:"after_ms"`
 
 	Connected bool           `json:"connected"`
@@ -137,6 +138,13 @@ func (m *member) now() int {
 	return len(m.events)
 }
 
+// all are its events so far.
+func (m *member) all() []event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.events)
+}
+
 // await returns the first event from a place on that is wanted.
 func (m *member) await(ctx context.Context, from int, what string, wanted func(event) bool) (event, error) {
 	for {
@@ -199,6 +207,21 @@ func isEvent(name string) func(event) bool { return func(e event) bool { return 
 // hears is the event that the first packet of somebody was opened.
 func hears(name string) func(event) bool {
 	return func(e event) bool { return e.Event == "first_packet" && e.Member == name }
+}
+
+// joined is the event that somebody came in.
+func joined(name string) func(event) bool {
+	return func(e event) bool { return e.Event == "member_joined" && e.Name == name }
+}
+
+// left is the event that somebody is out.
+func left(name string) func(event) bool {
+	return func(e event) bool { return e.Event == "member_left" && e.Name == name }
+}
+
+// lists tells whether a list of members has somebody.
+func (e event) lists(name string) bool {
+	return slices.ContainsFunc(e.Members, func(s memberStatus) bool { return s.Name == name })
 }
 
 // reaches is an event that says that there is a path and a pair session with somebody.

@@ -14,6 +14,10 @@ func (k kind) rules() string {
 	case kindProxy:
 		inside = ``
 	}
+	older := ``
+	if k == kindNATPMP { // miniupnpd can't be told to speak NAT-PMP, whose version is 0, without PCP, whose version is 2
+		older = `udp dport 5351 @th,64,8 2 drop`
+	}
 	// miniupnpd keeps its chains in the table "igd".
 	filter := `
 table inet igd {
@@ -26,6 +30,7 @@ table inet igd {
 	}
 	chain input {
 		type filter hook input priority 0; policy drop;
+		` + older + `
 		iifname != "wan" accept
 		ct state established,related accept
 		meta l4proto { icmp, ipv6-icmp } accept

@@ -33,6 +33,12 @@ const (
 	protoICMPv6 = 58
 )
 
+// The types of STUN messages that ICE's checks are made of.
+const (
+	stunRequest = 0x0001
+	stunSuccess = 0x0101
+)
+
 // flow is one direction of a conversation, of one class.
 type flow struct {
 	src, dst netip.AddrPort // port 0 where the protocol has none

@@ -242,6 +242,36 @@ func TestSearchCounts(t *testing.T) {
 	}
 }
 
+// TestAddressNeedles has addresses lie in packets in each form, and looks for each that a world has.
+func TestAddressNeedles(t *testing.T) {
+	for n := 1; n < 10; n++ {
+		for _, a := range []netip.Addr{wan4(n).Addr(), wan6(n).Addr(), netip.MustParseAddr("192.168.1.20")} {
+			needles := addressNeedles("Bob", a)
+			sixteen := a.As16()
+			for name, payload := range map[string][]byte{
+				"text":      []byte("/ip4/" + a.String() + "/udp/4001"),
+				"candidate": []byte("candidate:1 1 udp 2130706431 " + a.String() + " 4001 typ host"),
+				"multiaddr": append(inMultiaddr(a), 0x91, 0x02, 0x0f, 0xa1),
+				"16 bytes":  sixteen[:],
+			} {
+				if found := search([]kept{{data: ip4("5.1.0.1:1", "5.2.0.1:2", protoUDP, payload)}}, needles); len(found) == 0 {
+					t.Errorf("%v as %s wasn't found", a, name)
+				}
+			}
+			other := wan4(n + 20).Addr()
+			if found := search([]kept{{data: ip4("5.1.0.1:1", "5.2.0.1:2", protoUDP, inMultiaddr(other))}}, needles); len(found) > 0 {
+				t.Errorf("%v was found in %v: %v", a, other, found)
+			}
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("an address that nobody looks for is passed over in silence")
+		}
+	}()
+	addressNeedles("Bob", netip.MustParseAddr("5.1.0.1"))
+}
+
 func TestMediaNeedles(t *testing.T) {
 	file := make([]byte, 20000)
 	for i := range file {
@@ -290,7 +320,7 @@ func TestDestinations(t *testing.T) {
 		return flowAt{flow{netip.MustParseAddrPort("5.1.0.1:1"), netip.MustParseAddrPort(a), c}, out}
 	}
 	flows := map[flowAt]counts{
-		to("5.2.0.1:5", classQUIC, true):       {packets: 1},
+		to("5.102.100.1:5", classQUIC, true):   {packets: 1},
 		to("8.8.8.8:53", classDatagram, false): {packets: 1},
 		to("5.9.0.1:0", classKernel, true):     {packets: 1},
 	}
@@ -335,13 +365,16 @@ func TestExpected(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	good := func() result {
-		s := side{Path: pathUDP, First: time.Second, Direct: time.Millisecond, received: 100}
+		s := side{Path: pathUDP, First: time.Second, Direct: time.Millisecond, RTT: lineRTT, received: 100}
 		return result{Sides: [2]side{s, s}, Expected: pathUDP}
 	}
 	c := cell{kindRestricted, kindRestricted}
 	for name, spoil := range map[string]func(*result){
 		"worse path":  func(r *result) { r.Sides[1].Path = pathBridge },
 		"slow punch":  func(r *result) { r.Sides[0].Direct = 1100 * time.Millisecond },
+		"no punch":    func(r *result) { r.Sides[0].Direct = -1 },
+		"long way":    func(r *result) { r.Sides[1].RTT = 2*lineRTT + 1 },
+		"too short":   func(r *result) { r.Sides[1].RTT = lineRTT - 1 },
 		"slow media":  func(r *result) { r.Sides[0].First = 3100 * time.Millisecond },
 		"nothing":     func(r *result) { r.Sides[1].received = 0 },
 		"not at all":  func(r *result) { r.Sides[1].Path = pathNone },
@@ -381,6 +414,9 @@ func TestTables(t *testing.T) {
 	if _, err := replaceTables([]byte("# Head\n"), ""); err == nil {
 		t.Error("a file without a place for the tables was written")
 	}
+	if want := "2 of 5 cells and scenarios were measured again, 1 of them twice."; !strings.Contains(string(text), want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
 	if failed, pending := tally(all); failed != 2 || pending != 1 {
 		t.Errorf("%d failed, %d pending", failed, pending)
 	}
@@ -391,26 +427,26 @@ func TestTables(t *testing.T) {
 	}
 }
 
-func TestCapture(t *testing.T) {
-	c := newCapture("a", true)
-	at := time.Now()
-	packet := ip4("5.1.0.1:1", "5.2.0.1:2", protoUDP, []byte{128, 1})
-	c.packet(at, true, packet)
-	before := c.snapshot()
-	c.packet(at.Add(time.Second), true, packet)
-	c.packet(at.Add(time.Second), false, ip4("5.2.0.1:2", "5.1.0.1:1", protoUDP, []byte{128, 1}))
-	for f, n := range c.since(before) {
-		if n.packets != 1 || f.out && n.first != at {
-			t.Errorf("%v: %+v", f, n)
+// TestTooMany: that a few are measured again is due to the machine, that many are isn't.
+func TestTooMany(t *testing.T) {
+	for _, tt := range []struct {
+		all, once, twice int
+		ok               bool
+	}{{80, 0, 0, true}, {80, 26, 8, true}, {80, 27, 0, false}, {80, 9, 9, false}, {5, 3, 3, true}, {5, 4, 0, false}} {
+		var all []result
+		for i := range tt.all {
+			var r result
+			if i < tt.once {
+				r.Again++
+			}
+			if i < tt.twice {
+				r.Again++
+			}
+			all = append(all, r)
 		}
-	}
-	if len(c.since(before)) != 2 || len(c.packets()) != 3 || c.truncated {
-		t.Errorf("%v", c.since(before))
-	}
-	c.size = keptBytes
-	c.packet(at, true, packet)
-	if !c.truncated || len(c.packets()) != 3 {
-		t.Error("a full capture doesn't say so")
+		if err := tooMany(all); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt, err)
+		}
 	}
 }
 

@@ -21,12 +21,18 @@ func (l *lab) scenarios() []experiment {
 		{name: "DHT: a link without addresses", needs: []string{"--dht-bootstrap", "--no-addresses"}, limit: time.Minute, run: l.addressless},
 		{name: "hidden addresses", needs: []string{"--hide-address", "--relay"}, limit: time.Minute, run: l.hidden},
 		{name: "link of a home with a UPnP router", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindMapped)},
+		{name: "link of a home whose router speaks UPnP alone", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindUPnP)},
+		{name: "link of a home whose router speaks NAT-PMP alone", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindNATPMP)},
 		{name: "link of a home with an IPv6 firewall", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindIPv6)},
 		{name: "reply code: only the joiner can be reached", needs: []string{"--reply"}, limit: time.Minute, run: l.reply},
 		{name: "20 members behind one NAT", alone: true, limit: 2 * time.Minute, run: l.crowd},
 		{name: "address change", alone: true, limit: time.Minute, run: l.roaming},
+		{name: "router's address changes", alone: true, limit: 90 * time.Second, run: l.renumbered},
+		{name: "UDP is dropped in mid-call", alone: true, limit: 90 * time.Second, run: l.blocked},
 		{name: "relay restarted", needs: []string{"--relay"}, alone: true, limit: time.Minute, run: l.relayRestart((*relay).restart)},
 		{name: "relay killed and started again", needs: []string{"--relay"}, alone: true, limit: time.Minute, run: l.relayRestart((*relay).crash)},
+		{name: "loss on a line to the relay, by TCP", needs: []string{"--relay"}, alone: true, limit: 90 * time.Second, run: l.lossOn(kindOnly443)},
+		{name: "loss on a line, by TCP", alone: true, limit: 90 * time.Second, run: l.lossOn(kindNoUDP)},
 		{name: "60 s asleep", beside: true, limit: 3 * time.Minute, run: l.sleep},
 		{name: "5 minutes of partition", beside: true, limit: 8 * time.Minute, run: l.partition},
 	}
@@ -120,11 +126,16 @@ func (c *call) secrets(texts ...string) ([]needle, error) {
 	return append(needles, media...), err
 }
 
+// whole fails if a capture has missed something.
+func (r *result) whole(c *capture) {
+	if n := c.missed(); n > 0 {
+		r.fail("the capture %s isn't whole: %d packets are missing", c.name, n)
+	}
+}
+
 // searched fails for everything that is found in a capture, or if it isn't whole.
 func (r *result) searched(c *capture, needles []needle) {
-	if c.truncated {
-		r.fail("the capture %s isn't whole", c.name)
-	}
+	r.whole(c)
 	packets := c.packets()
 	for _, f := range search(packets, needles) {
 		r.breach("found at %s: %v", c.name, f)
@@ -261,8 +272,13 @@ func (l *lab) reachable(k kind) func(context.Context, *result) error {
 		if err != nil {
 			return err
 		}
-		if e, ok := home.find(isEvent("reach")); ok {
-			r.note("the link works from %s, the router: %s", e.Reach, e.Router)
+		e, err := home.within(ctx, joinTimeout, "reach", isEvent("reach"))
+		if err != nil {
+			return err
+		}
+		r.note("the link works from %s, the router: %s by %s", e.Reach, e.Router, e.Asked)
+		if e.Reach != "everywhere" || e.Router != "mapped" || e.Asked != k.asked() {
+			r.fail("the router wasn't asked by %s to any effect", k.asked())
 		}
 		began := time.Now()
 		guest, err := c.join(ctx, sites[1].hosts[0], "Guest", c.play(1)...)

@@ -117,10 +117,10 @@ func TestCarried(t *testing.T) {
 	}{
 		"nothing":          {nil, false, false},
 		"a connection":     {[]kept{ask(ada.addresses[0], "")}, true, false},
-		"asked":            {[]kept{ask(ada.addresses[0], "CONNECT 5.9.0.1:443 HTTP/1.1\r\n")}, true, true},
-		"asked by another": {[]kept{ask(ben.addresses[0], "CONNECT 5.9.0.1:443 HTTP/1.1\r\n")}, false, false},
+		"asked":            {[]kept{ask(ada.addresses[0], "CONNECT 5.109.100.1:443 HTTP/1.1\r\n")}, true, true},
+		"asked by another": {[]kept{ask(ben.addresses[0], "CONNECT 5.109.100.1:443 HTTP/1.1\r\n")}, false, false},
 		"for another":      {[]kept{ask(ada.addresses[0], "CONNECT 5.8.0.1:443 HTTP/1.1\r\n")}, true, false},
-		"named besides":    {[]kept{ask(ada.addresses[0], "GET / CONNECT 5.9.0.1:443 ")}, true, false},
+		"named besides":    {[]kept{ask(ada.addresses[0], "GET / CONNECT 5.109.100.1:443 ")}, true, false},
 	} {
 		if found := (carried{tt.packets, []netip.Addr{relay}}).of(ada); found["counterpart"] != tt.asked || found["address"] != tt.address {
 			t.Errorf("%s: %v", name, found)

@@ -76,6 +76,37 @@ func tally(all []result) (failed, pending int) {
 	return failed, pending
 }
 
+// repeated are how many were measured again, and how many of them twice.
+func repeated(all []result) (once, twice int) {
+	for _, r := range all {
+		if r.Again > 0 {
+			once++
+		}
+		if r.Again > 1 {
+			twice++
+		}
+	}
+	return once, twice
+}
+
+// How many may be measured again. At first three run beside each other, on two processors as a rule, so that a good part may
+// have to be where the machine does something else besides. What is late again when the laboratory runs nothing else isn't due
+// to the laboratory; where that is more than one in ten, it isn't due to the machine either.
+const (
+	onceShare   = 3
+	twiceShare  = 10
+	repeatedFew = 3 // or so many, where there are few
+)
+
+// tooMany says so if too many were measured again.
+func tooMany(all []result) error {
+	once, twice := repeated(all)
+	if once > max(repeatedFew, len(all)/onceShare) || twice > max(repeatedFew, len(all)/twiceShare) {
+		return fmt.Errorf("%d of %d had to be measured again, %d of them twice: too many to be due to what else the machine does", once, len(all), twice)
+	}
+	return nil
+}
+
 // both writes one cell of the table for two directions: one value if they agree.
 func both(a, b string) string {
 	if a == b {
@@ -87,6 +118,8 @@ func both(a, b string) string {
 // tables are the results as Markdown.
 func tables(all []result) string {
 	var b strings.Builder
+	once, twice := repeated(all)
+	fmt.Fprintf(&b, "%d of %d cells and scenarios were measured again, %d of them twice.\n\n", once, len(all), twice)
 	b.WriteString("| A | B | path | first media | direct media after signalling | round trip | loss | |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range all {
 		if r.A == "" {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -33,12 +34,15 @@ type wan struct {
 	strays []stray
 	taps   []func(at time.Time, packet []byte)
 	lost   int // by loss, cuts and full queues
+
+	retired []netip.Prefix // that a port had before
 }
 
 // stray is a packet to an address that nobody has.
 type stray struct {
 	port *port
 	flow flow
+	at   time.Time
 }
 
 func (s stray) String() string { return fmt.Sprintf("from %s: %v", s.port.name, s.flow) }
@@ -102,6 +106,33 @@ func (w *wan) cut(a, b *port, cut bool) {
 	w.cuts[[2]*port{a, b}], w.cuts[[2]*port{b, a}] = cut, cut
 }
 
+// lose has a port's line lose a share of its packets, in each direction.
+func (w *wan) lose(p *port, share float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.profile.loss = share
+}
+
+// losses is how many packets were lost so far.
+func (w *wan) losses() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost
+}
+
+// renumber has a port announce other prefixes. What still comes for the old ones is lost.
+func (w *wan) renumber(p *port, prefixes ...netip.Prefix) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.retired = append(w.retired, p.prefixes...)
+	p.prefixes = prefixes
+}
+
+// had tells whether somebody had an address before. wan.mu is held.
+func (w *wan) had(a netip.Addr) bool {
+	return slices.ContainsFunc(w.retired, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
 // strayPackets are those to nowhere, the first of them.
 func (w *wan) strayPackets() []stray {
 	w.mu.Lock()
@@ -134,11 +165,14 @@ func (w *wan) forward(from *port, packet []byte, now time.Time) {
 	}
 	to := w.portOf(f.dst.Addr())
 	switch {
+	case to == nil && w.had(f.dst.Addr()):
+		w.lost++
+		return
 	case to == nil:
 		// What is meant for the neighbours isn't routed; if a member says it, its own capture shows it. Nor does it count
 		// what a closing world still says.
 		if a := f.dst.Addr(); len(w.ports) > 0 && !a.IsMulticast() && !a.IsLinkLocalUnicast() && len(w.strays) < maxStrays {
-			w.strays = append(w.strays, stray{from, f})
+			w.strays = append(w.strays, stray{from, f, now})
 		}
 		return
 	case to == from, w.cuts[[2]*port{from, to}], w.rng.Float64() < from.profile.loss, w.rng.Float64() < to.profile.loss, !hop(packet):

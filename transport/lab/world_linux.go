@@ -169,7 +169,7 @@ func (w *world) site(k kind, name string, n, hosts int) (*site, error) {
 		}
 	}
 	switch k {
-	case kindMapped, kindIPv6:
+	case kindMapped, kindIPv6, kindUPnP, kindNATPMP:
 		err = w.miniupnpd(s, wan4(n).Addr())
 	case kindProxy:
 		err = w.proxy(s.router, netip.AddrPortFrom(s.inside, proxyPort))
@@ -271,8 +271,8 @@ func (w *world) miniupnpd(s *site, outer netip.Addr) error {
 	config := `ext_ifname=wan
 ext_ifname6=wan
 listening_ip=lan
-enable_natpmp=yes
-enable_upnp=yes
+enable_natpmp=` + yes(s.kind != kindUPnP) + `
+enable_upnp=` + yes(s.kind != kindNATPMP) + `
 secure_mode=yes
 system_uptime=yes
 uuid=2b0cc91d-49b9-45f4-8fe4-ae5a45eb917d
@@ -308,13 +308,25 @@ deny 0-65535 0.0.0.0/0 0-65535
 	// It says so when it is ready, and ends if it can't do what it is told.
 	for range 100 {
 		said, err := os.ReadFile(output.Name())
-		if err != nil || bytes.Contains(said, []byte("Listening for NAT-PMP/PCP")) {
+		ready := "Listening for NAT-PMP/PCP"
+		if s.kind == kindUPnP {
+			ready = "HTTP listening on port"
+		}
+		if err != nil || bytes.Contains(said, []byte(ready)) {
 			return err
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	said, _ := os.ReadFile(output.Name())
 	return fmt.Errorf("miniupnpd isn't ready: %s", said)
+}
+
+// yes is how miniupnpd writes it.
+func yes(so bool) string {
+	if so {
+		return "yes"
+	}
+	return "no"
 }
 
 // proxy runs an HTTP proxy in a namespace.
