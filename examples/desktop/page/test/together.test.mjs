@@ -241,6 +241,8 @@ test("words that change under the reader can't be called the same unread", optio
   await page.locator("#panel header button").click();
   await page.locator("#panel").waitFor({ state: "detached" });
   agent.send({ event: "changed", part: "words", value: words });
+  agent.send({ event: "joined", member: member("7", "Sofia") });
+  await said("Sofia\u2069 has come in"); // the words have come before that
   await page.locator(".padlock").click();
   await page.locator("#panel .words").getByText("clearing", { exact: true }).waitFor();
   agent.send({ event: "changed", part: "words", value: null });
