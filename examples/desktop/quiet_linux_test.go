@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -17,8 +19,8 @@ import (
 	"time"
 )
 
-// quietPart is the environment variable that makes this test program one of the two of TestQuiet; its value is host or
-// guest, and a directory in which they find each other.
+// quietPart is the environment variable that makes this test program one of the three of TestQuiet; its value is router, host
+// or guest, and a directory in which they find each other.
 const quietPart = "HUISCLOS_QUIET_TEST_PART"
 
 const (
@@ -32,7 +34,7 @@ const (
 func TestQuiet(t *testing.T) { // alone: its parts are this test in other processes
 	if part := os.Getenv(quietPart); part != "" {
 		who, dir, _ := strings.Cut(part, " ")
-		map[string]func(*testing.T, string){"host": quietAsHost, "guest": quietAsGuest}[who](t, filepath.Join(dir, "link"))
+		map[string]func(*testing.T, string){"router": quietAsRouter, "host": quietAsHost, "guest": quietAsGuest}[who](t, filepath.Join(dir, "link"))
 		return
 	}
 	if testing.Short() {
@@ -44,57 +46,75 @@ func TestQuiet(t *testing.T) { // alone: its parts are this test in other proces
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("needs iproute2")
 	}
-	a, b := quietNamespaces(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var parts sync.WaitGroup
-	for who, namespace := range map[string]string{"host": a, "guest": b} {
-		self, err := os.Executable()
-		if err != nil {
+	defer parts.Wait()
+	process := map[string]int{}
+	for _, who := range []string{"router", "host", "guest"} {
+		cmd := exec.CommandContext(ctx, self, "-test.run", "^TestQuiet$", "-test.v", "-test.timeout", "50s")
+		cmd.Env = []string{quietPart + "=" + who + " " + dir, "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(ctx, "ip", "netns", "exec", namespace, self, "-test.run", "^TestQuiet$", "-test.v", "-test.timeout", "50s")
-		cmd.Env = []string{quietPart + "=" + who + " " + dir, "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir}
+		process[who] = cmd.Process.Pid
 		parts.Go(func() {
-			out, err := cmd.CombinedOutput()
-			t.Logf("%s:\n%s", who, out)
-			if err != nil || !strings.Contains(string(out), "--- PASS: TestQuiet") {
+			err := cmd.Wait()
+			t.Logf("%s:\n%s", who, &out)
+			if err != nil || !strings.Contains(out.String(), "--- PASS: TestQuiet") {
 				t.Errorf("%s: %v", who, err)
 			}
 		})
 	}
-	parts.Wait()
+	for _, who := range []string{"host", "guest"} {
+		quietly(t, fmt.Sprintf("link add cable netns %d type veth peer name to-%s netns %d", process[who], who, process["router"]))
+	}
 }
 
-// quietNamespaces makes one for each part, on the network of a router, which has one of its own.
-func quietNamespaces(t *testing.T) (a, b string) {
+// quietly has the system's network changed.
+func quietly(t *testing.T, commands ...string) {
 	t.Helper()
-	run := func(args ...string) {
-		t.Helper()
-		if out, err := exec.CommandContext(t.Context(), "ip", args...).CombinedOutput(); err != nil {
-			t.Skipf("needs network namespaces: ip %s: %s", strings.Join(args, " "), out)
+	for _, c := range commands {
+		if out, err := exec.CommandContext(t.Context(), "ip", strings.Fields(c)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", c, err, out)
 		}
 	}
-	named := func(part string) string { return fmt.Sprintf("huisclos-q%s%d", part, os.Getpid()) }
-	router := named("r")
-	for _, ns := range []string{router, named("a"), named("b")} {
-		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() })
-		run("netns", "add", ns)
-		run("-n", ns, "link", "set", "lo", "up")
+}
+
+// quietLink waits until a cable is plugged in.
+func quietLink(t *testing.T, name string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := net.InterfaceByName(name); err == nil {
+			return
+		} else if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
-	run("-n", router, "link", "add", "lan", "type", "bridge")
-	run("-n", router, "addr", "add", quietRouter+"/24", "dev", "lan")
-	run("-n", router, "link", "set", "lan", "up")
-	for part, address := range map[string]string{"a": quietHost, "b": quietGuest} {
-		ns := named(part)
-		run("link", "add", "cable", "netns", ns, "type", "veth", "peer", "name", "to-"+part, "netns", router)
-		run("-n", router, "link", "set", "dev", "to-"+part, "master", "lan", "up")
-		run("-n", ns, "addr", "add", address+"/24", "dev", "cable")
-		run("-n", ns, "link", "set", "cable", "up")
-		run("-n", ns, "route", "add", "default", "via", quietRouter)
+}
+
+// quietPlug joins the network of the router, which leads to everywhere.
+func quietPlug(t *testing.T, address string) {
+	t.Helper()
+	quietLink(t, "cable")
+	quietly(t, "link set lo up", "addr add "+address+"/24 dev cable", "link set cable up", "route add default via "+quietRouter)
+}
+
+func quietAsRouter(t *testing.T, file string) {
+	quietly(t, "link set lo up", "link add lan type bridge", "addr add "+quietRouter+"/24 dev lan", "link set lan up")
+	for _, end := range []string{"to-host", "to-guest"} {
+		quietLink(t, end)
+		quietly(t, "link set dev "+end+" master lan up")
 	}
-	return named("a"), named("b")
+	awaitFile(t, file+".over")
 }
 
 // leaving counts the packets that leave this machine, by where to. What the kernel says by itself isn't counted: IPv6's
@@ -195,6 +215,7 @@ func asShipped(o *options) {
 }
 
 func quietAsHost(t *testing.T, file string) {
+	quietPlug(t, quietHost)
 	l := watchLeaving(t)
 	p := openPage(t, startAgent(t, asShipped))
 	p.name("Maître Dupont")
@@ -227,6 +248,7 @@ func quietAsHost(t *testing.T, file string) {
 }
 
 func quietAsGuest(t *testing.T, file string) {
+	quietPlug(t, quietGuest)
 	l := watchLeaving(t)
 	p := openPage(t, startAgent(t, asShipped))
 	p.name("Ada")
