@@ -86,6 +86,7 @@ export function leave() {
   }
   pc?.close();
   pc = null;
+  queue = Promise.resolve(); // what waits for a connection that was closed may wait for ever
   media.failed = false;
   for (const sound of sounds.values()) sound.remove();
   sounds.clear();
