@@ -46,6 +46,7 @@ func TestE2ETabs(t *testing.T) {
 	older.untilOutside("superseded.title")
 	older.picture("superseded")
 	alice.sees(b, signOfBob)
+	older.must(older.page.Front())
 	older.say("superseded.here")
 	older.goesOn(began, a)
 	bob.untilOutside("superseded.title")

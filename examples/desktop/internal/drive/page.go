@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -209,6 +210,14 @@ func (p *Page) Reload() error {
 	ctx, cancel := context.WithTimeout(p.context, Patience)
 	defer cancel()
 	return chromedp.Do(ctx, chromedp.Reload())
+}
+
+// Front brings the tab to the front, as whoever looks at it does: what a tab behind it would show, nobody sends.
+func (p *Page) Front() error {
+	ctx, cancel := context.WithTimeout(p.context, Patience)
+	defer cancel()
+	_, err := chromedp.Call(ctx, page.BringToFront, cdp.Empty{})
+	return err
 }
 
 // Text is all that can be read on the page, for messages about what went wrong.
