@@ -16,6 +16,7 @@ type exposure struct {
 type exposedTo struct {
 	Party struct {
 		Kind      string       `json:"kind"`
+		Beyond    bool         `json:"beyond"` // an observer of the lines between a relay, or a bridge, and the others
 		Name      string       `json:"name"`
 		Addresses []netip.Addr `json:"addresses"`
 	} `json:"party"`

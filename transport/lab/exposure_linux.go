@@ -285,6 +285,19 @@ func (a *auditor) sightsOf(s subject, m *member, p exposedTo) ([]sight, error) {
 		return []sight{wire(m.host.capture.packets())}, nil
 	case "observer": // anywhere on the way, from the member's own router on
 		to := p.Party.Addresses
+		if p.Party.Beyond {
+			var packets []kept
+			for _, x := range c.members {
+				if x != m && x.name != p.Party.Name {
+					packets = append(packets, between(c.world.seen.packets(), x.host.outside, to)...)
+				}
+			}
+			if len(packets) == 0 {
+				return nil, nil // it forwarded inside a network, or to a proxy
+			}
+			// What is forwarded there is nobody's by its address, so that volume and times aren't told apart here.
+			return []sight{only{"address": wire(packets).of(s)["address"]}}, nil
+		}
 		if p.Party.Name == "DHT" && a.nodes != nil {
 			to = a.nodes.host.addresses()
 		}
