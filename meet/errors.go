@@ -66,6 +66,9 @@ var (
 	ErrOutsideLAN = errors.New("this link leads outside your local network, and only that is allowed: join the network of the person who sent it, or allow more than the local network")
 	// ErrNoRendezvous: a link names no address, and Config.Rendezvous has no way to find it without one.
 	ErrNoRendezvous = errors.New("this link names no address: choose a way to find its meeting, such as the local network, or ask for a link with addresses")
+	// ErrNotPunched: somebody of the meeting was found who can't be reached, nor can this member, and the routers between
+	// them let no direct connection through.
+	ErrNotPunched = errors.New("the meeting was found, but the routers between you let no direct connection through, since they give each connection another port: use a relay of your own, or ask somebody in the meeting who can be reached for a link")
 	// ErrNotFound: nobody of a link that names no address was found. A topic is that of the hour, so clocks must agree
 	// (CLK-4, RDV-1).
 	ErrNotFound = errors.New("nobody of this meeting was found: is the person who sent the link in the meeting, and do both of you look in the same place? Check date and time on both computers, too")
@@ -184,18 +187,18 @@ func (e *InviteExpiredError) Unwrap() error { return crypto.ErrLinkExpired }
 // UnreachableError says that nobody answered at the addresses of a link, or was found without.
 type UnreachableError struct {
 	Err error
-	// Neither: the link leads into a private network, and this member is in one too, so a reply code wouldn't help, nor
-	// would a rendezvous, which only tells addresses.
+	// Neither: the link leads into a private network, and this member is in one too, so a reply code wouldn't help. A
+	// RelayRendezvous that both use may.
 	Neither bool
 }
 
 // Error says what to check, or what there is to choose from.
 func (e *UnreachableError) Error() string {
-	if errors.Is(e.Err, ErrNoRendezvous) || errors.Is(e.Err, ErrNotFound) {
+	if errors.Is(e.Err, ErrNoRendezvous) || errors.Is(e.Err, ErrNotFound) || errors.Is(e.Err, ErrNotPunched) {
 		return e.Err.Error()
 	}
 	if e.Neither {
-		return "neither you nor the person who sent this link can be reached from outside your own networks: have one of the two routers open a port and, if it is theirs, make a new link; or ask somebody in the meeting who can be reached for a link; or use a relay of your own. The public libp2p network finds a meeting whose addresses changed, and connects nobody who can't be reached"
+		return "neither you nor the person who sent this link can be reached from outside your own networks: have one of the two routers open a port and, if it is theirs, make a new link; or ask somebody in the meeting who can be reached for a link; or use a relay of your own. The public libp2p network, if both of you choose it, finds a meeting and helps two who can't be reached to open a way to each other, which doesn't work with every router; its computers that help then see both your addresses"
 	}
 	return "nobody answers at the addresses in this link: is the person who sent it in the meeting, and can you reach their network?"
 }

@@ -45,6 +45,9 @@ type Party struct {
 	// Beyond: an observer not of this member's own link, but of those between a relay, or a member who bridges, and the others
 	// that it carried this member's packets to or from. Identity, Name and Addresses are that relay's or member's.
 	Beyond bool
+	// Limited: a relay that nobody named, a node of the DHT that the user chose, that helped to open a direct way and carried
+	// nothing else (SPEC TRA-26); and an observer beyond such a one.
+	Limited bool
 	// Addresses are the addresses of the party, or, of an observer, those whose link with this member it watches, as far
 	// as packets were sent to them or came from them. What a rendezvous asks isn't known by address.
 	Addresses []netip.Addr
@@ -58,12 +61,13 @@ type partyText struct {
 	Gone      bool         `json:"gone,omitempty"`
 	Bridge    bool         `json:"bridge,omitempty"`
 	Beyond    bool         `json:"beyond,omitempty"`
+	Limited   bool         `json:"limited,omitempty"`
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 }
 
 // MarshalJSON writes a party.
 func (p Party) MarshalJSON() ([]byte, error) {
-	t := partyText{p.Kind, "", p.Name, p.Gone, p.Bridge, p.Beyond, p.Addresses}
+	t := partyText{p.Kind, "", p.Name, p.Gone, p.Bridge, p.Beyond, p.Limited, p.Addresses}
 	if !p.Identity.IsZero() {
 		t.Identity = hex.EncodeToString(p.Identity[:])
 	}
@@ -76,7 +80,7 @@ func (p *Party) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &t); err != nil {
 		return err
 	}
-	*p = Party{t.Kind, crypto.IdentityKey{}, t.Name, t.Gone, t.Bridge, t.Beyond, t.Addresses}
+	*p = Party{t.Kind, crypto.IdentityKey{}, t.Name, t.Gone, t.Bridge, t.Beyond, t.Limited, t.Addresses}
 	if n, err := hex.Decode(p.Identity[:], []byte(t.Identity)[:min(len(t.Identity), 64)]); err != nil || n != 0 && len(t.Identity) != 64 {
 		return errors.New("meet: a party's identity isn't 32 bytes in hex")
 	}
@@ -89,7 +93,7 @@ type PartyKind string
 // The kinds of party.
 const (
 	PartyMember   PartyKind = "member"   // another member, at present or before
-	PartyRelay    PartyKind = "relay"    // a relay that the user or another member named
+	PartyRelay    PartyKind = "relay"    // a relay that the user or another member named, or a limited one
 	PartyProxy    PartyKind = "proxy"    // a proxy by which relays were reached, or tried (Config.Proxy)
 	PartyDHT      PartyKind = "dht"      // the nodes of a DHT that the user chose
 	PartyRouter   PartyKind = "router"   // the user's own router, if it was asked for a port

@@ -45,6 +45,7 @@ type relayFacts struct {
 	name     string
 	contacts []netip.Addr
 	carried  bool // packets to others, or from them
+	limited  bool // signals alone, by which a direct way was opened
 }
 
 // proxyFacts is a proxy that was tried.
@@ -69,7 +70,7 @@ func exposureOf(f exposureFacts) Exposure {
 		add(Party{Kind: PartyMember, Identity: m.identity, Name: m.name, Gone: m.gone, Bridge: m.bridge, Addresses: m.contacts}, f.byMember(m))
 	}
 	for _, r := range f.relays {
-		add(Party{Kind: PartyRelay, Name: r.name, Addresses: r.contacts}, f.byRelay())
+		add(Party{Kind: PartyRelay, Name: r.name, Limited: r.limited, Addresses: r.contacts}, f.byRelay(r))
 	}
 	for _, p := range f.proxies {
 		add(Party{Kind: PartyProxy, Name: p.name, Addresses: p.contacts}, f.byProxy(p))
@@ -89,7 +90,7 @@ func exposureOf(f exposureFacts) Exposure {
 	})
 	f.beyond(func(p Party) {
 		p.Kind, p.Beyond = PartyObserver, true
-		add(p, f.byBeyond())
+		add(p, f.byBeyond(p.Limited))
 	})
 	if f.invited || f.replied {
 		add(Party{Kind: PartyCarrier}, f.byCarrier())
@@ -109,7 +110,11 @@ func (f *exposureFacts) ways(each func(Party, observations)) {
 		way(Party{Identity: m.identity, Name: m.name}, m.contacts, f.onTheWay())
 	}
 	for _, r := range f.relays {
-		way(Party{Name: r.name}, r.contacts, f.onTheWay())
+		o := f.onTheWay()
+		if r.limited {
+			o = f.signalsAlone(o)
+		}
+		way(Party{Name: r.name, Limited: r.limited}, r.contacts, o)
 	}
 	for _, p := range f.proxies {
 		way(Party{Name: p.name}, p.contacts, f.byProxy(p))
@@ -129,7 +134,7 @@ func (f *exposureFacts) beyond(each func(Party)) {
 	}
 	for _, r := range f.relays {
 		if r.carried {
-			each(Party{Name: r.name, Addresses: r.contacts})
+			each(Party{Name: r.name, Limited: r.limited, Addresses: r.contacts})
 		}
 	}
 }
@@ -231,9 +236,22 @@ func (f *exposureFacts) byMember(m memberFacts) observations {
 }
 
 // byRelay: a relay carries what the two ends encrypted for each other, and must know which keys to join.
-func (f *exposureFacts) byRelay() observations {
+func (f *exposureFacts) byRelay(r relayFacts) observations {
 	o := f.packets(f.outsider(CauseEncrypted))
 	o[DatumMeetingKey], o[DatumCounterpart] = yes(CauseReservation), yes(CauseReservation)
+	if r.limited {
+		o = f.signalsAlone(o)
+	}
+	return o
+}
+
+// signalsAlone is what is left where nothing but signals passed: that this member takes part, and when, since a reservation
+// lasts as long as it does; of what it sends, no more than that.
+func (f *exposureFacts) signalsAlone(o observations) observations {
+	o[DatumVolume], o[DatumSpeaking] = observation{SeenPart, CausePacket}, no(CauseNothing)
+	if f.spoke {
+		o[DatumSpeaking] = no(CauseNotSent)
+	}
 	return o
 }
 
@@ -276,9 +294,13 @@ func (f *exposureFacts) onTheWay() observations { return f.packets(f.outsider(Ca
 
 // byBeyond: the same sealed packets, but between other addresses. Whose they are, and so whom they join, only who compares
 // them with what is seen on this member's side can tell.
-func (f *exposureFacts) byBeyond() observations {
+func (f *exposureFacts) byBeyond(limited bool) observations {
 	o := f.packets(f.outsider(CauseEncrypted))
 	o[DatumAddress], o[DatumSoftware], o[DatumCounterpart] = no(CauseNotSent), no(CauseEncrypted), observation{SeenPattern, CauseSizes}
+	if limited { // a moment of it
+		o = f.signalsAlone(o)
+		o[DatumTimes] = observation{SeenPart, CausePacket}
+	}
 	return o
 }
 

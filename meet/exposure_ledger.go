@@ -174,9 +174,9 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		announcedStreams: l.announcedStreams,
 		invited:          l.invited, inviteIP: l.inviteIP, replied: l.replied, replyIP: l.replyIP,
 	}
-	carried := map[transport.PeerKey]bool{}
+	uses := map[transport.PeerKey]transport.CircuitUse{}
 	for _, c := range m.host.Circuits() { // also those that came to nothing, and were over before anybody looked (EXP-4)
-		carried[c.Via] = c.Carried
+		uses[c.Via] = c
 		if id, member := keys[c.Via]; !member {
 			l.relay(crypto.MeetingKey(c.Via))
 		} else if by := l.members[id]; by != nil {
@@ -197,7 +197,8 @@ func (m *Meeting) exposureFacts(now time.Time) exposureFacts {
 		}
 	}
 	for key := range l.relays {
-		f.relays = append(f.relays, relayFacts{name: relayauth.Key(key).Fingerprint(), contacts: relayed[peerKey(key)], carried: carried[peerKey(key)]})
+		use := uses[peerKey(key)]
+		f.relays = append(f.relays, relayFacts{name: relayauth.Key(key).Fingerprint(), contacts: relayed[peerKey(key)], carried: use.Carried, limited: use.Limited})
 	}
 	slices.SortFunc(f.relays, func(a, b relayFacts) int { return strings.Compare(a.name, b.name) })
 	for _, u := range m.host.Proxies() { // sorted by name

@@ -42,6 +42,7 @@ type finding struct {
 	mu     sync.Mutex
 	winner *guest
 	err    error
+	shut   bool // by routers, a door that was found
 }
 
 // find enters by the link's doors and by what is found, whichever is first.
@@ -71,6 +72,8 @@ func (g *guest) find(ctx context.Context) error {
 		return f.err
 	case over(ctx) != nil:
 		return over(ctx)
+	case f.shut:
+		return &UnreachableError{Err: ErrNotPunched}
 	case !named(g.link):
 		return &UnreachableError{Err: ErrNotFound}
 	}
@@ -175,6 +178,9 @@ func (f *finding) searchBy(ctx, looking context.Context, r Rendezvous, topic [32
 				return
 			}
 			addrs = addrs[:min(len(addrs), transport.MaxAddresses)]
+			if _, relays := r.(RelayRendezvous); !relays {
+				addrs = withoutPunch(addrs)
+			}
 			if !f.guest.worthTrying(tried, listName(addrs)) {
 				continue
 			}
@@ -254,6 +260,7 @@ func (f *finding) try(ctx context.Context, addrs []ma.Multiaddr) {
 		var impostor *ImpostorError
 		switch {
 		case errors.As(err, &lost):
+			f.unpunched(lost.err)
 		case ctx.Err() != nil:
 			return
 		case errors.As(err, &impostor) && !g.config.hooks.trustFound:
@@ -267,9 +274,7 @@ func (f *finding) try(ctx context.Context, addrs []ma.Multiaddr) {
 
 // foundDoor knocks at a door that somebody named. It gets a limited time until it has proved the door key.
 func (g *guest) foundDoor(ctx context.Context, key crypto.MeetingKey, addrs []ma.Multiaddr) error {
-	opening, cancel := context.WithTimeout(ctx, foundDoor)
-	defer cancel()
-	stream, err := g.host.OpenDoor(opening, peerKey(key), addrs)
+	stream, err := g.openFound(ctx, key, addrs)
 	if err != nil {
 		return &lostError{err}
 	}

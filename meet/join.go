@@ -19,7 +19,8 @@ import (
 // reached it may wait to be dialled: see Config.OnReply.
 //
 // The errors are *DeniedError, *RemovedError, *UnreachableError, *ImpostorError, *InviteExpiredError, those of the
-// configuration, ErrOutsideLAN, ErrNoCommonRelay, ErrRelayAway, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous or ErrNotFound.
+// configuration, ErrOutsideLAN, ErrNoCommonRelay, ErrRelayAway, and ctx's. What an *UnreachableError wraps may be ErrNoRendezvous, ErrNotFound or
+// ErrNotPunched.
 func Join(ctx context.Context, invite Invite, config Config) (*Meeting, error) {
 	config, err := config.withDefaults()
 	if err != nil {

@@ -73,6 +73,7 @@ type Meeting struct {
 	choosing   bool   // layers; a timer runs
 	bridges    bridges
 	topics     map[topicKey]*announcement // under way
+	limited    limitedUse
 
 	afterEnd sync.Mutex // guards all of it once the goroutine has ended: see callAnyTime
 }

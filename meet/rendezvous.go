@@ -65,6 +65,10 @@ func (m *Meeting) announce(now time.Time) {
 		return
 	}
 	addrs := doorOf(m.self.Key(), m.host.Addresses()).Addresses // RDV-5: as in a link
+	var punch [][]byte
+	for _, a := range m.host.PunchAddresses() {
+		punch = append(punch, a.Bytes())
+	}
 	if m.config.hooks.announceAll {
 		addrs = m.ownRecord().Addresses
 	}
@@ -77,15 +81,16 @@ func (m *Meeting) announce(now time.Time) {
 			}
 		}
 	}
+	m.holdLimited(len(wanted) > 0, multiaddrs(addrs), now)
 	for key, a := range m.topics {
-		if _, ok := wanted[key]; !ok || !slices.EqualFunc(a.addrs, addrs, bytes.Equal) {
+		if _, ok := wanted[key]; !ok || !slices.EqualFunc(a.addrs, slices.Concat(addrs, punch), bytes.Equal) {
 			a.cancel()
 			delete(m.topics, key)
 		}
 	}
 	for key, secret := range wanted {
 		if m.topics[key] == nil {
-			m.startAnnouncing(key, secret.Topic(key.slot), addrs)
+			m.startAnnouncing(key, secret.Topic(key.slot), addrs, punch)
 		}
 	}
 }
@@ -115,18 +120,20 @@ func (m *Meeting) announced(now time.Time) []*openInvite {
 	return all[:min(len(all), maxAnnounced)]
 }
 
-func (m *Meeting) startAnnouncing(key topicKey, topic [32]byte, raw [][]byte) {
-	var addrs []ma.Multiaddr
-	for _, a := range multiaddrs(raw) {
-		if whole, err := transport.WithPeer(a, m.host.Key()); err == nil {
-			addrs = append(addrs, whole)
+func (m *Meeting) startAnnouncing(key topicKey, topic [32]byte, own, punch [][]byte) {
+	whole := func(raw [][]byte) (addrs []ma.Multiaddr) {
+		for _, a := range multiaddrs(raw) {
+			if whole, err := transport.WithPeer(a, m.host.Key()); err == nil {
+				addrs = append(addrs, whole)
+			}
 		}
+		return addrs
 	}
 	m.ledger.announced = true
 	ctx, cancel := context.WithCancel(m.ctx)
-	m.topics[key] = &announcement{cancel: cancel, addrs: raw}
+	m.topics[key] = &announcement{cancel: cancel, addrs: slices.Concat(own, punch)}
 	for _, r := range m.config.Rendezvous {
-		m.spawn(func() { m.keepAnnouncing(ctx, r, topic, addrs) })
+		m.spawn(func() { m.keepAnnouncing(ctx, r, topic, announcedBy(r, whole(own), whole(punch))) })
 	}
 }
 

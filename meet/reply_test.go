@@ -194,7 +194,7 @@ func awaitConnected(t *testing.T, ctx context.Context, m *meet.Meeting, n int) {
 }
 
 // TestNeitherReachable: where both are behind NATs, the error says so and what there is to choose from. That they find each
-// other by a rendezvous connects them no more, which it says too.
+// other by a rendezvous that only tells addresses connects them no more.
 func TestNeitherReachable(t *testing.T) {
 	alarmed(t, ms20, func(ctx context.Context, w *meettest.World) {
 		inviter := must[*meet.Meeting](t)(meet.Create(ctx, behind(t, w, "inviter", transporttest.PortRestricted, open())))
@@ -204,7 +204,7 @@ func TestNeitherReachable(t *testing.T) {
 		<-j.done
 		var lost *meet.UnreachableError
 		if !errors.As(j.err, &lost) || !lost.Neither || !strings.Contains(lost.Error(), "relay") || !strings.Contains(lost.Error(), "router") ||
-			!strings.Contains(lost.Error(), "public libp2p network finds a meeting whose addresses changed, and connects nobody who can't be reached") {
+			!strings.Contains(lost.Error(), "public libp2p network, if both of you choose it, finds a meeting and helps two who can't be reached to open a way") {
 			t.Errorf("%v", j.err)
 		}
 		if len(j.code) > 0 {

@@ -74,7 +74,11 @@ func (l *libp2pHost) newHop(ctx context.Context, id peer.ID, protocol protocol.I
 	if err != nil {
 		return nil, err
 	}
-	if relay { // members know of each other anyhow
+	switch {
+	case !relay: // members know of each other anyhow
+	case l.host.isLimited(id):
+		l.host.contacts.noteLimited(id, false)
+	default:
 		l.host.contacts.noteMiddle(id, false)
 	}
 	return &hopStream{s, time.Now().Add(hopTimeout), context.AfterFunc(ctx, func() { _ = s.Reset() })}, nil

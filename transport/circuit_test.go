@@ -464,6 +464,8 @@ func TestRankDials(t *testing.T) {
 		{[]string{quic, tcp, ws, p2p}, []int{0, 200, 400, 350}},
 		{[]string{tcp, p2p, p2p}, []int{200, 350, 500}},
 		{[]string{p2p, p2p, p2p}, []int{0, 150, 300}},
+		{[]string{quic, tcp, p2p + "/udp/32768", p2p + "/udp/32769"}, []int{0, 200, 0, 150}},
+		{[]string{quic, p2p + "/udp/1"}, []int{0, 350}},
 		{nil, nil},
 	} {
 		var addrs []ma.Multiaddr

@@ -14,7 +14,8 @@ import (
 
 // circuitTransport is libp2p's, which the swarm is told a new address after each failure: it tries none twice as long as a
 // dial to the peer is under way, and a circuit that failed may do a moment later, when the peer has reserved. The new
-// address is the old one with a number at the end, /udp/1, which nobody else sees.
+// address is the old one with a number at the end, /udp/1, which nobody else sees. From hurried on it says that the circuit
+// gives direct addresses no head start.
 type circuitTransport struct {
 	*client.Client
 	mu     sync.Mutex
@@ -23,23 +24,40 @@ type circuitTransport struct {
 
 type circuitWay struct{ to, via peer.ID }
 
+const hurried = 1 << 15
+
 // address is what the swarm is to be told now.
-func (t *circuitTransport) address(to, via peer.ID) ma.Multiaddr {
+func (t *circuitTransport) address(to, via peer.ID, hurry bool) ma.Multiaddr {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := circuitAddress(via)
-	if n := t.failed[circuitWay{to, via}]; n > 0 {
+	n := t.failed[circuitWay{to, via}] % hurried
+	if hurry {
+		n += hurried
+	}
+	if n > 0 {
 		a = a.Encapsulate(ma.StringCast(fmt.Sprintf("/udp/%d", n)))
 	}
 	return a
 }
 
+// numbered tells whether there is a number at the end of an address.
+func numbered(a ma.Multiaddr) bool {
+	n := len(a)
+	return n > 1 && a[n-1].Code() == ma.P_UDP && a[n-2].Code() == ma.P_CIRCUIT
+}
+
 // withoutNumber is the address that the swarm was told, as it is.
 func withoutNumber(a ma.Multiaddr) ma.Multiaddr {
-	if n := len(a); n > 1 && a[n-1].Code() == ma.P_UDP && a[n-2].Code() == ma.P_CIRCUIT {
-		return a[:n-1]
+	if numbered(a) {
+		return a[:len(a)-1]
 	}
 	return a
+}
+
+// inHurry tells whether the address that the swarm was told says so.
+func inHurry(a ma.Multiaddr) bool {
+	return numbered(a) && a[len(a)-1].RawValue()[0]&(hurried>>8) != 0
 }
 
 // Dial opens a circuit.

@@ -26,6 +26,7 @@ const (
 	maxContactKnown      = 4096
 	maxContactsOfPeer    = 64
 	maxRememberedMiddles = 4096
+	maxRememberedLimited = 1024 // of these: nodes that lie come and go
 	maxProxyUses         = 64
 )
 
@@ -33,9 +34,10 @@ const (
 type contacts struct {
 	mu        sync.Mutex
 	all       map[PeerKey]map[netip.Addr]struct{}
-	known     map[PeerKey]bool      // members and relays, also those of before
-	strangers int                   // of all, those that aren't known
-	middles   map[PeerKey]bool      // who carried a circuit
+	known     map[PeerKey]bool // members and relays, also those of before
+	strangers int              // of all, those that aren't known
+	middles   map[PeerKey]CircuitUse
+	limited   int                   // of middles, at first
 	proxies   map[ProxyUse]ProxyUse // by name and address
 	oneCrowd  bool                  // in tests: strangers take the place of members
 }
@@ -97,15 +99,27 @@ func (c *contacts) note(key PeerKey, addr netip.Addr) {
 }
 
 // noteMiddle notes a peer that was asked for a circuit, or carried one.
-func (c *contacts) noteMiddle(id peer.ID, carried bool) {
-	key, _ := keyOfID(id)
+func (c *contacts) noteMiddle(id peer.ID, carried bool) { c.noteUse(id, CircuitUse{Carried: carried}) }
+
+// noteLimited notes one that was asked for a circuit for signals, or carried one.
+func (c *contacts) noteLimited(id peer.ID, carried bool) {
+	c.noteUse(id, CircuitUse{Carried: carried, Limited: true})
+}
+
+func (c *contacts) noteUse(id peer.ID, u CircuitUse) {
+	u.Via, _ = keyOfID(id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.middles == nil {
-		c.middles = make(map[PeerKey]bool)
+		c.middles = make(map[PeerKey]CircuitUse)
 	}
-	if before, known := c.middles[key]; known || len(c.middles) < maxRememberedMiddles {
-		c.middles[key] = carried || before
+	if before, known := c.middles[u.Via]; known {
+		c.middles[u.Via] = CircuitUse{u.Via, u.Carried || before.Carried, u.Limited && before.Limited}
+	} else if len(c.middles) < maxRememberedMiddles && (!u.Limited || c.limited < maxRememberedLimited) {
+		c.middles[u.Via] = u
+		if u.Limited {
+			c.limited++
+		}
 	}
 }
 
@@ -169,6 +183,7 @@ func (h *Host) Proxies() []ProxyUse {
 type CircuitUse struct {
 	Via     PeerKey
 	Carried bool // a circuit of this host's was open through it
+	Limited bool // and for signals alone: it is a limited relay
 }
 
 // Circuits returns every peer that a circuit of this host's went through, and every relay that was asked for one or for
@@ -177,8 +192,8 @@ func (h *Host) Circuits() []CircuitUse {
 	h.contacts.mu.Lock()
 	defer h.contacts.mu.Unlock()
 	all := make([]CircuitUse, 0, len(h.contacts.middles))
-	for key, carried := range h.contacts.middles {
-		all = append(all, CircuitUse{key, carried})
+	for _, u := range h.contacts.middles {
+		all = append(all, u)
 	}
 	slices.SortFunc(all, func(a, b CircuitUse) int { return slices.Compare(a.Via[:], b.Via[:]) })
 	return all

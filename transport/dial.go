@@ -12,7 +12,8 @@ import (
 )
 
 // Head starts of a dial: QUIC at once, then TCP, which serves where UDP is blocked, then WebSocket, where only HTTPS
-// passes. Circuits last, one bridge after the other: they cost others' bandwidth.
+// passes. Circuits last, one bridge after the other: they cost others' bandwidth. Where a connection was just given up,
+// people wait in mid-sentence, and the first circuit is tried at once.
 const (
 	tcpDelay       = 200 * time.Millisecond
 	webSocketDelay = 400 * time.Millisecond
@@ -30,6 +31,9 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 	circuits := time.Duration(0)
 	if kinds[0] || kinds[tcpDelay] || kinds[webSocketDelay] {
 		circuits = circuitDelay
+	}
+	if slices.ContainsFunc(addrs, inHurry) {
+		circuits = 0
 	}
 	for _, a := range addrs {
 		delay := dialDelay(a)
@@ -120,17 +124,23 @@ func (l *libp2pHost) direct(id peer.ID) bool {
 	return slices.ContainsFunc(l.swarm.ConnsToPeer(id), func(c network.Conn) bool { return !c.IsClosed() && !isCircuit(c) })
 }
 
+// connected tells whether there is a connection to a peer.
+func (l *libp2pHost) connected(id peer.ID) bool {
+	c := l.swarm.Connectedness(id)
+	return c == network.Connected || c == network.Limited && l.host.config.unsafe.limitedCircuits
+}
+
 // dial connects to a peer unless there is a connection (TRA-10). Where that is a circuit, direct addresses go on being
 // tried behind it.
 func (l *libp2pHost) dial(ctx context.Context, id peer.ID, addrs []ma.Multiaddr) error {
-	if l.swarm.Connectedness(id) == network.Connected {
+	if l.connected(id) {
 		return nil
 	}
 	r := l.routes(id, addrs)
 	if r.empty() {
 		return ErrNoAddress
 	}
-	if _, err := l.dialPeer(ctx, id, r); err != nil && l.swarm.Connectedness(id) != network.Connected {
+	if _, err := l.dialPeer(ctx, id, r); err != nil && !l.connected(id) {
 		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
 	}
 	if !l.direct(id) && len(r.direct) > 0 {
@@ -148,7 +158,7 @@ func (l *libp2pHost) connect(ctx context.Context, id peer.ID, addrs []ma.Multiad
 	switch {
 	case l.direct(id):
 		return nil
-	case l.swarm.Connectedness(id) != network.Connected:
+	case !l.connected(id):
 		return l.dial(ctx, id, addrs)
 	}
 	if r := l.routes(id, addrs); len(r.direct) > 0 {
@@ -164,4 +174,24 @@ func (l *libp2pHost) dialDirect(ctx context.Context, id peer.ID, direct []ma.Mul
 		return fmt.Errorf("transport: connect to %v: %w", l.shortID(id), err)
 	}
 	return nil
+}
+
+// hurryFor is how long after a connection was given up the next is dialled in a hurry.
+const hurryFor = 5 * time.Second
+
+// noteGaveUp has the next dials to a peer hurry.
+func (h *Host) noteGaveUp(id peer.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.peers[id]; p != nil {
+		p.gaveUp = time.Now()
+	}
+}
+
+// gaveUp tells whether a connection to a peer was just found dead.
+func (h *Host) gaveUp(id peer.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.peers[id]
+	return p != nil && !p.gaveUp.IsZero() && time.Since(p.gaveUp) < hurryFor
 }

@@ -25,8 +25,9 @@
 //
 // What it never does: it reads nothing of what it carries, keeps nothing on disk, asks
 // no third party (no STUN or TURN server, no DNS, no bootstrap node, no relay but those
-// in Config.Relays), sends to no address that neither the user nor a member named but,
-// where it may (MapPorts), the default gateway, and logs no address. It does not decide
+// in Config.Relays, and, where its owner has it look for them (HoldLimited), nodes that
+// carry the signals of hole punching), sends to no other address that neither the user
+// nor a member named but, where it may (MapPorts), the default gateway, and logs none. It does not decide
 // when to connect, to whom, or who is a member.
 //
 // # Paths

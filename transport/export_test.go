@@ -18,16 +18,17 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, AnyPace, AnyCircuits, PastReservations, KeepStrangers, AnyRate, AnyFiles, WaitToEnd, AnyChecks bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, AnyPace, AnyCircuits, PastReservations, KeepStrangers, AnyRate, AnyFiles, WaitToEnd, AnyChecks, TrustSilence, LimitedCircuits, AnyPunch bool
 }
 
 // Without returns a configuration without the named protections.
 func Without(c Config, u Unsafe) Config {
 	c.unsafe = unsafeSwitches{openGate: u.OpenGate, anyAddress: u.AnyAddress, claimOnCheck: u.ClaimOnCheck, resendPlain: u.ResendPlain,
 		anyFingerprint: u.AnyFingerprint, replayOffers: u.ReplayOffers, keepFiles: u.KeepFiles, anyBridge: u.AnyBridge, keepStreams: u.KeepStreams,
-		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyChecks: u.AnyChecks, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
+		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyChecks: u.AnyChecks, trustSilence: u.TrustSilence, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
 		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits, anyGossip: u.AnyGossip, fewStreams: u.FewStreams, anyNudge: u.AnyNudge, anyPace: u.AnyPace, anyCircuits: u.AnyCircuits,
-		pastReservations: u.PastReservations, keepStrangers: u.KeepStrangers, anyRate: u.AnyRate, anyFiles: u.AnyFiles, waitToEnd: u.WaitToEnd}
+		pastReservations: u.PastReservations, keepStrangers: u.KeepStrangers, anyRate: u.AnyRate, anyFiles: u.AnyFiles, waitToEnd: u.WaitToEnd,
+		limitedCircuits: u.LimitedCircuits, anyPunch: u.AnyPunch}
 	return c
 }
 
@@ -376,4 +377,24 @@ func (h *Host) HalfOpen() (n int) {
 		return nil
 	})
 	return n
+}
+
+// BringCircuit has a node bring a circuit, from itself, and returns whether it is taken.
+func BringCircuit(s network.Stream, from peer.ID) error {
+	kind := pb.StopMessage_CONNECT
+	if err := util.NewDelimitedWriter(s).WriteMsg(&pb.StopMessage{Type: &kind, Peer: util.PeerInfoToPeerV2(peer.AddrInfo{ID: from})}); err != nil {
+		return err
+	}
+	defer func() { _ = s.Reset() }()
+	return util.NewDelimitedReader(s, maxCircuitMessage).ReadMsg(&pb.StopMessage{})
+}
+
+// GrantReservation answers a request for a reservation, whatever it is, as a relay that reserves until a moment.
+func GrantReservation(s network.Stream, until time.Time) error {
+	defer func() { _ = s.Close() }()
+	if err := util.NewDelimitedReader(s, maxCircuitMessage).ReadMsg(&pb.HopMessage{}); err != nil {
+		return err
+	}
+	kind, status, expire := pb.HopMessage_STATUS, pb.Status_OK, uint64(until.Unix())
+	return util.NewDelimitedWriter(s).WriteMsg(&pb.HopMessage{Type: &kind, Status: &status, Reservation: &pb.Reservation{Expire: &expire}})
 }

@@ -10,8 +10,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	ma "github.com/multiformats/go-multiaddr"
+	multistream "github.com/multiformats/go-multistream"
 )
 
 // gate decides who may connect. It is libp2p's ConnectionGater; whether a stream may
@@ -125,9 +127,9 @@ func (g *gate) InterceptSecured(dir network.Direction, id peer.ID, c network.Con
 	return all < limit && same < (limit+1)/2 || g.host.config.unsafe.anyStrangers
 }
 
-// InterceptUpgraded refuses circuits that a relay would cut after some minutes or bytes: libp2p runs nothing over them.
+// InterceptUpgraded refuses circuits that a relay would cut after some minutes or bytes (TRA-18, TRA-26).
 func (g *gate) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
-	return !c.Stat().Limited, 0
+	return !c.Stat().Limited || g.host.config.unsafe.limitedCircuits, 0
 }
 
 // strangerStreams is how many streams of a stranger may be negotiated at once: all strangers' together are far fewer than
@@ -145,6 +147,26 @@ func (h *Host) strangerStream(id peer.ID) *peerState {
 	}
 	p.opening++
 	return p
+}
+
+// tableFor is the table of protocols that a peer may use, for a stream; nil if it may open none more. done is to be called
+// when the stream is negotiated.
+func (l *libp2pHost) tableFor(from peer.ID) (table *multistream.MultistreamMuxer[protocol.ID], done func()) {
+	limited := l.host.isLimited(from)
+	switch {
+	case l.host.gate.open(from):
+		return l.members, func() {}
+	case l.host.isRelay(from), limited && l.host.config.unsafe.limitedCircuits:
+		return l.relays, func() {}
+	}
+	p := l.host.strangerStream(from)
+	if p == nil {
+		return nil, nil
+	}
+	if table = l.strangers; limited { // TRA-26
+		table = l.limited
+	}
+	return table, func() { l.host.strangerStreamDone(p) }
 }
 
 func (h *Host) strangerStreamDone(p *peerState) {

@@ -194,6 +194,7 @@ type Host struct {
 	strangers chan PeerKey    // nil: nobody waits for any
 	peers     map[peer.ID]*peerState
 	relays    map[peer.ID]*relayClient
+	limited   map[peer.ID]*limitedRelay
 }
 
 // peerState is what the host knows of one peer; guarded by Host.mu.
@@ -217,6 +218,7 @@ type peerState struct {
 	retiring bool         // circuits to it are about to close
 	relay    *relayClient // a relay of ours
 	hops     int          // dials and circuits of ours that go through it
+	gaveUp   time.Time    // when a connection was found dead (MST-6, TRA-22)
 }
 
 // Listen opens the sockets and starts the host. It returns when the host can be
@@ -255,6 +257,7 @@ func Listen(ctx context.Context, config Config) (*Host, error) {
 		doorRate: newRateLimiter(),
 		peers:    make(map[peer.ID]*peerState),
 		relays:   make(map[peer.ID]*relayClient),
+		limited:  make(map[peer.ID]*limitedRelay),
 	}
 	h.routes.of, _ = config.Network.(router)
 	for _, a := range listen {

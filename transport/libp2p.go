@@ -63,6 +63,7 @@ type libp2pHost struct {
 	members   *mss.MultistreamMuxer[protocol.ID]
 	strangers *mss.MultistreamMuxer[protocol.ID]
 	relays    *mss.MultistreamMuxer[protocol.ID] // for the relays we have reserved at: they bring circuits
+	limited   *mss.MultistreamMuxer[protocol.ID] // for limited relays: they bring signals
 	greet     event.Emitter
 	notifiee  *network.NotifyBundle
 	bridge    *relay.Relay
@@ -111,6 +112,7 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 		members:   mss.NewMultistreamMuxer[protocol.ID](),
 		strangers: mss.NewMultistreamMuxer[protocol.ID](),
 		relays:    mss.NewMultistreamMuxer[protocol.ID](),
+		limited:   mss.NewMultistreamMuxer[protocol.ID](),
 		dials:     make(map[peer.ID][]*[]ma.Multiaddr),
 		rounds:    make(map[peer.ID]*round),
 	}
@@ -144,6 +146,7 @@ func newLibp2pHost(h *Host, listen []netip.AddrPort) (l *libp2pHost, err error) 
 	l.handle(protocolPair, h.handlePair, l.members)
 	l.handle(protocolFile, h.handleFile, l.members)
 	l.handle(protocolMedia, h.handleMedia, l.members)
+	l.handle(protocolStop, h.handleStop, l.limited)
 	l.notifiee = &network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected}
 	l.swarm.Notify(l.notifiee)
 	if l.greet, err = l.bus.Emitter(&event.EvtPeerIdentificationCompleted{}); err != nil {
@@ -326,17 +329,12 @@ func (l *libp2pHost) handleStream(s network.Stream) {
 	l.host.streams.Add(1)
 	l.host.mu.Unlock()
 	defer l.host.streams.Done()
-	table := l.strangers
-	if l.host.gate.open(s.Conn().RemotePeer()) {
-		table = l.members
-	} else if l.host.isRelay(s.Conn().RemotePeer()) {
-		table = l.relays
-	} else if p := l.host.strangerStream(s.Conn().RemotePeer()); p == nil {
+	table, done := l.tableFor(s.Conn().RemotePeer())
+	if table == nil {
 		_ = s.Reset()
 		return
-	} else {
-		defer l.host.strangerStreamDone(p)
 	}
+	defer done()
 	_ = s.SetDeadline(time.Now().Add(negotiationTimeout))
 	tapped := l.tap(s)
 	id, f, err := table.Negotiate(tapped)
@@ -367,6 +365,9 @@ func (l *libp2pHost) NewStream(ctx context.Context, id peer.ID, protocols ...pro
 }
 
 func (l *libp2pHost) openStream(ctx context.Context, id peer.ID, proto protocol.ID) (network.Stream, error) {
+	if l.host.config.unsafe.limitedCircuits {
+		ctx = network.WithAllowLimitedConn(ctx, "for tests")
+	}
 	s, err := l.swarm.NewStream(network.WithNoDial(ctx, "dialling is Connect's"), id)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotConnected, err)

@@ -377,9 +377,12 @@ func (s *session) answered(now time.Time) bool {
 	return false
 }
 
+// doubted stands in session.unanswered for a path that wasn't found silent.
+const doubted = 1
+
 // doubt takes the path for silent until something comes.
 func (s *session) doubt() {
-	s.unanswered.Store(1)
+	s.unanswered.Store(doubted)
 	if s.silent.CompareAndSwap(false, true) {
 		s.link.nudge()
 	}

@@ -23,7 +23,15 @@ import (
 const (
 	// iceSilence: where packets are sent over ICE's path and nothing at all has come back for so long, they go by a
 	// stream, though ICE itself has not given up (it takes iceDisconnected and iceFailed for that).
-	iceSilence = 1200 * time.Millisecond
+	iceSilence = 600 * time.Millisecond
+	// echoWithin: the QUIC connection ends, too, if ICE's path has fallen silent and the stream isn't taken within so long
+	// and two round trips: both run through the same routers, and QUIC itself would wait idleTimeout.
+	echoWithin = 300 * time.Millisecond
+	// echoLate: a timer that is later shows that this machine is too busy to judge by the clock.
+	echoLate = 50 * time.Millisecond
+	// trustedFor: a connection isn't ended so that is younger. A busy peer takes long to answer, and longer if it must
+	// begin anew.
+	trustedFor = 5 * time.Second
 	// streamLinger is how long a stream stays open that isn't needed any more.
 	streamLinger = 2 * time.Second
 	streamTick   = 500 * time.Millisecond
@@ -213,8 +221,8 @@ func (h *Host) abandon(s network.Stream) {
 	h.behind(func() { _ = s.Reset() }) // else the host closes, and with it the connection
 }
 
-// watch ends a stream whose peer has stopped to acknowledge, though a write may wait for it. It returns what ends the
-// watch.
+// watch ends a stream whose peer has stopped to acknowledge, though a write may wait for it, and the connection if that
+// seems to be dead as a whole. It returns what ends the watch.
 func (m *mediaStream) watch() func() {
 	done := make(chan struct{})
 	ended := make(chan struct{})
@@ -222,10 +230,22 @@ func (m *mediaStream) watch() func() {
 		defer close(ended)
 		ticker := time.NewTicker(flowDead / 2)
 		defer ticker.Stop()
+		due := time.Now().Add(m.link.echoWithin())
+		echo := time.NewTimer(time.Until(due))
+		defer echo.Stop()
 		for {
 			select {
 			case <-done:
 				return
+			case <-echo.C:
+				switch {
+				case m.welcomed.Load():
+				case time.Since(due) > echoLate:
+					due = time.Now().Add(m.link.echoWithin())
+					echo.Reset(time.Until(due))
+				default:
+					m.link.giveUp(m.stream.Conn())
+				}
 			case now := <-ticker.C:
 				m.mu.Lock()
 				dead := m.flow.dead(now)
@@ -237,6 +257,29 @@ func (m *mediaStream) watch() func() {
 		}
 	}()
 	return func() { close(done); <-ended }
+}
+
+// echoWithin is how long the peer may take to welcome a stream.
+func (l *Link) echoWithin() time.Duration {
+	if s := l.active.Load(); s != nil {
+		return echoWithin + min(2*s.rtt(), time.Second)
+	}
+	return echoWithin
+}
+
+// giveUp ends a QUIC connection on which nothing is answered while ICE's path is silent, and that path: the peer, or the
+// router before it, has another address, or lets no UDP pass any more. Their owner connects again (MST-6).
+func (l *Link) giveUp(c network.Conn) {
+	s := l.active.Load()
+	switch {
+	case s == nil || !s.silent.Load() || s.unanswered.Load() <= doubted:
+		return
+	case l.host.pathOf(c).Kind != PathUDP || time.Since(c.Stat().Opened) < trustedFor || l.host.config.unsafe.trustSilence:
+		return
+	}
+	l.host.noteGaveUp(c.RemotePeer())
+	s.stop(errPathLost)
+	_ = c.Close()
 }
 
 // run sends until the stream is not needed any more (nil), or broken.

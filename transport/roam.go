@@ -169,6 +169,7 @@ func (h *Host) followRoutes(slept bool) {
 	}
 	for _, id := range h.routes.stale(slept, own) {
 		changed = true
+		h.noteGaveUp(id)
 		_ = h.libp2p.swarm.ClosePeer(id)
 	}
 	if changed {

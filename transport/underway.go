@@ -52,7 +52,7 @@ func (l *libp2pHost) dialPeer(ctx context.Context, id peer.ID, to routes) (netwo
 		}
 		conn, err := l.dialIn(ctx, id, r, to.hops)
 		l.leave(id, r)
-		if err != nil && !forced(ctx) && l.swarm.Connectedness(id) == network.Connected {
+		if err != nil && !forced(ctx) && l.connected(id) {
 			return nil, err
 		}
 		if err != nil && joined { // perhaps for what the swarm had tried before
@@ -113,9 +113,10 @@ func (l *libp2pHost) enter(ctx context.Context, id peer.ID, before *round) (r *r
 }
 
 func (l *libp2pHost) dialIn(ctx context.Context, id peer.ID, r *round, hops []hop) (network.Conn, error) {
+	hurry := l.host.gaveUp(id)
 	circuits := make([]ma.Multiaddr, len(hops))
 	for i, h := range hops {
-		circuits[i] = l.circuits.address(id, h.id)
+		circuits[i] = l.circuits.address(id, h.id, hurry)
 	}
 	defer l.addAddrs(id, circuits)()
 	ctx, cancel := context.WithCancel(ctx)

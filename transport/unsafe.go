@@ -32,7 +32,10 @@ type unsafeSwitches struct {
 	anyFiles       bool // any number of file streams
 	waitToEnd      bool // to end a stream is to wait for its peer
 	anyChecks      bool // ICE sends checks as fast as it can, and any number
+	anyPunch       bool // limited relays may bring any number of circuits, and are asked however often
 	noChoke        bool // datagrams go and come whatever the address filter says
+	trustSilence   bool // a QUIC connection on which nothing is answered is waited for
 
+	limitedCircuits  bool // circuits through limited relays are connections
 	pastReservations bool // what is reserved for others is over when it is granted, as by a clock that is ahead
 }

@@ -26,6 +26,18 @@ const (
 	protocolMedia = "/huisclos/media/1"
 	// protocolRelay is what a relay is shown a ticket by. Circuits are libp2p's circuit relay v2 (meet/SPEC.md §10.2).
 	protocolRelay = "/huisclos/relay/1"
+	// protocolIdentify is libp2p's: a limited relay is asked where it sees us, and told nothing (TRA-27).
+	protocolIdentify = "/ipfs/id/1.0.0"
+)
+
+// punchPrologue is Noise's in circuits through limited relays, so that nothing else can be talked there (TRA-26).
+const punchPrologue = "huisclos v1 punch"
+
+// What a limited relay and whoever comes through it may say, in bytes.
+const (
+	maxIdentify       = 8 << 10
+	maxCircuitMessage = 4 << 10
+	maxPunchFrame     = 64
 )
 
 // MaxFrame is the longest message on a door, pair or file stream and in the room, in bytes.
@@ -97,6 +109,50 @@ func decodeWelcome(b []byte) (netip.AddrPort, error) {
 		return netip.AddrPort{}, nil
 	}
 	return parseAddrPortBytes(w.Observed)
+}
+
+// beginPunch tells the other end of a circuit where we are seen, reads where it is, and says that it begins now. It returns
+// how long an answer takes.
+func beginPunch(c io.ReadWriter, sees netip.AddrPort) (theirs netip.AddrPort, apart time.Duration, err error) {
+	begun := time.Now()
+	if err := writeSignal(c, sees); err != nil {
+		return noAddr, 0, err
+	}
+	if theirs, err = readSignal(c); err != nil {
+		return noAddr, 0, err
+	}
+	return theirs, time.Since(begun), writeSignal(c, noAddr)
+}
+
+// answerPunch is the other end of beginPunch: it returns when it is time to begin.
+func answerPunch(c io.ReadWriter, sees netip.AddrPort) (theirs netip.AddrPort, err error) {
+	if theirs, err = readSignal(c); err != nil {
+		return noAddr, err
+	}
+	if err = writeSignal(c, sees); err != nil {
+		return noAddr, err
+	}
+	if now, err := readSignal(c); err != nil || now.IsValid() {
+		return noAddr, ErrSignal
+	}
+	return theirs, nil
+}
+
+// A signal of hole punching is a frame as a welcome is: where its sender is seen, or no address, which means now.
+func writeSignal(w io.Writer, sees netip.AddrPort) error {
+	frame, err := encodeWelcome(sees)
+	if err != nil {
+		return err
+	}
+	return writeFrame(w, frame)
+}
+
+func readSignal(r io.Reader) (netip.AddrPort, error) {
+	frame, err := readFrame(io.LimitReader(r, maxPunchFrame))
+	if err != nil {
+		return noAddr, err
+	}
+	return decodeWelcome(frame)
 }
 
 // maxTicket bounds a relay's ticket, maxRelayAnswer its answer, in bytes.

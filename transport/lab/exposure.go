@@ -17,6 +17,7 @@ type exposedTo struct {
 	Party struct {
 		Kind      string       `json:"kind"`
 		Beyond    bool         `json:"beyond"` // an observer of the lines between a relay, or a bridge, and the others
+		Limited   bool         `json:"limited"`
 		Name      string       `json:"name"`
 		Addresses []netip.Addr `json:"addresses"`
 	} `json:"party"`

@@ -33,7 +33,7 @@ func (l *lab) exposed(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	nodes, err := c.startDHT(ctx, 8, 443)
+	nodes, err := c.startDHT(ctx, 8, false, 443)
 	if err != nil {
 		return err
 	}
@@ -153,6 +153,9 @@ func (c *call) exposures(ctx context.Context, r *result, a auditor) error {
 	}
 	if a.nodes != nil {
 		kinds = append(kinds, "observer main.wire", "dht main.opened")
+	}
+	if a.nodes != nil && a.nodes.relay != "" {
+		kinds = append(kinds, "relay main.wire", "relay main.opened")
 	}
 	if a.proxy != nil {
 		kinds = append(kinds, "proxy main.carried", "relay main.withinTLS")
@@ -307,6 +310,10 @@ func (a *auditor) sightsOf(s subject, m *member, p exposedTo) ([]sight, error) {
 		}
 		return []sight{wire(packets)}, nil
 	case "relay":
+		if p.Party.Limited && a.nodes != nil {
+			records, err := tap.Read(a.nodes.relay)
+			return []sight{wire(between(a.nodes.host.capture.packets(), m.host.outside, a.nodes.host.own)), opened{records, atLimited}}, err
+		}
 		records, err := tap.Read(a.relay.tap)
 		var at sight = wire(between(a.relay.host.capture.packets(), m.host.outside, a.relay.host.own))
 		if len(a.atProxy(m)) > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 )
@@ -70,7 +71,7 @@ func (l *lab) addressless(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	nodes, err := c.startDHT(ctx, 8, 4001, 4002, 4003)
+	nodes, err := c.startDHT(ctx, 8, false, 4001, 4002, 4003)
 	if err != nil {
 		return err
 	}
@@ -89,6 +90,61 @@ func (l *lab) addressless(ctx context.Context, r *result) error {
 	c.audit(r)
 	return nil
 }
+
+// unreached: two at home, whom nobody can reach, by a link and a DHT whose nodes relay for anybody for a moment: they hear
+// each other directly, and nothing but signals passes the nodes.
+func (l *lab) unreached(ctx context.Context, r *result) error {
+	c, err := l.newCall(true)
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	sites, err := c.sites(kindRestricted, kindRestricted)
+	if err != nil {
+		return err
+	}
+	nodes, err := c.startDHT(ctx, 8, true, 4001, 4002, 4003)
+	if err != nil {
+		return err
+	}
+	hosts := hostsOf(sites)
+	carol, err := c.create(ctx, hosts[0], "Carol Clairvoyante", slices.Concat(nodes.flags, []string{"--accept-files", "--files", c.world.dir})...)
+	if err != nil {
+		return err
+	}
+	pause(ctx, reserveTime)
+	began := time.Now()
+	alice, err := c.join(ctx, hosts[1], auditAlice, append(c.play(0), nodes.flags...)...)
+	if err != nil {
+		return err
+	}
+	took, err := hear(ctx, began, [2]*member{carol, alice})
+	if err != nil {
+		return err
+	}
+	r.note("media %v after who can't be reached, and nor can the other, began to join", took.Round(time.Millisecond))
+	if took > foundWithin {
+		r.fail("media after %v, the limit is %v", took, foundWithin)
+	}
+	before := hosts[0].capture.snapshot()
+	pause(ctx, measureFor)
+	if p := pathOf(hosts[0].capture.since(before), measureFor, hosts[1].addresses(), nil, nodes.host.addresses()); p != pathUDP {
+		r.fail("media by %v", p)
+	}
+	if err := c.exposures(ctx, r, auditor{nodes: nodes}); err != nil {
+		return err
+	}
+	needles, err := c.secrets(auditAlice, "Carol Clairvoyante", auditChat)
+	if err != nil {
+		return err
+	}
+	r.searched(c.world.seen, needles)
+	c.audit(r)
+	return nil
+}
+
+// reserveTime is how long somebody who can't be reached has to reserve at nodes, before others come by the link.
+const reserveTime = 12 * time.Second
 
 // found fails if the link names an address, and notes how long it took each of those who joined to get in. The first of
 // them begins as soon as the meeting is created, perhaps before it is announced.

@@ -9,9 +9,8 @@ import (
 
 // What happens to a path in mid-call, of which no member's own machine tells.
 
-// lostWithin is the limit for a path that is lost behind a router, of which no member's own machine tells: a connection is
-// taken for dead after 9 s of silence, which is what this takes, and then another way is found.
-const lostWithin = 15 * time.Second
+// underWay is how long the call lasts before: a connection that is younger isn't given up so soon.
+const underWay = 6 * time.Second
 
 // renumbered: the router of Bob's home gets another outside address, as many do once a day, and forgets its conversations.
 func (l *lab) renumbered(ctx context.Context, r *result) error {
@@ -20,13 +19,13 @@ func (l *lab) renumbered(ctx context.Context, r *result) error {
 		return err
 	}
 	defer t.end()
-	pause(ctx, 2*time.Second)
+	pause(ctx, underWay)
 	if err := t.world.renumber(t.sites[2], 3, 6); err != nil {
 		return err
 	}
 	changed := time.Now()
 	t.allowed = append(t.allowed, wan4(6).Addr())
-	t.back(ctx, r, "the change of the router's address", changed, lostWithin)
+	t.back(ctx, r, "the change of the router's address", changed, roamWithin) // found by MST-6
 	t.audit(r)
 	return nil
 }
@@ -38,12 +37,12 @@ func (l *lab) blocked(ctx context.Context, r *result) error {
 		return err
 	}
 	defer t.end()
-	pause(ctx, 2*time.Second)
+	pause(ctx, underWay)
 	if err := t.sites[2].router.nft("insert rule inet igd forward meta l4proto udp drop\n"); err != nil {
 		return err
 	}
 	blocked := time.Now()
-	t.back(ctx, r, "UDP is dropped", blocked, lostWithin)
+	t.back(ctx, r, "UDP is dropped", blocked, blockedWithin)
 	before := t.bob.host.capture.snapshot()
 	pause(ctx, measureFor)
 	if p := pathOf(t.bob.host.capture.since(before), measureFor, t.alice.host.addresses(), t.carol.host.addresses(), nil); p != pathBridge {

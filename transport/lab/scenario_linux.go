@@ -19,13 +19,14 @@ func (l *lab) scenarios() []experiment {
 		{name: "LAN only, beside the Internet", needs: []string{"--lan-only"}, limit: time.Minute, run: l.lanOnly},
 		{name: "mDNS: a LAN without any route, a link without addresses", needs: []string{"--mdns", "--no-addresses"}, limit: time.Minute, run: l.multicast},
 		{name: "DHT: a link without addresses", needs: []string{"--dht-bootstrap", "--no-addresses"}, limit: time.Minute, run: l.addressless},
+		{name: "DHT: two whom nobody can reach", needs: []string{"--dht-bootstrap"}, limit: 90 * time.Second, run: l.unreached},
 		{name: "hidden addresses", needs: []string{"--hide-address", "--relay"}, limit: time.Minute, run: l.hidden},
 		{name: "link of a home with a UPnP router", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindMapped)},
 		{name: "link of a home whose router speaks UPnP alone", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindUPnP)},
 		{name: "link of a home whose router speaks NAT-PMP alone", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindNATPMP)},
 		{name: "link of a home with an IPv6 firewall", needs: []string{"--router"}, limit: time.Minute, run: l.reachable(kindIPv6)},
 		{name: "reply code: only the joiner can be reached", needs: []string{"--reply"}, limit: time.Minute, run: l.reply},
-		{name: "20 members behind one NAT", alone: true, limit: 2 * time.Minute, run: l.crowd},
+		{name: "20 members behind one NAT", alone: true, limit: 3 * time.Minute, run: l.crowd},
 		{name: "address change", alone: true, limit: time.Minute, run: l.roaming},
 		{name: "router's address changes", alone: true, limit: 90 * time.Second, run: l.renumbered},
 		{name: "UDP is dropped in mid-call", alone: true, limit: 90 * time.Second, run: l.blocked},
@@ -335,7 +336,11 @@ func (l *lab) reply(ctx context.Context, r *result) error {
 	return nil
 }
 
-// crowd: everybody but the creator sits behind one address.
+// crowdWithin is how long twenty who knock at once may take.
+const crowdWithin = 90 * time.Second
+
+// crowd: everybody but the creator sits behind one address, and opens the same link at the same moment. It takes 16 at a time
+// (DOR-7), and then one in 6 s; who finds it busy knocks again (DOR-14).
 func (l *lab) crowd(ctx context.Context, r *result) error {
 	const people = 20
 	c, err := l.newCall(false)
@@ -356,21 +361,18 @@ func (l *lab) crowd(ctx context.Context, r *result) error {
 		return err
 	}
 	began := time.Now()
-	var pairs [][2]*member
 	for i, h := range office.hosts {
-		var args []string
+		args := []string{c.invite}
 		if i == 0 {
-			args = c.play(1)
+			args = append(c.play(1), c.invite)
 		}
-		if i == people/2 { // one link takes 16 at a time (DOR-7)
-			e, err := carol.ask(ctx, "invite")
-			if err != nil {
-				return err
-			}
-			c.invite = e.Invite
+		if _, err := c.start(h, fmt.Sprintf("Office %d", i+1), "join", args...); err != nil {
+			return err
 		}
-		m, err := c.join(ctx, h, fmt.Sprintf("Office %d", i+1), args...)
-		if err != nil {
+	}
+	var pairs [][2]*member
+	for i, m := range c.members[1:] {
+		if _, err := m.within(ctx, crowdWithin, "ready", isEvent("ready")); err != nil {
 			return err
 		}
 		pairs = append(pairs, [2]*member{m, carol})

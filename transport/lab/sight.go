@@ -166,6 +166,8 @@ type opened struct {
 var (
 	atRelay = []string{"address", "times", "volume", "counterpart", "software", "meeting-key"}
 	atDHT   = []string{"address", "software"}
+	// Of a node that relays signals, the streams are written down without what is negotiated on them.
+	atLimited = []string{"address", "counterpart", "meeting-key"}
 )
 
 func (o opened) clear() []string { return o.visible }

@@ -10,6 +10,10 @@
 // record; not the meeting, nor who is in it, nor at which ports. Records stay with them for up to two days, readable for
 // who has the link alone.
 //
+// Who announces and can't be reached also looks for nodes that offer libp2p's circuit relay (Relays). At two of them the
+// meeting's own host reserves, under its meeting key, so that who finds it can have the NATs between them opened: these
+// nodes see both addresses and meeting keys, and when, and nothing else (SPEC TRA-26).
+//
 // The node never serves others, never listens, never runs AutoNAT or a relay, and dials addresses on private networks only
 // if a node that the user named has one. The names in records end in .alt (RFC 9476), which is never resolved. Of the
 // public network's first nodes the addresses are resolved by DNS, so that the resolver learns that it is used.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -63,6 +64,37 @@ func (f *File) Stream(id peer.ID, remote ma.Multiaddr) *Stream {
 		}
 	}
 	return s
+}
+
+// Wrap has a stream of a host's written down, from its next byte.
+func (f *File) Wrap(s network.Stream) network.Stream {
+	return &wrapped{s, f.Stream(s.Conn().RemotePeer(), s.Conn().RemoteMultiaddr())}
+}
+
+type wrapped struct {
+	network.Stream
+	tap *Stream
+}
+
+func (w *wrapped) Read(b []byte) (int, error)  { return w.tap.Read(w.Stream, b) }
+func (w *wrapped) Write(b []byte) (int, error) { return w.tap.Write(w.Stream, b) }
+
+// Read reads, and notes what was read.
+func (s *Stream) Read(from io.Reader, b []byte) (int, error) {
+	n, err := from.Read(b)
+	if n > 0 {
+		s.Note(false, b[:n])
+	}
+	return n, err
+}
+
+// Write writes, and notes what was written.
+func (s *Stream) Write(to io.Writer, b []byte) (int, error) {
+	n, err := to.Write(b)
+	if n > 0 {
+		s.Note(true, b[:n])
+	}
+	return n, err
 }
 
 // Note writes down bytes that the node wrote (out) or read.
