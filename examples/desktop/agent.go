@@ -23,7 +23,7 @@ import (
 const (
 	requestTimeout = 50 * time.Second // longer than a comparison takes that somebody else has to answer
 	maxRequests    = 32               // under way at a time
-	keptMessages   = 500
+	shownMessages  = 500              // on the screen; the history has its own limit
 )
 
 // options are what the program is started with.
@@ -64,10 +64,11 @@ type agent struct {
 	identity    *crypto.Identity
 	next        *crypto.Identity // the one after the meeting, nil if the same
 	keep        *keeper
-	movie       *movie    // of this person, and after the meeting until done
-	files       []*shared // of the meeting, and after it until done
-	uploadMoved time.Time // when something of a file last came from the page
-	stats       bool      // the page wants them
+	movie       *movie      // of this person, and after the meeting until done
+	recorded    []*recorded // that ran in the meeting, and after it until done
+	files       []*shared   // of the meeting, and after it until done
+	uploadMoved time.Time   // when something of a file last came from the page
+	stats       bool        // the page wants them
 	relays      []meet.Relay
 	chosen      bool // the person chose something of the network since the program began
 }
@@ -236,7 +237,7 @@ func (a *agent) pageGone() {
 	a.alone = time.AfterFunc(wait, func() {
 		a.mu.Lock()
 		s, still := a.session, a.page == nil && a.context.Err() == nil
-		if still && s == nil && a.unsaved() { // it waits to be asked for
+		if still && s == nil && a.wouldLose() != nil { // it waits to be asked for
 			a.pageGone()
 			still = false
 		}

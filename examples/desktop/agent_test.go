@@ -217,6 +217,7 @@ func TestRefusals(t *testing.T) {
 		want   code
 	}{
 		{"create", nil, alreadyInMeeting},
+		{"words", nil, notAgreed},
 		{"say", map[string]any{"text": long + "x"}, tooLong},
 		{"say", map[string]any{"text": ""}, notText},
 		{"admit", map[string]any{"member": strings.Repeat("0", 64)}, nobodyKnocks},

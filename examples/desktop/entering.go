@@ -110,8 +110,9 @@ func (a *agent) begin(name string, alone bool) (*session, error) {
 		return nil, failAbout(badName, maxName)
 	case a.context.Err() != nil:
 		return nil, fail(canceled)
-	case a.unsaved():
-		return nil, fail(unsavedRecording)
+	}
+	if err := a.wouldLose(); err != nil {
+		return nil, err
 	}
 	a.session, a.last = newSession(a, alone), nil
 	a.session.mode, a.session.found = modeNormal, []string{}
@@ -196,8 +197,8 @@ func (a *agent) done(context.Context, done) (any, error) {
 	if a.session != nil {
 		return nil, fail(alreadyInMeeting)
 	}
-	if a.unsaved() {
-		return nil, fail(unsavedRecording)
+	if err := a.wouldLose(); err != nil {
+		return nil, err
 	}
 	a.last = nil
 	a.forget()
@@ -212,4 +213,5 @@ func (a *agent) done(context.Context, done) (any, error) {
 func (a *agent) forget() {
 	a.dropFiles()
 	a.dropMovie()
+	a.recorded = nil
 }

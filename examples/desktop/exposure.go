@@ -33,6 +33,7 @@ func (a *agent) whoSees(ctx context.Context) (exposure, error) {
 	e := exposureOf(&a.state)
 	if noted != nil {
 		e.follow(noted)
+		e.recordings(a.recorded, a.movie)
 	}
 	return e, nil
 }
@@ -83,6 +84,8 @@ func observed(from *meet.Exposure, d meet.Datum) (all []exposureParty) {
 				found.Party = "bridge"
 			case p.Party.Beyond:
 				found.Party = "beyond"
+			case p.Party.Kind == meet.PartyRelay && p.Party.Limited:
+				found.Party = "limited-relay"
 			case p.Party.Kind == meet.PartyObserver && local(p.Party.Addresses):
 				found.Party, name = "local-network", ""
 			}
@@ -152,9 +155,9 @@ func exposureOf(s *state) exposure {
 	if s.Store.History {
 		kept, days = "store", s.Store.RetentionDays
 	}
-	record := "members"
+	record, received := "members", "memory"
 	if s.Store.History {
-		record = "store"
+		record, received = "store", "messages-store"
 	}
 	remembered := "memory"
 	if s.Store.Unlocked {
@@ -184,7 +187,7 @@ func exposureOf(s *state) exposure {
 			Seen: []exposureParty{self, privately(s), browser, programs, network("encrypted")}},
 		{Datum: "media", Purpose: "deliver", Kept: "not-kept", Where: everywhere, Seen: content},
 		{Datum: "files", Purpose: "deliver", Kept: "members", Where: everywhere, Seen: content},
-		{Datum: "recording", Purpose: "deliver", Kept: "members", Where: []string{"members-machines"}, Seen: []exposureParty{self, members("possible")}},
+		{Datum: "recording", Purpose: "record", Kept: "members", Where: []string{"members-machines"}, Seen: []exposureParty{self, members("agreed")}},
 		{Datum: "attendance", Purpose: "prove", Kept: record, Days: days, Where: []string{"this-machine", "members-machines"},
 			Seen: []exposureParty{self, members("clear")}},
 		{Datum: "words", Purpose: "authenticate", Kept: "not-kept", Where: []string{"this-machine", "members-machines"},
@@ -193,16 +196,22 @@ func exposureOf(s *state) exposure {
 		{Datum: "volume", Purpose: "connect", Kept: "not-kept", Where: packets, Seen: []exposureParty{self, members("clear"), network("clear")}},
 		{Datum: "counterpart", Purpose: "connect", Kept: "memory", Where: packets, Seen: []exposureParty{self, members("clear"), network("clear")}},
 		{Datum: "link", Purpose: "connect", Kept: "memory", Where: everywhere, Seen: []exposureParty{self, carrier("clear"), members("clear")}},
+		{Datum: "received", Purpose: "deliver", Kept: received, Days: days, Where: everywhere,
+			Seen: []exposureParty{self, members("addressed"), browser, programs, {Party: "transport", How: "encrypted"}}},
 	}
 	if s.Phase.Alone { // nothing leaves this machine, and no link was sent
-		outside := func(p exposureParty) bool { return p.Party == "carrier" || p.Party == "access-provider" }
+		outside := func(p exposureParty) bool {
+			return p.Party == "carrier" || p.Party == "access-provider" || p.Party == "transport"
+		}
 		for i := range rows {
 			rows[i].Seen = slices.DeleteFunc(slices.Clone(rows[i].Seen), outside)
 		}
 	}
 	if !s.Phase.Alone {
 		for i := range rows {
-			rows[i].Seen = s.Network.whoElse(rows[i].Datum, rows[i].Seen)
+			if rows[i].Datum != "received" { // it names whoever carries packets together
+				rows[i].Seen = s.Network.whoElse(rows[i].Datum, rows[i].Seen)
+			}
 		}
 	}
 	return exposure{At: now(), Rows: rows}
@@ -257,6 +266,13 @@ func (n networkSettings) whoElse(datum string, seen []exposureParty) []exposureP
 		case "ip", "times":
 			if !slices.ContainsFunc(seen, func(p exposureParty) bool { return p.Party == party }) {
 				with(party, "clear")
+			}
+			if party == "dht" {
+				with("limited-relay", "clear")
+			}
+		case "counterpart":
+			if party == "dht" {
+				with("limited-relay", "clear")
 			}
 		}
 	}

@@ -33,7 +33,8 @@ func TestExposureOfSettings(t *testing.T) {
 		{networkSettings{Mode: modeHidden, Relays: relays, Proxy: "proxy.example:3128"}, "chat", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted proxy:encrypted beyond:encrypted "},
 		{networkSettings{Mode: modeHidden, Relays: relays}, "media", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted relay:encrypted beyond:encrypted "},
 		{networkSettings{Mode: modeLAN, FindOnLAN: true, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear local-network:clear "},
-		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear access-provider:clear dht:clear "},
+		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "ip", "self:clear members:clear carrier:clear access-provider:clear dht:clear limited-relay:clear "},
+		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "counterpart", "self:clear members:clear access-provider:clear limited-relay:clear "},
 		{networkSettings{Mode: modeNormal, DHT: dhtSettings{Use: dhtPublic}}, "chat", "self:clear members:clear browser:clear same-user:possible access-provider:encrypted "},
 	} {
 		if s.Network = tt.n; who(tt.datum) != tt.want {
@@ -104,7 +105,7 @@ func TestExposureFollows(t *testing.T) {
 					t.Errorf("%q, want %q", got[i], want[i])
 				}
 			}
-		case "device", "browser", "recording", "words", "contacts":
+		case "device", "browser", "recording", "words", "contacts", "received":
 		default:
 			if last.Party != "nobody-else" {
 				t.Errorf("%s: %+v", r.Datum, r.Seen)

@@ -111,6 +111,8 @@ func failureOf(err error) *failure {
 		return &failure{Code: replyUnreadable}
 	case errors.As(err, &unreachableErr):
 		switch {
+		case errors.Is(err, meet.ErrNotPunched):
+			return &failure{Code: routersApart}
 		case unreachableErr.Neither:
 			return &failure{Code: neitherSide}
 		case errors.Is(err, meet.ErrNoRendezvous):

@@ -54,6 +54,10 @@ func init() {
 		"file-withdraw": in(func(s *session, ctx context.Context, r fileWithdraw) (any, error) {
 			return nil, s.withdrawFile(ctx, r.File)
 		}),
+		"files-discard": on(func(a *agent, _ context.Context, _ filesDiscard) (any, error) {
+			a.discardFiles()
+			return nil, nil
+		}),
 		"file-save": on(func(a *agent, _ context.Context, r fileSave) (any, error) { return a.saveFile(r.File) }),
 	} {
 		add(name, h)
@@ -126,6 +130,27 @@ func (f *shared) drop() {
 		_ = f.spool.Close()
 		f.spool = nil
 	}
+}
+
+// unsaved says whether a file came that the person neither saved nor said to discard. agent.mu is held.
+func (f *shared) unsaved() bool {
+	return !f.Self && f.State == "complete" && f.spool != nil && !f.Saved
+}
+
+// discardFiles deletes what came and wasn't saved. A file that is still offered can be had again.
+func (a *agent) discardFiles() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range a.files {
+		if !f.unsaved() {
+			continue
+		}
+		f.drop()
+		if f.State, f.Done = "withdrawn", 0; a.session != nil {
+			f.State = "offered"
+		}
+	}
+	a.showFiles()
 }
 
 // dropFiles forgets all files, with what is here of them. agent.mu is held.

@@ -141,6 +141,8 @@ func TestFiles(t *testing.T) {
 	if !bytes.Equal(guest.download(save["url"]), body) {
 		t.Error("damaged after the end")
 	}
+	guest.until("saved again", func() bool { return files(guest)[0].Saved })
+	guest.must("files-discard", nil) // the second
 	guest.must("done", nil)
 	if _, refused := guest.ask("file-save", map[string]any{"file": f.ID}); refused != noSuchFile {
 		t.Error("it is there after all was done:", refused)
@@ -196,6 +198,46 @@ func TestFilePauses(t *testing.T) {
 	}
 }
 
+// TestUnsavedFiles: what came outlives the meeting, and nothing but the person's word deletes it: no other meeting, no
+// going back to the start, no quitting, and no closed tab.
+func TestUnsavedFiles(t *testing.T) {
+	t.Parallel()
+	host, guest := meetTwo(t, nil)
+	for _, name := range []string{"a", "b", "c"} {
+		offerFile(t, host, map[string]any{"name": name}, content(100))
+	}
+	guest.until("offers", func() bool { return len(files(guest)) == 3 })
+	all := get[[]file](guest, "files")
+	guest.must("file-accept", map[string]any{"file": all[0].ID})
+	untilFile(guest, all[0].ID, "complete")
+	if _, refused := guest.ask("quit", nil); refused != unsavedFiles {
+		t.Error("quit in the meeting:", refused)
+	}
+	guest.must("files-discard", nil)
+	untilFile(guest, all[0].ID, "offered") // it can be had again
+	for _, f := range all[:2] {
+		guest.must("file-accept", map[string]any{"file": f.ID})
+		untilFile(guest, f.ID, "complete")
+	}
+	guest.download(guest.must("file-save", map[string]any{"file": all[1].ID})["url"])
+	guest.until("saved", func() bool { return files(guest)[1].Saved })
+	guest.must("leave", nil)
+	guest.untilPhase("ended")
+	for _, do := range []string{"done", "quit", "create", "alone"} {
+		if _, refused := guest.ask(do, map[string]any{"entry": "ask"}); refused != unsavedFiles {
+			t.Errorf("%s: %q", do, refused)
+		}
+	}
+	guest.untilKept("the file")
+	back := connectPage(t, guest.agent, guest.session)
+	if body := back.download(back.must("file-save", map[string]any{"file": all[0].ID})["url"]); !bytes.Equal(body, content(100)) {
+		t.Error("it was damaged meanwhile")
+	}
+	back.until("saved", func() bool { return files(back)[0].Saved })
+	_ = back.socket.Close()
+	<-guest.agent.context.Done() // control: nothing is left that isn't saved, and it ends by itself
+}
+
 // TestFilesUnreadable: nothing of a file lies readable on the disk, and after the end nothing lies there.
 func TestFilesUnreadable(t *testing.T) {
 	t.Parallel()
@@ -235,6 +277,7 @@ func TestFilesUnreadable(t *testing.T) {
 	if _, err := os.Stat("/proc/self/fd"); err == nil && check() < 2 {
 		t.Error("nothing was looked at")
 	}
+	guest.must("files-discard", nil)
 	for _, p := range []*testPage{host, guest} {
 		p.must("quit", nil)
 		<-p.agent.over

@@ -77,8 +77,8 @@ func init() {
 		"quit": on(func(a *agent, _ context.Context, _ quit) (any, error) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			if a.unsaved() {
-				return nil, fail(unsavedRecording)
+			if err := a.wouldLose(); err != nil {
+				return nil, err
 			}
 			time.AfterFunc(quitAfter, func() { a.end(errQuit) })
 			return nil, nil
@@ -118,7 +118,7 @@ func init() {
 			return s.remove(ctx, who, r.Ban)
 		}),
 		"keep-sending": in(func(s *session, ctx context.Context, r keepSending) (any, error) {
-			return nil, s.meeting.KeepSending(ctx, r.Keep)
+			return nil, s.keepSending(ctx, r.Keep)
 		}),
 		"media-offer": on((*agent).mediaOffer),
 		"media-send":  in((*session).mediaSend),

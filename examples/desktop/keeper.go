@@ -29,6 +29,8 @@ type keptData struct {
 	Ended int64     `json:"ended"`
 	Names []string  `json:"names"`
 	Chat  []message `json:"chat"`
+	// Lost is how many messages were said before those, for which there was no room.
+	Lost int `json:"lost,omitempty"`
 	// Attendance is the signed record, as a file.
 	Attendance string `json:"attendance,omitempty"`
 }
@@ -52,7 +54,7 @@ func (a *agent) showStore() {
 func keptOf(m vault.Meeting, days int) keptMeeting {
 	var d keptData
 	_ = json.Unmarshal(m.Data, &d)
-	out := keptMeeting{ID: m.ID, Began: d.Began, Ended: d.Ended, Names: d.Names, Messages: len(d.Chat)}
+	out := keptMeeting{ID: m.ID, Began: d.Began, Ended: d.Ended, Names: d.Names, Messages: len(d.Chat), Lost: d.Lost, Attendance: d.Attendance != ""}
 	if days > 0 {
 		out.DeleteAt = m.Ended.AddDate(0, 0, days).UnixMilli()
 	}
@@ -123,7 +125,7 @@ func (a *agent) keepMeeting(s *session, sum *summary) bool {
 	if c == nil || !c.History.On || s.alone {
 		return false
 	}
-	d := keptData{Began: sum.Began, Ended: sum.Ended, Chat: a.state.Chat, Names: slices.Sorted(maps.Values(s.names)), Attendance: attendanceText(s.meeting)}
+	d := keptData{Began: sum.Began, Ended: sum.Ended, Chat: s.said.messages, Lost: s.said.lost, Names: slices.Sorted(maps.Values(s.names)), Attendance: attendanceText(s.meeting)}
 	c.History.Meetings = append(c.History.Meetings, vault.Meeting{ID: crypto.NewMessageID().String(), Ended: time.UnixMilli(sum.Ended), Data: encode(d)})
 	c.History.Expire(time.Now())
 	a.remember()

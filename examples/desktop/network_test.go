@@ -361,7 +361,8 @@ func TestNetworkFailures(t *testing.T) {
 		err  error
 		want code
 	}{
-		{&meet.UnreachableError{Err: errors.New("x"), Neither: true}, neitherSide}, {&meet.UnreachableError{Err: meet.ErrNoRendezvous}, noWayToFind},
+		{&meet.UnreachableError{Err: errors.New("x"), Neither: true}, neitherSide}, {&meet.UnreachableError{Err: meet.ErrNotPunched, Neither: true}, routersApart},
+		{&meet.UnreachableError{Err: meet.ErrNoRendezvous}, noWayToFind},
 		{&meet.UnreachableError{Err: meet.ErrNotFound}, notFound}, {meet.ErrOutsideLAN, outsideLAN}, {meet.ErrNoLAN, noLAN}, {meet.ErrNoRelay, needsRelay},
 		{meet.ErrRelayAway, relayAway}, {fmt.Errorf("%w (%w)", meet.ErrRelayAway, meet.ErrRelayClock), relayClock},
 		{&meet.DeniedError{Reason: meet.DeniedExpired}, linkExpired}, {&meet.DeniedError{Reason: meet.DeniedExpired, Apart: time.Hour}, deniedClock},

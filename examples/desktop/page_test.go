@@ -28,7 +28,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const patience = 20 * time.Second
+// patience is how long a test waits for anything before it gives up. It is long: words take all there is of the machine,
+// and tests share it.
+const patience = 60 * time.Second
 
 // startAgent runs an agent until the test ends.
 func startAgent(t *testing.T, change func(*options)) *agent {
@@ -307,4 +309,29 @@ func (p *testPage) upload(raw json.RawMessage, body []byte) (int, code) {
 	var got struct{ Error failure }
 	_ = json.NewDecoder(answer.Body).Decode(&got)
 	return answer.StatusCode, got.Error.Code
+}
+
+// untilKept closes the page, has the program look ten milliseconds later whether it may end, and returns when it has looked and
+// stayed.
+func (p *testPage) untilKept(what string) {
+	p.t.Helper()
+	locked := func(f func(a *agent)) {
+		p.agent.mu.Lock()
+		defer p.agent.mu.Unlock()
+		f(p.agent)
+	}
+	locked(func(a *agent) { a.options.idle = 10 * time.Millisecond })
+	_ = p.socket.Close()
+	var first, second *time.Timer // of how long the program stays without a page
+	for first == nil || second == first {
+		time.Sleep(time.Millisecond)
+		locked(func(a *agent) {
+			if second = a.alone; a.page == nil && first == nil {
+				first = a.alone
+			}
+		})
+	}
+	if p.agent.context.Err() != nil {
+		p.t.Fatal("the program ended by itself, with " + what)
+	}
 }

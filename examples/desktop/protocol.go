@@ -102,6 +102,7 @@ const (
 	linkExpired      code = "link-expired"
 	unreachable      code = "unreachable"       // nobody answered at the link's addresses
 	neitherSide      code = "neither-reachable" // nor can this computer be reached: a router, relay or directory is needed
+	routersApart     code = "routers-apart"     // found, and the routers on the way let no direct connection through
 	noWayToFind      code = "no-way-to-find"    // the link names no address, and no way to find it is on
 	notFound         code = "not-found"         // it names none, and nobody was found
 	outsideLAN       code = "outside-lan"       // the link leads outside the local network, and only that is allowed
@@ -141,6 +142,7 @@ const (
 	pageGone         code = "page-gone"      // the tab was closed longer than the grace
 	recordingRefused code = "recording-refused"
 	unsavedRecording code = "unsaved-recording" // it would be lost: recording-save or recording-discard first
+	unsavedFiles     code = "unsaved-files"     // the same of files that came: file-save or files-discard first
 
 	// In the meeting.
 	noSuchMember     code = "no-such-member"

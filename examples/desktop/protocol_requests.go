@@ -30,7 +30,7 @@ type (
 	}
 
 	// create: begins a meeting; the phase goes over creating to meeting. The invitation follows as the part invite.
-	// bad-name, already-in-meeting, network, needs-relay, unsaved-recording.
+	// bad-name, already-in-meeting, network, needs-relay, unsaved-recording, unsaved-files.
 	create struct {
 		Entry string `json:"entry"` // ask (empty too), open, locked
 	}
@@ -43,13 +43,13 @@ type (
 		Expires int64  `json:"expires"`
 	}
 	// join: knocks; replies at once, then follow the phases joining, replying if nobody can be reached, waiting, meeting;
-	// or start with an error. bad-link, link-expired, bad-name, already-in-meeting, needs-relay, unsaved-recording.
+	// or start with an error. bad-link, link-expired, bad-name, already-in-meeting, needs-relay, unsaved-recording, unsaved-files.
 	join struct {
 		Link string `json:"link"`
 		// AskRouter: where nobody can be reached, the person's own router is asked to let them in.
 		AskRouter bool `json:"askRouter"`
 	}
-	// alone: a meeting with two synthetic participants on this machine. already-in-meeting, network, unsaved-recording.
+	// alone: a meeting with two synthetic participants on this machine. already-in-meeting, network, unsaved-recording, unsaved-files.
 	alone struct{}
 	// cancel: gives up creating, joining or waiting; the phase is start again.
 	cancel struct{}
@@ -57,9 +57,9 @@ type (
 	leave struct{}
 	// end: ends the meeting for everybody. not-permitted.
 	end struct{}
-	// done: forgets what is shown of the meeting that is over; the phase becomes start. unsaved-recording.
+	// done: forgets what is shown of the meeting that is over; the phase becomes start. unsaved-recording, unsaved-files.
 	done struct{}
-	// quit: leaves, ends the agent. The reply comes before the event bye. unsaved-recording.
+	// quit: leaves, ends the agent. The reply comes before the event bye. unsaved-recording, unsaved-files.
 	quit struct{}
 
 	// invite: makes a new link (part invite). not-permitted, no-lan, no-way-to-find.
@@ -195,6 +195,9 @@ type (
 	fileSave struct {
 		File string `json:"file"`
 	}
+	// files-discard: deletes the files that came and weren't saved. Nothing else does: create, join, alone, done and quit are
+	// refused till then (unsaved-files).
+	filesDiscard struct{}
 	// download is where a browser fetches something, once, within a minute: <a href=URL download=Name>.
 	download struct {
 		URL  string `json:"url"` // /download/…

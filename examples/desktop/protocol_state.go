@@ -23,7 +23,7 @@ type state struct {
 	Chat          []message      `json:"chat"` // oldest first, the newest 500
 	Files         []file         `json:"files"`
 	Recording     recording      `json:"recording"`
-	Words         *words         `json:"words"`         // of everybody; null while they don't agree
+	Words         *words         `json:"words"`         // of everybody; null while they don't agree, and alone
 	Verifications []verification `json:"verifications"` // comparisons under way
 	Warnings      []warning      `json:"warnings"`      // those that hold
 	Link          string         `json:"link"`          // a link the program was started with, for the joining form
@@ -92,7 +92,10 @@ type keptMeeting struct {
 	Ended    int64    `json:"ended"`
 	Names    []string `json:"names"`
 	Messages int      `json:"messages"`
-	DeleteAt int64    `json:"deleteAt"` // 0 for never
+	// Lost is how many messages came before those, for which there was no room: the newest 2 MiB of a meeting are kept.
+	Lost       int   `json:"lost"`
+	Attendance bool  `json:"attendance"` // its record is kept; one that is too long isn't
+	DeleteAt   int64 `json:"deleteAt"`   // 0 for never
 }
 
 type contact struct {
@@ -359,6 +362,8 @@ type warning struct {
 	Member string `json:"member,omitempty"`
 	Name   string `json:"name,omitempty"`
 	Since  int64  `json:"since"`
+	// Kept, of isolation: what is said and shown is sent all the same, as the person chose (keep-sending).
+	Kept bool `json:"kept,omitempty"`
 }
 
 // stats are the picture of the mesh and the quality of what is received. Rates are those of the last second.
@@ -414,15 +419,17 @@ type exposure struct {
 // exposureRow is one datum. The page has the sentences for the codes.
 type exposureRow struct {
 	// Datum: ip, device, browser, times, names, identity, membership, speaking, chat, private-chat, media, files,
-	// recording, attendance, words, contacts, link, volume, counterpart.
+	// recording, attendance, words, contacts, link, volume, counterpart, received. But for the last, which is what the
+	// others sent, content is what this member sent.
 	Datum string `json:"datum"`
-	// Purpose: connect, show, deliver, authenticate, prove, none.
+	// Purpose: connect, show, deliver, authenticate, record, prove, none.
 	Purpose string `json:"purpose"`
 	// Seen says who could observe it.
 	Seen []exposureParty `json:"seen"`
-	// Where: this-machine, members-machines, in-transit (encrypted), on-packets (in transit, not encrypted).
+	// Where: this-machine, members-machines, in-transit (encrypted), on-packets (in transit, not encrypted), nowhere.
 	Where []string `json:"where"`
-	// Kept: not-kept, memory (until the program ends), store, members (they can keep it).
+	// Kept: not-kept, memory (until the program ends), store, messages-store (the messages of it), members (they can keep
+	// it), downloads.
 	Kept string `json:"kept"`
 	// Days is the retention of what is in the store, 0 for none.
 	Days int `json:"days,omitempty"`
@@ -430,9 +437,11 @@ type exposureRow struct {
 
 type exposureParty struct {
 	// Party: self, members, host, carrier (who carries the link), access-provider, local-network, relay, proxy,
-	// beyond (on the way between a relay, or a member who passes data on, and others), dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
+	// beyond (on the way between a relay, or a member who passes data on, and others), dht, router, browser, same-user (programs of the same user on this machine), transport
+	// (whoever carries packets), nobody-else, nobody.
 	Party string `json:"party"`
-	// How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is turned on).
+	// How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is turned on), addressed (in clear, to
+	// whom it was sent). Of recordings: agreed (if all agree), recording, recorded, discarded, consented.
 	How string `json:"how"`
 	// Why is meet.SeenCause, in a meeting.
 	Why string `json:"why,omitempty"`

@@ -24,7 +24,7 @@ var mirrored = map[string]any{
 	"KeepSending": keepSending{}, "MediaOffer": mediaOffer{}, "MediaAnswer": mediaAnswer{}, "MediaSend": mediaSend{}, "MediaWatch": mediaWatch{},
 	"KeyFrame": keyFrame{}, "Say": say{}, "Said": said{}, "React": react{}, "Hand": hand{}, "MuteAsk": muteAsk{}, "FileOffer": fileOffer{},
 	"FileUpload": fileUpload{}, "FileAccept": fileAccept{}, "FileRefuse": fileRefuse{}, "FilePause": filePause{}, "FileResume": fileResume{},
-	"FileWithdraw": fileWithdraw{}, "FileSave": fileSave{}, "Download": download{}, "RecordingConsent": recordingConsent{}, "WordsShown": wordsShown{},
+	"FileWithdraw": fileWithdraw{}, "FileSave": fileSave{}, "FilesDiscard": filesDiscard{}, "Download": download{}, "RecordingConsent": recordingConsent{}, "WordsShown": wordsShown{},
 	"Verify": verify{}, "VerifiedSay": verifiedSay{}, "StatsAsk": statsAsk{}, "ExposureShown": exposureShown{}, "Attendance": attendance{},
 	"AttendanceShown": attendanceShown{}, "AttendanceLine": attendanceLine{}, "StoreCreate": storeCreate{}, "StoreUnlock": storeUnlock{},
 	"StorePassphrase": storePassphrase{}, "StoreHistory": storeHistory{}, "HistoryShow": historyShow{}, "HistoryShown": historyShown{},

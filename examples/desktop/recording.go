@@ -101,6 +101,18 @@ func (s *session) askToRecord(ctx context.Context) error {
 // away. agent.mu is held.
 func (a *agent) unsaved() bool { return a.movie != nil && !a.movie.saved }
 
+// wouldLose says whether forgetting the meeting would delete what nobody said to delete: a recording, or files that came. nil
+// if not. agent.mu is held.
+func (a *agent) wouldLose() error {
+	switch {
+	case a.unsaved():
+		return fail(unsavedRecording)
+	case slices.ContainsFunc(a.files, (*shared).unsaved):
+		return fail(unsavedFiles)
+	}
+	return nil
+}
+
 // consent answers the question that the person was asked, which names its recording: another may be there by now.
 func (s *session) consent(ctx context.Context, r recordingConsent) (any, error) {
 	a := s.agent
@@ -187,6 +199,7 @@ func (s *session) recordingChanged(rec meet.Recording) {
 	if rec.By.Self {
 		s.record(rec.State)
 	}
+	s.noteRecording(rec)
 	a.showRecording()
 	if rec.State == meet.RecordingOver && a.state.Recording.State != "asking" && a.state.Recording.State != "running" && !rec.By.Self {
 		who := hexKey(rec.By.Identity)

@@ -229,26 +229,10 @@ func TestUnsavedRecording(t *testing.T) {
 			t.Errorf("%s: %q", do, refused)
 		}
 	}
-	locked := func(f func(a *agent)) {
-		host.agent.mu.Lock()
-		defer host.agent.mu.Unlock()
-		f(host.agent)
-	}
-	locked(func(a *agent) { a.options.idle = 10 * time.Millisecond })
-	_ = host.socket.Close()
-	var first, second *time.Timer // of how long the program stays without a page
-	for first == nil || second == first {
-		time.Sleep(time.Millisecond)
-		locked(func(a *agent) {
-			if second = a.alone; a.page == nil && first == nil {
-				first = a.alone
-			}
-		})
-	}
-	if host.agent.context.Err() != nil {
-		t.Fatal("the program ended by itself, with the recording")
-	}
-	locked((*agent).dropMovie)
+	host.untilKept("the recording")
+	host.agent.mu.Lock()
+	host.agent.dropMovie()
+	host.agent.mu.Unlock()
 	<-host.agent.context.Done() // control: without it, it ends by itself
 }
 

@@ -38,11 +38,13 @@ type session struct {
 	wanted       map[string]string             // by source: on, muted, off
 	names        map[crypto.IdentityKey]string // of everybody in seen
 	messages     int
+	said         transcript
 	publishing   sync.Mutex
 	wordsWanted  chan struct{}
 	wordsFor     []meet.Member // whom state.Words were computed for
 	last         lastStats
 	speaker      string // the active speaker, or who was last
+	keeps        bool   // sending, though no host hears us
 	recordings   recordings
 	relays       []meet.RelayStatus
 	contacts     map[string]bool // who became a contact, or was verified
@@ -327,8 +329,25 @@ var warningKinds = map[meet.WarningKind]string{
 	meet.SendingStopped: "sending-stopped", meet.UnconsentedRecording: "unconsented-recording",
 }
 
+// keepSending is remembered, so that whoever chose to carry on can see it, and think better of it.
+func (s *session) keepSending(ctx context.Context, keep bool) error {
+	if err := s.meeting.KeepSending(ctx, keep); err != nil {
+		return err
+	}
+	s.agent.mu.Lock()
+	defer s.agent.mu.Unlock()
+	s.keeps = keep
+	for _, w := range s.agent.state.Warnings {
+		if w.Kind == "isolation" {
+			s.warn(w, false)
+		}
+	}
+	return nil
+}
+
 func (s *session) warn(w warning, over bool) {
 	st := &s.agent.state
+	w.Kept = s.keeps && w.Kind == "isolation"
 	st.Warnings = slices.DeleteFunc(st.Warnings, func(o warning) bool { return o.Kind == w.Kind && o.Member == w.Member })
 	if !over {
 		st.Warnings = append(st.Warnings, w)

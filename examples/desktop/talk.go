@@ -66,8 +66,9 @@ func (s *session) chatted(e meet.Chat) {
 func (s *session) showMessage(m message) {
 	a := s.agent
 	s.messages++
+	s.said.add(m)
 	a.state.Chat = append(a.state.Chat, m)
-	if over := len(a.state.Chat) - keptMessages; over > 0 {
+	if over := len(a.state.Chat) - shownMessages; over > 0 {
 		a.state.Chat = slices.Delete(a.state.Chat, 0, over)
 	}
 	a.sendLocked(chattedEvent{"chatted", m})

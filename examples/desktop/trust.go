@@ -33,13 +33,17 @@ func (s *session) showWords() {
 	}
 }
 
-// words computes the words and shows them, if those who are in when it returns are whom they were computed for.
+// words computes the words and shows them, if those who are in when it returns are whom they were computed for. Alone
+// there is nobody to compare with.
 func (s *session) words(ctx context.Context) (any, error) {
 	a := s.agent
 	for {
 		before, err := s.meeting.Members(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if len(before) < 2 {
+			return nil, fail(notAgreed)
 		}
 		v, err := s.meeting.Words(ctx)
 		if err != nil {

@@ -43,7 +43,10 @@ func run(m *testing.M) int {
 		fmt.Printf("%v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	if code := m.Run(); code != 0 {
+		return code
+	}
+	return missingPictures()
 }
 
 // The pictures and tones of the people. No two share a colour or a tone.
@@ -252,7 +255,7 @@ func near(got [3]int, want color.RGBA) bool {
 func (p *person) hears(of string, sign drive.Sign) {
 	p.Helper()
 	p.eventually(func() string {
-		all, err := p.page.Tones()
+		all, err := p.page.Tones("microphone")
 		if err != nil {
 			return err.Error()
 		}
@@ -272,7 +275,7 @@ func (p *person) hearsNothing(of string, sign drive.Sign) {
 	p.Helper()
 	var since time.Time
 	p.eventually(func() string {
-		all, err := p.page.Tones()
+		all, err := p.page.Tones("microphone")
 		if err != nil {
 			return err.Error()
 		}
@@ -301,25 +304,6 @@ func (p *person) eventually(look func() string) {
 		if time.Now().After(end) {
 			p.Fatalf("%s: %s", p.name, wrong)
 		}
-	}
-}
-
-// picture keeps a picture of the screen, if HUISCLOS_SHOTS names a directory.
-func (p *person) picture(name string) {
-	p.Helper()
-	dir := os.Getenv("HUISCLOS_SHOTS")
-	if dir == "" {
-		return
-	}
-	shot, err := p.page.Screenshot()
-	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".png"), shot, 0o600)
-	}
-	if err != nil {
-		p.Error(err)
 	}
 }
 

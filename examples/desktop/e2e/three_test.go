@@ -151,34 +151,3 @@ func shared(alice, bob, carol *person) {
 		p.until(`document.querySelector(".tile.is-screen") === null && S.tracks.every((x) => x.source !== "screen" || x.muted)`)
 	}
 }
-
-// switched changes camera and microphone in the meeting: the same tracks go on with what the new ones give.
-func switched(alice, carol *person) {
-	alice.Helper()
-	c := carol.id()
-	tracks := `S.tracks.filter((x) => x.member === %s).map((x) => x.id).sort().join()`
-	before, began := value[string](alice, tracks, c), value[int64](carol, `S.meeting.began`)
-	carol.press("#control-more")
-	carol.say("nav.settings")
-	carol.press(".sections li:nth-child(2) button")
-	for _, kind := range []string{"camera", "microphone"} {
-		used := `(await drive.load("media")).ownStream(%s)?.getTracks()[0].getSettings().deviceId ?? ""`
-		was := value[string](carol, used, kind)
-		next := value[string](carol, `[...document.querySelector(%s).options].map((o) => o.value).findLast((v) => v !== "" && v !== %s) ?? ""`, "#settings-"+kind, was)
-		if next == "" {
-			carol.Fatalf("there is no second %s", kind)
-		}
-		carol.chooses("#settings-"+kind, next)
-		carol.until(used+` === %s`, kind, next)
-	}
-	carol.screen("settings-devices")
-	carol.press("dialog[open] header button")
-	alice.watches(c, false)
-	alice.hears(c, signOfCarol)
-	if after := value[string](alice, tracks, c); after != before {
-		alice.Errorf("changing devices changed the tracks: %s, then %s", before, after)
-	}
-	if now := value[int64](carol, `S.meeting.began`); now != began {
-		carol.Error("changing devices left the meeting")
-	}
-}

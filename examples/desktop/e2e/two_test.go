@@ -39,7 +39,7 @@ func TestE2ETwo(t *testing.T) {
 	bob.sees(a, signOfAlice)
 	alice.hears(b, signOfBob)
 	bob.hears(a, signOfAlice)
-	alice.screen("meeting")
+	alice.screen("meeting-two")
 
 	layers(alice, bob)
 	words(alice, bob)
@@ -82,6 +82,7 @@ func words(alice, bob *person) {
 	alice.until(`S.words.fr.every((w) => document.getElementById("panel")?.innerText.toLowerCase().includes(w.toLowerCase()))`)
 	bob.press(".padlock")
 	bob.until(`S.words.en.every((w) => document.getElementById("panel")?.innerText.toLowerCase().includes(w.toLowerCase()))`)
+	alice.quiet()
 	alice.screen("words")
 	alice.press("#panel header button")
 	bob.press("#panel header button")

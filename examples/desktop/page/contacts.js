@@ -1,6 +1,7 @@
 // Contacts: whom this person knows, what they call them, and when they compared words.
 
 import { h } from "./dom.js";
+import { askFirst } from "./confirm.js";
 import { date, isolate, short, t } from "./i18n.js";
 import { openDialog, state, submit, ui, update } from "./model.js";
 import { avatar, badge, button, failureLine, field, note, person } from "./parts.js";
@@ -38,7 +39,17 @@ function row(c) {
         editing = c.id;
         update();
       }, { about }),
-      button(t("contacts.forget"), () => void submit("contact", "contact-delete", { contact: c.id }, c.id), { about })));
+      button(t("contacts.forget"), () => forget(c), { about })));
+}
+
+/** @param {Contact} c */
+function forget(c) {
+  askFirst({
+    title: t("contacts.forget-title", { name: c.name }),
+    text: [t("contacts.forget-text"), ...state().store.kept.length > 0 ? [t("contacts.forget-kept")] : []],
+    go: t("contacts.forget"),
+    act: () => void submit("contact", "contact-delete", { contact: c.id }, c.id),
+  });
 }
 
 /** @param {Contact} c */

@@ -1,5 +1,7 @@
-// Which dialog is open. There is one at a time; being asked to be recorded comes before all others.
+// Which dialog is open. There is one at a time, and over it what is asked before something is lost; being asked to be
+// recorded comes before all others.
 
+import { questionDialog } from "./confirm.js";
 import { exposureDialog } from "./exposure.js";
 import { attendanceDialog, quitDialog, unsavedFilesDialog } from "./ended.js";
 import { helpDialog } from "./help.js";
@@ -48,5 +50,5 @@ export function consentWanted() {
 export function dialogs() {
   const wanted = consentWanted();
   if (!wanted) under = ui.dialog;
-  return [ui.dialog === under ? all[ui.dialog]?.() ?? null : null, wanted ? consentDialog() : null];
+  return [ui.dialog === under ? all[ui.dialog]?.() ?? null : null, questionDialog(), wanted ? consentDialog() : null];
 }

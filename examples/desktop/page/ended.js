@@ -32,7 +32,7 @@ export function endedScreen() {
         : left(ended.contacts),
       failureLine(ui.failures["done"]),
       h("div.row.center", null,
-        button(t("ended.done"), () => finish("done"), { kind: "primary", busy: ui.busy.has("done") }),
+        button(t("ended.done"), () => void finish("done"), { kind: "primary", busy: ui.busy.has("done") }),
         ended?.attendance ? button(t("attendance.title"), () => openDialog("attendance"), { icon: "clock" }) : null,
         button(t("nav.exposure"), () => openDialog("exposure"), { icon: "eye" })),
       h("p.hint.center", null, t("ended.quit"), " ", button(t("quit"), () => openDialog("quit"), { kind: "quiet" }))));
@@ -53,20 +53,20 @@ function left(contacts) {
 /** Attendance records that this page gave to the browser, and of which meeting. */
 const exported = { meeting: "", n: 0 };
 
-/** @param {"csv"|"json"} format */
-function exportRecord(format) {
+/** @param {"csv"|"json"} format @param {string} kept which meeting of the history, empty for the present or last one */
+function exportRecord(format, kept) {
+  void download(ask("attendance", { format, meeting: kept }));
+  if (kept !== "") return;
   const id = state().meeting?.id ?? "";
   if (exported.meeting !== id) exported.n = 0;
   exported.meeting = id;
   exported.n++;
-  void download(ask("attendance", { format }));
   update();
 }
 
-/** finish forgets the meeting, or ends the program; files that came and aren't saved are asked about. @param {"done"|"quit"} what */
+/** finish forgets the meeting, or ends the program. @param {"done"|"quit"} what */
 function finish(what) {
-  if (filesUnsaved().length > 0) openDialog("unsaved-files", what);
-  else void submitSafely(what, what, {});
+  return submitSafely(what, what, {});
 }
 
 /** @returns {import("./dom.js").VNode} asks what becomes of the files that came, before they are deleted */
@@ -79,7 +79,8 @@ export function unsavedFilesDialog() {
     footer: [
       button(t("cancel"), closeDialog),
       button(t(lost ? "unsaved.discard" : "unsaved.go"), async () => {
-        if (await submitSafely(what, what, {}) !== null) closeAnswered("unsaved-files", what);
+        if (lost && await submit(what, "files-discard", {}) === null) return;
+        if (await finish(what) !== null) closeAnswered("unsaved-files", what);
       }, { kind: lost ? "danger" : "primary", busy: ui.busy.has(what) }),
     ],
   });
@@ -93,34 +94,39 @@ function pair(name, value) {
 /** @returns {import("./dom.js").VNode} */
 export function quitDialog() {
   return dialog("quit", t("quit.title"), [h("p", null, t("quit.text")), failureLine(ui.failures["quit"])], {
-    footer: [button(t("cancel"), closeDialog), button(t("quit"), () => finish("quit"), { kind: "danger", busy: ui.busy.has("quit") })],
+    footer: [button(t("cancel"), closeDialog), button(t("quit"), () => void finish("quit"), { kind: "danger", busy: ui.busy.has("quit") })],
   });
 }
 
-/** @type {AttendanceShown|null} */
+/** What was read last, and which meeting of the history it is of. @type {AttendanceShown|null} */
 let record = null;
+let recordOf = "";
 
 /** loadAttendance reads the record for the dialog. */
 export async function loadAttendance() {
+  const { subject } = ui;
   record = null;
-  const answer = await submit("attendance", "attendance", { format: "show" });
-  if (answer !== null && "rows" in answer) record = answer;
+  recordOf = subject;
+  const answer = await submit("attendance", "attendance", { format: "show", meeting: subject }, subject);
+  if (answer !== null && "rows" in answer && recordOf === subject) record = answer;
   update();
 }
 
 /** @returns {import("./dom.js").VNode} */
 export function attendanceDialog() {
+  const kept = ui.subject;
+  const busy = ui.busy.has(`attendance ${kept}`);
   return dialog("attendance", t("attendance.title"), h("div", { created: () => void loadAttendance() },
     h("p", null, t("attendance.text")),
     note("warning", h("p", null, t("attendance.warning"))),
     whyNot("attendance"),
     failureLine(ui.failures["attendance"]),
-    record === null ? (ui.busy.has("attendance") ? h("p", { role: "status" }, spinner(), " ", t("loading")) : null) : table(record)), {
-    wide: true,
+    record === null || recordOf !== kept ? (busy ? h("p", { role: "status" }, spinner(), " ", t("loading")) : null) : table(record)), {
+    wide: true, closed: kept === "" ? closeDialog : () => openDialog("history", kept),
     footer: has("attendance") ? [
       button(t("print"), () => window.print(), { icon: "print" }),
-      button(t("attendance.csv"), () => exportRecord("csv"), { icon: "save" }),
-      button(t("attendance.json"), () => exportRecord("json"), { kind: "primary", icon: "save" }),
+      button(t("attendance.csv"), () => exportRecord("csv", kept), { icon: "save" }),
+      button(t("attendance.json"), () => exportRecord("json", kept), { kind: "primary", icon: "save" }),
     ] : null,
   });
 }

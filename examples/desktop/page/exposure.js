@@ -73,5 +73,5 @@ function who(row) {
   return h("ul", null, row.seen.map((s) => h("li", null,
     h("strong", null, of("party.", s.party)),
     s.names && s.names.length > 0 ? [" (", s.names.slice(0, 40).map((n, i) => [i > 0 ? ", " : "", h("bdi", null, short(n, 64))]).flat(), ")"].flat() : null,
-    s.party === "nobody-else" ? null : [" ", h("span.how", { class: s.how }, of("seen.", s.how)), s.why ? h("span.why", null, t("why.because", { why: of("why.", s.why) })) : null])));
+    s.party === "nobody-else" ? null : [s.party === "nobody" ? null : [" ", h("span.how", { class: s.how }, of("seen.", s.how))], s.why ? h("span.why", null, t("why.because", { why: of("why.", s.why) })) : null])));
 }

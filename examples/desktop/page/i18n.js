@@ -73,8 +73,10 @@ export function count(family, n, values) {
 
 /** @param {string} text @param {Object<string, string|number>} values */
 function fill(text, values) {
-  return text.replace(/\{(\w+)\}/g, (all, name) => {
-    const value = values[name];
+  return text.replace(/\{(\w+)\}/g, (all, name, at) => {
+    let value = values[name];
+    // "Someone" begins a sentence like any word; a name is left as it is written.
+    if (value === tables[language]["someone"] && /(^|[.!?…] )$/.test(text.slice(0, at))) value = value.charAt(0).toUpperCase() + value.slice(1);
     if (value === undefined) return all;
     return typeof value === "number" ? number(value) : isolate(short(value, 80));
   });

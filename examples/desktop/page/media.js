@@ -337,12 +337,22 @@ function keep(source, track) {
   streams.delete(source);
   if (track === undefined) return;
   if (source === "screen") track.contentHint = "detail";
-  track.onended = () => {
-    if (s.track !== track) return;
+  track.onended = () => source === "screen" || source === "screenAudio" ? ended() : setTimeout(ended, farewell);
+  const ended = () => {
+    if (s.track !== track || closing) return;
     if (source !== "screen" && source !== "screenAudio") notice(t("device.gone"), { bad: true });
     void setSource(source, false);
   };
 }
+
+/**
+ * A tab that is closed or reloaded loses its camera and microphone a moment before it is gone itself. That is no word of the
+ * person's: said to the agent as muted, it would hold in the tab that takes the meeting up again.
+ */
+const farewell = 500; // milliseconds
+let closing = false;
+window.addEventListener("pagehide", () => closing = true);
+window.addEventListener("pageshow", () => closing = false);
 
 /** @param {Source} source */
 function stopTrack(source) {

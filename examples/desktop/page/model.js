@@ -21,6 +21,16 @@ import { Refusal } from "./protocol.js";
  * @property {{label: string, go: () => void}} [action]
  */
 
+/**
+ * Question is what is asked before something is lost for good: see confirm.js.
+ *
+ * @typedef {object} Question
+ * @property {string} title
+ * @property {string[]} text what is lost, in plain words
+ * @property {string} go what the button says that does it
+ * @property {() => void} act
+ */
+
 /** The page's own state. */
 export const ui = {
   /** @type {"connecting"|"open"|"lost"|"superseded"|"ended"|"unknown"} */
@@ -31,6 +41,8 @@ export const ui = {
   dialog: "",
   /** @type {string} what the dialog is about: a member's id, a section */
   subject: "",
+  /** @type {Question|null} what is asked, over the dialog that is open */
+  question: /** @type {Question|null} */ (null),
   /** @type {""|"chat"|"people"|"files"|"words"|"look"} the panel beside the meeting */
   panel: /** @type {any} */ (""),
   /** @type {"grid"|"speaker"} */
@@ -181,6 +193,7 @@ async function attempt(form, busy, request) {
 /** @param {Failure} failure */
 export function fail(failure) {
   if (failure.code === "canceled" && ui.connection === "open") return; // by this person
+  if (failure.code === "not-in-meeting") return; // it ended meanwhile, which is shown
   notice(sentence(failure), { bad: true, ...(failure.detail === undefined ? {} : { detail: failure.detail }) });
 }
 
@@ -231,6 +244,7 @@ export function announce(text, urgent = false) {
 export function openDialog(name, subject = "") {
   ui.dialog = name;
   ui.subject = subject;
+  ui.question = null;
   delete ui.failures[name]; // that was about somebody else, or long ago
   update();
 }

@@ -14,7 +14,7 @@ import { closeDialog, closeNotice, memberOf, sentence, state, ui, update } from 
  *
  * @param {string} label
  * @param {() => void} go
- * @param {{icon?: string, kind?: "primary"|"danger"|"quiet"|"plain", busy?: boolean, disabled?: boolean, submit?: boolean, about?: string, key?: string, pressed?: boolean}} [more]
+ * @param {{icon?: string, kind?: "primary"|"danger"|"quiet"|"plain", busy?: boolean, disabled?: boolean, submit?: boolean, about?: string, key?: string, pressed?: boolean, focus?: boolean}} [more] focus: it has it when its dialog opens
  * @returns {VNode}
  */
 export function button(label, go, more = {}) {
@@ -25,6 +25,7 @@ export function button(label, go, more = {}) {
     key: more.key,
     disabled: more.disabled === true,
     "aria-disabled": busy ? "true" : null,
+    autofocus: more.focus === true,
     "aria-pressed": more.pressed === undefined ? null : String(more.pressed),
     // What it is about, where several buttons say the same: "Remove" of whom.
     "aria-label": more.about === undefined ? null : `${label} ${more.about}`,
@@ -232,7 +233,7 @@ export function avatar(name) {
  * @param {string} name
  * @param {string} title
  * @param {VChildren} body
- * @param {{footer?: VChildren, wide?: boolean, closed?: () => void, stays?: boolean}} [more]
+ * @param {{footer?: VChildren, wide?: boolean, closed?: () => void, stays?: boolean, asks?: boolean}} [more] asks: its text is read when it opens
  * @returns {VNode}
  */
 export function dialog(name, title, body, more = {}) {
@@ -241,6 +242,7 @@ export function dialog(name, title, body, more = {}) {
     key: `dialog-${name}`,
     class: more.wide === true ? `wide dialog-${name}` : `dialog-${name}`,
     "aria-labelledby": `dialog-${name}-title`,
+    "aria-describedby": more.asks === true ? `dialog-${name}-text` : null,
     created: (/** @type {HTMLDialogElement} */ d) => d.showModal(),
     removed: (/** @type {HTMLDialogElement} */ d) => d.close(),
     on: {
@@ -264,7 +266,7 @@ export function dialog(name, title, body, more = {}) {
     h("header", null,
       h("h2", { id: `dialog-${name}-title`, tabindex: "-1" }, title),
       more.stays === true ? null : iconButton("close", t("close"), close)),
-    h("div.body", { tabindex: "0", role: "group", "aria-labelledby": `dialog-${name}-title` }, body),
+    h("div.body", { id: `dialog-${name}-text`, tabindex: "0", role: "group", "aria-labelledby": `dialog-${name}-title` }, body),
     more.footer ? h("footer", null, more.footer) : null,
     notices(),
     // What lies under a modal dialog isn't read aloud, so it has live regions of its own.

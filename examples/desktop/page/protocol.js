@@ -25,7 +25,7 @@
  * @property {Message[]} chat oldest first, the newest 500
  * @property {SharedFile[]} files
  * @property {Recording} recording
- * @property {Words|null} words of everybody; null while they don't agree
+ * @property {Words|null} words of everybody; null while they don't agree, and alone
  * @property {Verification[]} verifications comparisons under way
  * @property {Warning[]} warnings those that hold
  * @property {string} link a link the program was started with, for the joining form
@@ -93,6 +93,9 @@
  * @property {number} ended
  * @property {string[]} names
  * @property {number} messages
+ * @property {number} lost Lost is how many messages came before those, for which there was no room: the newest 2 MiB of a
+ *   meeting are kept.
+ * @property {boolean} attendance its record is kept; one that is too long isn't
  * @property {number} deleteAt 0 for never
  */
 
@@ -344,6 +347,8 @@
  * @property {string} [member]
  * @property {string} [name]
  * @property {number} since
+ * @property {boolean} [kept] Kept, of isolation: what is said and shown is sent all the same, as the person chose
+ *   (keep-sending).
  */
 
 /**
@@ -399,21 +404,25 @@
 /**
  * @typedef {object} ExposureRow exposureRow is one datum. The page has the sentences for the codes.
  * @property {string} datum Datum: ip, device, browser, times, names, identity, membership, speaking, chat,
- *   private-chat, media, files, recording, attendance, words, contacts, link, volume, counterpart.
- * @property {string} purpose Purpose: connect, show, deliver, authenticate, prove, none.
+ *   private-chat, media, files, recording, attendance, words, contacts, link, volume, counterpart, received. But for the
+ *   last, which is what the others sent, content is what this member sent.
+ * @property {string} purpose Purpose: connect, show, deliver, authenticate, record, prove, none.
  * @property {ExposureParty[]} seen Seen says who could observe it.
  * @property {string[]} where Where: this-machine, members-machines, in-transit (encrypted), on-packets (in transit, not
- *   encrypted).
- * @property {string} kept Kept: not-kept, memory (until the program ends), store, members (they can keep it).
+ *   encrypted), nowhere.
+ * @property {string} kept Kept: not-kept, memory (until the program ends), store, messages-store (the messages
+ *   of it), members (they can keep it), downloads.
  * @property {number} [days] Days is the retention of what is in the store, 0 for none.
  */
 
 /**
  * @typedef {object} ExposureParty
  * @property {string} party Party: self, members, host, carrier (who carries the link), access-provider,
- *   local-network, relay, proxy, beyond (on the way between a relay, or a member who passes data on, and others), dht, router, browser, same-user (programs of the same user on this machine), nobody-else.
+ *   local-network, relay, proxy, beyond (on the way between a relay, or a member who passes data on, and others), dht, limited-relay (computers of the directory that help to open a direct way), router, browser, same-user (programs of the same user on this machine),
+ *   transport (whoever carries packets), nobody-else, nobody.
  * @property {string} how How: clear, encrypted, address-only, sizes-and-times, part, possible (if it is
- *   turned on).
+ *   turned on), addressed (in clear, to whom it was sent). Of recordings: agreed (if all agree), recording, recorded,
+ *   discarded, consented.
  * @property {string} [why] Why is meet.SeenCause, in a meeting.
  * @property {string[]} [names] Names are those it concerns, for members, relays and proxies.
  */
@@ -423,12 +432,12 @@
  *
  * @typedef {(
  *   "bad-request"|"rate-limited"|"unavailable"|"busy"|"canceled"|"timeout"|"internal"|"not-in-meeting"|
- *   "already-in-meeting"|"bad-name"|"bad-link"|"link-expired"|"unreachable"|"neither-reachable"|
+ *   "already-in-meeting"|"bad-name"|"bad-link"|"link-expired"|"unreachable"|"neither-reachable"|"routers-apart"|
  *   "no-way-to-find"|"not-found"|"outside-lan"|"no-lan"|"needs-relay"|"relay-away"|"relay-clock"|"no-common-relay"|"bad-relay"|
  *   "bad-nodes"|"reply-unreadable"|"reply-foreign"|"reply-expired"|"reply-unreachable"|"reply-lost"|
  *   "reply-renewed"|"door-lost"|"impostor"|"denied-by-host"|"denied-locked"|"denied-link"|"denied-clock"|"denied-banned"|"denied-no-host"|"denied-ended"|"denied-busy"|
  *   "denied-removed"|"network"|"left"|"removed"|"banned"|"ended"|"resumed-elsewhere"|"admission-void"|
- *   "page-gone"|"recording-refused"|"unsaved-recording"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|"words-changed"|
+ *   "page-gone"|"recording-refused"|"unsaved-recording"|"unsaved-files"|"no-such-member"|"nobody-knocks"|"not-permitted"|"not-agreed"|"words-changed"|
  *   "not-connected"|"comparing"|"comparison-failed"|"isolated"|"too-long"|"not-text"|"too-many"|
  *   "unsupported-track"|"no-such-file"|"upload-lost"|"file-damaged"|"wrong-passphrase"|"weak-passphrase"|"store-locked"|
  *   "no-store"|"store-exists"|"store-damaged"|"store-write"|"no-such-contact"
@@ -476,7 +485,8 @@
 
 /**
  * @typedef {object} Create create: begins a meeting; the phase goes over creating to meeting. The invitation follows
- *   as the part invite. bad-name, already-in-meeting, network, needs-relay, unsaved-recording.
+ *   as the part invite. bad-name, already-in-meeting, network, needs-relay, unsaved-recording,
+ *   unsaved-files.
  * @property {string} entry ask (empty too), open, locked
  */
 
@@ -495,14 +505,14 @@
 /**
  * @typedef {object} Join join: knocks; replies at once, then follow the phases joining, replying if nobody can be reached,
  *   waiting, meeting; or start with an error. bad-link, link-expired, bad-name, already-in-meeting, needs-relay,
- *   unsaved-recording.
+ *   unsaved-recording, unsaved-files.
  * @property {string} link
  * @property {boolean} askRouter AskRouter: where nobody can be reached, the person's own router is asked to let them in.
  */
 
 /**
  * @typedef {object} Alone alone: a meeting with two synthetic participants on this machine. already-in-meeting,
- *   network, unsaved-recording.
+ *   network, unsaved-recording, unsaved-files.
  */
 
 /**
@@ -518,12 +528,13 @@
  */
 
 /**
- * @typedef {object} Done done: forgets what is shown of the meeting that is over; the phase becomes start. unsaved-recording.
+ * @typedef {object} Done done: forgets what is shown of the meeting that is over; the phase becomes start. unsaved-recording,
+ *   unsaved-files.
  */
 
 /**
  * @typedef {object} Quit quit: leaves, ends the agent. The reply comes before the event bye.
- *   unsaved-recording.
+ *   unsaved-recording, unsaved-files.
  */
 
 /**
@@ -693,6 +704,11 @@
 /**
  * @typedef {object} FileSave file-save: → download. For a complete file. no-such-file.
  * @property {string} file
+ */
+
+/**
+ * @typedef {object} FilesDiscard files-discard: deletes the files that came and weren't saved. Nothing else does: create,
+ *   join, alone, done and quit are refused till then (unsaved-files).
  */
 
 /**
@@ -1006,6 +1022,7 @@
  *   "file-resume": [FileResume, {}],
  *   "file-withdraw": [FileWithdraw, {}],
  *   "file-save": [FileSave, Download],
+ *   "files-discard": [{}, {}],
  *   "recording-ask": [{}, {}],
  *   "recording-consent": [RecordingConsent, {}],
  *   "recording-stop": [{}, {}],

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { clock, count, of, size, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { announce, ask, closeAnswered, closeDialog, download, nameOf, openDialog, state, submit, ui } from "./model.js";
+import { announce, ask, closeAnswered, closeDialog, download, memberOf, nameOf, openDialog, state, submit, ui } from "./model.js";
 import { button, dialog, failureLine, note, person, spinner, whyNot } from "./parts.js";
 
 let before = "none";
@@ -13,7 +13,7 @@ export function followRecording() {
   const { recording } = state();
   const now = recording.state;
   if (now === before) return;
-  if (now === "running") announce(t("record.runs", { name: nameOf(recording.by ?? "") }), true);
+  if (now === "running") announce(t(recording.own ? "record.runs-own" : "record.runs", { name: nameOf(recording.by ?? "") }), true);
   else if (before === "running") announce(now === "asking" ? interruption() : t("record.over"), true);
   before = now;
 }
@@ -21,7 +21,14 @@ export function followRecording() {
 /** @returns {string} why nothing is recorded at present, empty if only answers are missing */
 function interruption() {
   const { recording } = state();
-  return recording.reason ? of("record-ended.", recording.reason, { name: nameOf(recording.member ?? "") }) : "";
+  return recording.reason ? ending(recording) : "";
+}
+
+/** @param {import("./protocol.js").Recording} recording @returns {string} why it ended, or waits */
+function ending(recording) {
+  const reason = recording.reason ?? "ended";
+  if (memberOf(recording.member ?? "")?.self === true) return of("record-own.", reason);
+  return of("record-ended.", reason, { name: nameOf(recording.member ?? "") });
 }
 
 /** answer answers the question about this recording, not about one that may follow it. @param {boolean} consent @param {string} [form] */
@@ -48,7 +55,7 @@ export function recordingBar() {
     return h("div.bar", { key: "recording" }, interrupted === "" ? spinner() : icon("record"), h("p", null, interrupted || count("record.waiting", waiting)), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
   }
   if (recording.save) {
-    return h("div.bar", { key: "recording" }, icon("record"), h("p", null, of("record-ended.", recording.reason ?? "ended", { name: nameOf(recording.member ?? "") })), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
+    return h("div.bar", { key: "recording" }, icon("record"), h("p", null, ending(recording)), button(t("record.details"), () => openDialog("recording"), { kind: "quiet" }));
   }
   return null;
 }
@@ -102,7 +109,7 @@ export function recordingDialog() {
     default:
       return dialog("recording", t("record.title"), [
         recording.save ? saved() : null,
-        recording.state === "stopped" && !recording.save ? note("info", h("p", null, of("record-ended.", recording.reason ?? "ended", { name: nameOf(recording.member ?? "") }))) : null,
+        recording.state === "stopped" && !recording.save ? note("info", h("p", null, ending(recording))) : null,
         h("p", null, t("record.what")),
         h("ul.points", null,
           h("li", null, icon("check"), h("span", null, t("record.rule-all"))),
@@ -143,8 +150,8 @@ function save() {
 let waiting = null;
 
 /**
- * submitSafely is submit for what would delete a recording that isn't saved: the agent refuses it then, and the person is
- * asked.
+ * submitSafely is submit for what would delete a recording, or files that came, and that aren't saved: the agent refuses it
+ * then, and the person is asked.
  *
  * @template {keyof import("./protocol.js").Requests} K
  * @param {string} form
@@ -158,6 +165,9 @@ export async function submitSafely(form, what, fields) {
     delete ui.failures[form];
     waiting = () => void submitSafely(form, what, fields);
     openDialog("unsaved");
+  } else if (got === null && ui.failures[form]?.code === "unsaved-files") {
+    delete ui.failures[form];
+    openDialog("unsaved-files", what);
   }
   return got;
 }

@@ -62,12 +62,12 @@ function failed(failure) {
 }
 
 /** The failures that other network settings, or the person's own router, may mend. */
-const mended = ["neither-reachable", "unreachable", "no-way-to-find", "not-found", "outside-lan", "no-lan", "needs-relay", "relay-away", "no-common-relay", "door-lost"];
+const mended = ["neither-reachable", "routers-apart", "unreachable", "no-way-to-find", "not-found", "outside-lan", "no-lan", "needs-relay", "relay-away", "no-common-relay", "door-lost"];
 
 /** @param {Failure} failure @returns {import("./dom.js").VNode|null} what can be done where nobody was reached */
 function choices(failure) {
   if (!mended.includes(failure.code)) return null;
-  const unreached = failure.code === "neither-reachable" || failure.code === "unreachable";
+  const unreached = failure.code === "neither-reachable" || failure.code === "routers-apart" || failure.code === "unreachable";
   const router = unreached && state().network.mode === "normal" && tried !== "";
   return h("div.choices", null,
     unreached ? [h("p", null, t("unreached.title")), h("ul", null, router ? h("li", null, t("unreached.router")) : null, h("li", null, t("unreached.theirs")), h("li", null, t("unreached.member")), h("li", null, t("unreached.ways"))), h("p.hint", null, t("unreached.directory"))] : null,

@@ -1,7 +1,8 @@
 // What is kept on this computer: nothing at first; a protected file if the person wants one; its history, copies and end.
 
-import { h } from "./dom.js";
-import { count, date, dateTime, duration, size, t, time } from "./i18n.js";
+import { askFirst } from "./confirm.js";
+import { h, memo } from "./dom.js";
+import { count, currentLanguage, date, dateTime, duration, size, t, time } from "./i18n.js";
 import { icon } from "./icons.js";
 import { ask, closeDialog, conn, download, failureOf, notice, openDialog, state, submit, ui, update } from "./model.js";
 import { button, choice, dialog, failureLine, field, longText, note, person, spinner, toggle } from "./parts.js";
@@ -64,10 +65,19 @@ function historyPart() {
     failureLine(ui.failures["history"]),
     store.kept.length === 0 ? null : h("ul.people", null, store.kept.map((k) => h("li.member", { key: `kept-${k.id}` },
       h("div.grow", null, h("strong", null, dateTime(k.began)), h("p.hint", null, duration(k.ended - k.began), " · ", count("messages", k.messages), k.deleteAt > 0 ? ` · ${t("history.deleted-on", { when: date(k.deleteAt) })}` : ""),
+        k.lost > 0 ? h("p.hint", null, count("history.lost", k.lost)) : null,
         h("p", null, k.names.slice(0, 20).map((n, i) => [i > 0 ? ", " : "", person(n)]).flat())),
       h("div.row", null,
         button(t("history.show"), () => openDialog("history", k.id), { about: dateTime(k.began) }),
-        button(t("delete"), () => void submit("history", "history-delete", { meeting: k.id }, k.id), { about: dateTime(k.began) }))))));
+        button(t("delete"), () => remove(k), { about: dateTime(k.began) }))))));
+}
+
+/** @param {import("./protocol.js").KeptMeeting} k */
+function remove(k) {
+  askFirst({
+    title: t("history.delete-title"), text: [t("history.delete-text", { when: dateTime(k.began) }), t("history.delete-copies")], go: t("delete"),
+    act: () => void submit("history", "history-delete", { meeting: k.id }, k.id),
+  });
 }
 
 /** @param {boolean} on @param {number} days */
@@ -97,18 +107,27 @@ function restorePart() {
 }
 
 /** @param {Event} e */
-async function restore(e) {
+function restore(e) {
   e.preventDefault();
   const file = /** @type {HTMLInputElement} */ (document.getElementById("restore-file")).files?.[0];
   if (file === undefined) {
     notice(t("restore.no-file"), { bad: true });
     return;
   }
-  const ready = await submit("restore", "restore", { passphrase: valueOf("restore-passphrase") });
+  const form = /** @type {HTMLFormElement} */ (e.target);
+  const go = () => void replace(form, file, valueOf("restore-passphrase"));
+  const { store } = state();
+  if (!store.exists) go();
+  else askFirst({ title: t("restore.sure"), text: [t("restore.sure-text"), t(store.unlocked ? "restore.sure-copy" : "restore.sure-locked")], go: t("restore.replace"), act: go });
+}
+
+/** @param {HTMLFormElement} form @param {File} file @param {string} passphrase */
+async function replace(form, file, passphrase) {
+  const ready = await submit("restore", "restore", { passphrase });
   if (ready === null) return;
   try {
     await conn().upload(ready.url, file);
-    /** @type {HTMLFormElement} */ (e.target).reset();
+    form.reset();
     notice(t("restore.done"));
   } catch (error) {
     ui.failures["restore"] = failureOf(error);
@@ -147,8 +166,8 @@ export function eraseDialog() {
   return dialog("erase", t(history ? "erase.history-title" : "erase.sure"), [
     h("p", null, t(history ? "erase.history-text" : "erase.sure-text")), failureLine(ui.failures[history ? "history" : "erase"]),
   ], {
-    closed: back,
-    footer: [button(t("cancel"), back), button(t(history ? "erase.history-go" : "erase.go"), async () => {
+    closed: back, asks: true,
+    footer: [button(t("cancel"), back, { focus: true }), button(t(history ? "erase.history-go" : "erase.go"), async () => {
       const done = history ? await setHistory(false, 0) : await submit("erase", "store-erase", {});
       if (done === null) return;
       notice(t("erase.done"));
@@ -162,7 +181,7 @@ let shown = null;
 
 async function load() {
   const { subject } = ui;
-  shown = null;
+  if (shown?.kept.id !== subject) shown = null; // back from its attendance record, it is as it was
   const answer = await submit("history-show", "history-show", { meeting: subject }, subject);
   if (answer !== null && subject === ui.subject) shown = answer;
   update();
@@ -170,11 +189,26 @@ async function load() {
 
 /** @returns {import("./dom.js").VNode} one meeting of the history */
 export function historyDialog() {
+  const kept = shown !== null && shown.kept.id === ui.subject ? shown : null; // not one that was read before
   return dialog("history", t("history.one"), h("div", { created: () => void load() },
     failureLine(ui.failures["history-show"]),
-    shown === null ? h("p", { role: "status" }, spinner(), " ", t("loading")) : [
-      h("p", null, icon("clock"), " ", dateTime(shown.kept.began), " · ", duration(shown.kept.ended - shown.kept.began)),
-      shown.chat.length === 0 ? h("p.empty", null, t("history.no-chat")) : h("div.log", null, shown.chat.map((m) => h("article.message", { key: m.id },
-        h("header", null, h("strong", null, person(m.name)), h("time", null, time(m.time))), longText(m.id, m.text, 1200)))),
-    ]), { wide: true, closed: () => openDialog("settings", "kept"), footer: button(t("print"), () => window.print(), { icon: "print" }) });
+    kept === null ? ui.failures["history-show"] !== undefined ? null : h("p", { role: "status" }, spinner(), " ", t("loading")) : [
+      h("p", null, icon("clock"), " ", dateTime(kept.kept.began), " · ", duration(kept.kept.ended - kept.kept.began)),
+      kept.kept.attendance ? null : h("p.hint", null, t("history.no-attendance")),
+      kept.kept.lost > 0 ? note("info", h("p", null, count("history.lost", kept.kept.lost))) : null,
+      kept.chat.length === 0 ? h("p.empty", null, t("history.no-chat")) : h("div.log", null, kept.chat.map((m) => memo(m.id, [m, currentLanguage(), ui.whole.has(m.id)], () => line(m, kept.chat)))),
+    ]), {
+    wide: true, closed: () => openDialog("settings", "kept"), footer: [
+      kept?.kept.attendance === true ? button(t("attendance.title"), () => openDialog("attendance", kept.kept.id), { icon: "clock" }) : null,
+      button(t("print"), () => window.print(), { icon: "print" })],
+  });
+}
+
+/** @param {import("./protocol.js").Message} m @param {import("./protocol.js").Message[]} chat */
+function line(m, chat) {
+  const to = m.to ? chat.find((o) => o.from === m.to)?.name ?? state().contacts.find((c) => c.id === m.to)?.name ?? t("someone") : "";
+  return h("article.message", { key: m.id, class: m.to ? "private" : "" },
+    h("header", null, h("strong", null, person(m.name)), h("time", null, time(m.time)),
+      m.to ? h("span.badge.accent", null, icon("lock"), t(m.self ? "chat.to" : "chat.private", { name: to })) : null),
+    longText(m.id, m.text, 1200));
 }

@@ -153,7 +153,7 @@ export const en = {
   "unreached.theirs": "Ask the person who invited you to press “Ask the router to open a way in”, and to send a new link.",
   "unreached.member": "Ask somebody in the meeting whose link works from outside to send you one.",
   "unreached.ways": "Use a relay that your firm or theirs runs.",
-  "unreached.directory": "An address directory, such as the public libp2p network, finds a meeting whose addresses have changed, if you both turned it on. It connects nobody who cannot be reached.",
+  "unreached.directory": "An address directory, such as the public libp2p network, finds a meeting and helps two people who cannot be reached to open a way to each other, if you both turned it on. It doesn’t work with every router, and the computers that help then see both your addresses.",
   "unreached.settings": "Open the network settings",
   "join.again": "Try again",
   "step.done": "done",

@@ -153,7 +153,7 @@ export const fr = {
   "unreached.theirs": "Demandez à la personne qui vous invite d’utiliser « Demander à la box d’ouvrir un passage », puis d’envoyer un nouveau lien.",
   "unreached.member": "Demandez un lien à une personne de la réunion dont le lien fonctionne de l’extérieur.",
   "unreached.ways": "Utilisez un relais que fait tourner votre cabinet ou le sien.",
-  "unreached.directory": "Un annuaire d’adresses, comme le réseau public libp2p, retrouve une réunion dont les adresses ont changé, si vous l’avez tous deux activé. Il ne rend personne joignable.",
+  "unreached.directory": "Un annuaire d’adresses, comme le réseau public libp2p, retrouve une réunion et aide deux personnes qu’on ne peut pas joindre à ouvrir un passage l’une vers l’autre, si vous l’avez tous deux activé. Cela ne marche pas avec toutes les box, et les ordinateurs qui aident voient alors vos deux adresses.",
   "unreached.settings": "Ouvrir les réglages du réseau",
   "join.again": "Réessayer",
   "step.done": "fait",

@@ -35,7 +35,7 @@ export function warnings() {
     return h("div.warning", { key: `warning-${keyOf(w)}`, class: grave(w) ? "grave" : "" },
       icon("warning"),
       h("div.grow", null,
-        h("p", null, h("span.unseen", null, t("warning.label"), ": "), h("strong", null, of("warning.", w.kind, values)), " ", h("span.hint", null, t("warning.since", { when: time(w.since) }))),
+        h("p", null, h("span.unseen", null, t("warning.label"), ": "), h("strong", null, of("warning.", w.kind, values)), " ", h("span.hint", null, t("warning.since", { when: time(w.since) })), w.kept ? [" ", t("warning.kept")] : null),
         h("details", null, h("summary", null, t("warning.what")), h("p", null, of("warning-text.", w.kind, values)))),
       h("div.row", null, action(w)));
   });
@@ -46,7 +46,7 @@ function action(w) {
   switch (w.kind) {
     case "isolation":
     case "sending-stopped":
-      return button(t("warning.keep"), () => void ask("keep-sending", { keep: true }));
+      return button(t(w.kept ? "warning.keep-not" : "warning.keep"), () => void ask("keep-sending", { keep: !w.kept }));
     case "ghost":
     case "equivocation":
       return [button(t("warning.words"), () => ui.panel !== "words" && togglePanel("words"), { icon: "shield" }), removal(w)];

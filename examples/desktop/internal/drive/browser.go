@@ -30,6 +30,8 @@ type Devices struct {
 	// TestPicture: the cameras show Chromium's test picture all the same. It has three, of which the second gives depths
 	// that can't be sent.
 	TestPicture bool
+	// SharedTab: whoever shares a screen shares the tab of this title, with its sound; else a picture of Chromium's.
+	SharedTab string
 	// Width and Height of the window, 1280×800 if zero.
 	Width, Height int
 }
@@ -53,16 +55,20 @@ func StartBrowser(ctx context.Context, d Devices) (*Browser, error) {
 		chromedp.Flag("lang", "en"),
 		chromedp.Flag("disable-features", "WebRtcHideLocalIpsWithMdns,Translate"),
 		chromedp.Flag("use-fake-device-for-media-stream", "device-count=3"),
-		chromedp.Flag("auto-select-desktop-capture-source", "Entire screen"),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
 		chromedp.Flag("password-store", "basic"),
 	}
 	for _, name := range []string{
 		"disable-gpu", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "disable-extensions",
-		"disable-default-apps", "disable-dev-shm-usage", "use-fake-ui-for-media-stream", "allow-loopback-in-peer-connection",
+		"disable-default-apps", "disable-dev-shm-usage", "allow-loopback-in-peer-connection",
 		"disable-background-timer-throttling", "disable-backgrounding-occluded-windows", "disable-renderer-backgrounding",
 	} {
 		options = append(options, chromedp.Flag(name, true))
+	}
+	if d.SharedTab == "" {
+		options = append(options, chromedp.Flag("use-fake-ui-for-media-stream", true))
+	} else {
+		options = append(options, chromedp.Flag("auto-select-tab-capture-source-by-title", d.SharedTab), chromedp.Flag("mute-audio", false))
 	}
 	if d.Sign != nil {
 		picture, sound, err := d.Sign.Write(dir)
@@ -87,7 +93,20 @@ func StartBrowser(ctx context.Context, d Devices) (*Browser, error) {
 		b.Close()
 		return nil, err
 	}
-	return b, nil
+	return b, b.permit()
+}
+
+// permit answers what the browser would ask before it opens camera or microphone.
+func (b *Browser) permit() error {
+	for _, name := range []string{"camera", "microphone"} {
+		if _, err := chromedp.CallBrowser(b.context, browser.SetPermission, browser.SetPermissionParams{
+			Permission: &browser.PermissionDescriptor{Name: name}, Setting: browser.PermissionSettingGranted,
+		}); err != nil {
+			b.Close()
+			return err
+		}
+	}
+	return nil
 }
 
 // Downloads is the folder where the browser saves.

@@ -176,6 +176,7 @@ type Picture struct {
 	Time               float64 // seconds played
 	Left, Right        [3]int  // the colours of a Sign
 	Bar                int     // where its bar is, of 160
+	Ground             [3]int  // the colour that most of it has
 }
 
 // Pictures are all videos on the page.
@@ -186,9 +187,10 @@ type Heard struct {
 	Hertz, Level float64 // Level in dB
 }
 
-// Tones are what is heard of each member.
-func (p *Page) Tones() (map[string]Heard, error) {
-	return Evaluate[map[string]Heard](p, `drive.tones()`)
+// Tones are what is heard of each member's microphone, or of another source.
+func (p *Page) Tones(source string) (map[string]Heard, error) {
+	name, _ := json.Marshal(source)
+	return Evaluate[map[string]Heard](p, `drive.tones(`+string(name)+`)`)
 }
 
 // Screenshot is a PNG of what the window shows.

@@ -48,6 +48,19 @@ globalThis.drive ??= (() => {
     return { x, y };
   }
 
+  /** ground returns the colour that most points have. */
+  function ground(data) {
+    const counts = new Map();
+    let most = 0, first = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      const colour = data[i] << 16 | data[i + 1] << 8 | data[i + 2];
+      const n = (counts.get(colour) ?? 0) + 1;
+      counts.set(colour, n);
+      if (n > most) [most, first] = [n, i];
+    }
+    return [...data.slice(first, first + 3)];
+  }
+
   /** pictures returns what each video on the page shows. */
   function pictures() {
     return [...document.querySelectorAll("video")].map((v) => {
@@ -56,7 +69,7 @@ globalThis.drive ??= (() => {
       const picture = {
         member: tile?.getAttribute("data-member") ?? "", screen: tile?.classList.contains("is-screen") ?? false,
         large: tile?.classList.contains("is-large") ?? false, own: v.classList.contains("own"), ...size,
-        frames: v.getVideoPlaybackQuality().totalVideoFrames, time: v.currentTime, left: [0, 0, 0], right: [0, 0, 0], bar: -1,
+        frames: v.getVideoPlaybackQuality().totalVideoFrames, time: v.currentTime, left: [0, 0, 0], right: [0, 0, 0], bar: -1, ground: [0, 0, 0],
       };
       if (size.width === 0) return picture;
       const canvas = document.createElement("canvas");
@@ -65,6 +78,7 @@ globalThis.drive ??= (() => {
       c.drawImage(v, 0, 0, 160, 90);
       picture.left = [...c.getImageData(40, 30, 1, 1).data].slice(0, 3);
       picture.right = [...c.getImageData(120, 30, 1, 1).data].slice(0, 3);
+      picture.ground = ground(c.getImageData(0, 0, 160, 75).data);
       const line = c.getImageData(0, 83, 160, 1).data;
       let lightest = 100;
       for (let x = 0; x < 160; x++) if (line[4 * x + 1] > lightest) [lightest, picture.bar] = [line[4 * x + 1], x];
@@ -76,13 +90,13 @@ globalThis.drive ??= (() => {
   const ears = new WeakMap();
   let sound = null;
 
-  /** tones returns, by member, the loudest frequency of what they send, in Hz, and how loud it is, in dB. */
-  async function tones() {
+  /** tones returns, by member, the loudest frequency of what they send of a source, in Hz, and how loud it is, in dB. */
+  async function tones(source) {
     const [{ streamOf }, s] = [await load("media"), await state()];
     sound ??= new AudioContext();
     const heard = {};
     for (const track of s.tracks) {
-      if (track.kind !== "audio" || track.source !== "microphone") continue;
+      if (track.kind !== "audio" || track.source !== source) continue;
       const stream = streamOf(track);
       if (stream === null) continue;
       let ear = ears.get(stream);

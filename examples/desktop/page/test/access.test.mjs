@@ -134,6 +134,9 @@ test("what is closed or deleted by keyboard leaves the focus beside it", options
   const gone = page.locator(".people .member").nth(0).getByRole("button").last();
   await gone.focus();
   await page.keyboard.press("Enter");
+  await until(() => page.evaluate(() => document.activeElement?.textContent === "Cancel"), "the question's safe button");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
   await until(() => asked("contact-delete").length === 1, "deleted");
   agent.send({ event: "changed", part: "contacts", value: [] });
   await until(async () => await page.locator(".people .member").count() === 0, "gone");

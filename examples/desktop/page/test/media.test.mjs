@@ -131,3 +131,65 @@ test("a tab that takes the meeting over again says anew what it shows: the other
   await here.click();
   await until(() => shows() > 0, "told again");
 });
+
+/** collects keeps what the page was given of camera and microphone. */
+const collects = `{
+  window.given = [];
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await ask(wanted);
+    given.push(...stream.getTracks());
+    return stream;
+  };
+}`;
+const sends = () => asked("media-send").filter((r) => Object.values(r.own).some((word) => word !== "on"));
+/** both has camera and microphone end, as when their devices are gone. */
+const both = () => page.evaluate(() => {
+  for (const track of window.given) {
+    track.stop();
+    track.dispatchEvent(new Event("ended"));
+  }
+});
+
+test("a tab that is closed, and loses its devices on the way, mutes nothing for the one that takes up the meeting", options, async () => {
+  const on = async () => {
+    agent.answer = peer.answer;
+    await visit("two", "en", collects);
+    await until(() => asked("media-send").some((r) => r.own.camera === "on"), "on");
+    await page.waitForTimeout(300); // till it is drawn
+  };
+  await on();
+  await both();
+  await page.waitForTimeout(150);
+  await page.close();
+  await new Promise((done) => setTimeout(done, 300)); // what it said last has come
+  assert.deepEqual(sends(), []);
+
+  await on();
+  await page.evaluate(() => window.dispatchEvent(new Event("pagehide")));
+  await both();
+  await page.waitForTimeout(1300);
+  assert.deepEqual(sends(), [], "it is being closed");
+  await page.close();
+
+  await on(); // control: devices that are gone while the page stays
+  await both();
+  await until(() => sends().length === 2, "said so");
+  assert.deepEqual(Object.assign({}, ...sends().map((r) => r.own)), { microphone: "muted", camera: "off" });
+  await page.getByText("A device was unplugged").first().waitFor();
+});
+
+test("what was asked while the meeting ended isn't answered with an advice to enter one", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two");
+  await until(() => asked("media-send").some((r) => r.own.camera === "on"), "entered");
+  agent.refuse["media-send"] = { code: "not-in-meeting" };
+  const before = asked("media-send").length;
+  await page.locator("#control-camera").click();
+  await until(() => asked("media-send").length > before, "asked");
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator(".notice").count(), 0);
+  agent.refuse["media-send"] = { code: "internal" }; // any other refusal is said
+  await page.locator("#control-microphone").click();
+  await page.locator(".notice.bad").waitFor();
+});

@@ -8,7 +8,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import { attendance, exposure, invite, scenes, start, stats } from "./scenes.mjs";
+import { attendance, chat, exposure, invite, scenes, start, stats } from "./scenes.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml" };
@@ -150,7 +150,8 @@ class Client {
     this.agent.requests.push(request);
     await this.agent.holds[request.do];
     const unsaved = this.state.recording?.save && !this.state.recording.saved && ["create", "join", "alone", "done", "quit"].includes(request.do);
-    const refusal = unsaved ? { code: "unsaved-recording" } : this.agent.refuse[request.do];
+    const lost = this.state.files.some((f) => !f.self && f.state === "complete" && f.saved !== true) && ["done", "quit"].includes(request.do);
+    const refusal = unsaved ? { code: "unsaved-recording" } : lost ? { code: "unsaved-files" } : this.agent.refuse[request.do];
     if (refusal !== undefined) return this.send({ re: request.id, error: refusal });
     let reply = {};
     try {
@@ -190,6 +191,7 @@ class Client {
       case "file-save":
         this.change("files", state.files.map((f) => f.id === r.file ? { ...f, saved: true } : f));
         return { url: "/download/x", name: "x" };
+      case "files-discard": return this.change("files", state.files.map((f) => f.state === "complete" && f.saved !== true ? { ...f, state: "withdrawn" } : f));
       case "recording-discard": return this.change("recording", { state: "none", own: false });
       case "cancel": case "done": return this.phase("start");
       case "leave": return this.phase("ended", { error: { code: "left" }, ended: { began: Date.now() - 60000, ended: Date.now(), people: 2, messages: 0, files: 0, attendance: true, kept: false, contacts: 0 } });
@@ -229,8 +231,11 @@ class Client {
         return this.change("members", state.members.map((m) => r.match && (r.member === "" || m.id === r.member) ? { ...m, verified: true } : m));
       case "words": return { words: state.words };
       case "exposure": return { exposure };
-      case "attendance": return r.format === "show" ? attendance : { url: "/download/x", name: `attendance.${r.format}` };
-      case "history-show": return { kept: state.store.kept[0], chat: state.chat };
+      case "attendance": return r.format === "show" ? (r.meeting ? { ...attendance, ended: attendance.began + 3720e3, rows: attendance.rows.slice(0, 2) } : attendance) : { url: "/download/x", name: `attendance.${r.format}` };
+      case "history-show": return { kept: state.store.kept.find((k) => k.id === r.meeting), chat };
+      case "history-delete": return this.change("store", { ...state.store, kept: state.store.kept.filter((k) => k.id !== r.meeting) });
+      case "contact-delete": return this.change("contacts", state.contacts.filter((c) => c.id !== r.contact));
+      case "restore": return { url: "/upload/backup" };
       case "file-offer": return { file: "own", url: "/upload/own" };
       case "recording-ask": return this.change("recording", { state: "asking", own: true, by: state.meeting.self, consents: Object.fromEntries(state.members.map((m) => [m.id, m.self ? "consented" : "asked"])) });
       case "recording-consent": return this.change("recording", { state: "stopped", own: false, reason: r.consent ? "ended" : "refused", member: state.meeting.self });

@@ -117,7 +117,7 @@ export function meeting(n, more = {}) {
 
 const message = (n, from, name, text_, more = {}) => ({ id: `m${n}`, from: id(from), name, time: now + n * 60000, text: text_, self: from === "a", ...more });
 
-const chat = [
+export const chat = [
   message(1, "b", "Hélène Marchand", "Bonjour Maître, m’entendez-vous bien ?"),
   message(2, "a", "Maître Camille Laurent", "Très bien. Je vous envoie le projet de conclusions."),
   message(3, "c", "Jean-Baptiste Lefèvre", "Une remarque sur l’article 1240 du code civil : la jurisprudence récente est plus nuancée.\nJe vous l’explique dans un instant."),
@@ -155,6 +155,8 @@ export const exposure = {
     { datum: "speaking", purpose: "show", seen: [{ party: "members", how: "clear" }], where: ["members-machines"], kept: "not-kept" },
     { datum: "link", purpose: "connect", seen: [{ party: "carrier", how: "clear" }], where: ["this-machine"], kept: "memory" },
     { datum: "contacts", purpose: "authenticate", seen: [{ party: "self", how: "clear" }, { party: "same-user", how: "encrypted" }], where: ["this-machine"], kept: "store", days: 30 },
+    { datum: "recording", purpose: "record", seen: [{ party: "members", how: "recorded", names: ["Hélène Marchand"] }, { party: "self", how: "consented" }, { party: "members", how: "consented", names: ["Jean-Baptiste Lefèvre"] }], where: ["members-machines"], kept: "members" },
+    { datum: "received", purpose: "deliver", seen: [{ party: "self", how: "clear" }, { party: "members", how: "addressed" }, { party: "browser", how: "clear" }, { party: "transport", how: "encrypted" }], where: ["this-machine", "members-machines", "in-transit"], kept: "messages-store", days: 30 },
   ],
 };
 
@@ -183,7 +185,8 @@ export function stats(turn) {
 }
 
 const open = { exists: true, unlocked: true, path: "/home/camille/.config/huisclos/store.age", bytes: 48_200, history: true, retentionDays: 30, kept: [
-  { id: "k1", began: now - 86400e3, ended: now - 86400e3 + 3720e3, names: ["Hélène Marchand", "Maître Camille Laurent"], messages: 12, deleteAt: now + 29 * 86400e3 }] };
+  { id: "k1", began: now - 86400e3, ended: now - 86400e3 + 3720e3, names: ["Hélène Marchand", "Maître Camille Laurent"], messages: 12, lost: 0, attendance: true, deleteAt: now + 29 * 86400e3 },
+  { id: "k2", began: now - 9 * 86400e3, ended: now - 9 * 86400e3 + 9000e3, names: ["Maître Camille Laurent", "Sofia Almeida"], messages: 4873, lost: 214, attendance: false, deleteAt: now + 21 * 86400e3 }] };
 const contacts = [
   { id: id("b"), name: "Hélène Marchand", verified: true, verifiedAt: now - 40 * 86400e3, lastMet: now - 86400e3, note: "Dossier Marchand c. Soc. Delorme" },
   { id: id("c"), name: "Jean-Baptiste Lefèvre", verified: false, lastMet: now - 3 * 86400e3 }];

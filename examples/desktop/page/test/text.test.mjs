@@ -6,6 +6,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { en } from "../text.en.js";
 import { fr } from "../text.fr.js";
+import { of, setLanguage } from "../i18n.js";
 
 const root = new URL("..", import.meta.url);
 const sources = {};
@@ -47,17 +48,33 @@ test("every error code has a sentence", () => {
 
 test("every word of the protocol that is shown has a text", () => {
   const words = {
-    "datum.": "ip device browser times names identity membership speaking chat private-chat media files recording attendance words contacts link",
-    "purpose.": "connect show deliver authenticate prove none", "where.": "this-machine members-machines in-transit on-packets",
-    "party.": "self members bridge host carrier access-provider local-network relay proxy beyond dht router browser same-user nobody-else",
-    "seen.": "clear encrypted address-only sizes-and-times possible", "kept-how.": "not-kept memory store members",
+    "datum.": "ip device browser times names identity membership speaking chat private-chat media files recording attendance words contacts link volume counterpart received",
+    "purpose.": "connect show deliver authenticate record prove none", "where.": "this-machine members-machines in-transit on-packets nowhere",
+    "party.": "self members bridge host carrier access-provider local-network relay proxy beyond dht router browser same-user transport nobody-else nobody",
+    "seen.": "clear encrypted address-only sizes-and-times part possible addressed agreed recording recorded discarded consented", "kept-how.": "not-kept memory store messages-store members downloads",
     "warning.": "ghost equivocation isolation unresolved sending-stopped unconsented-recording lagged", "warning-text.": "ghost equivocation isolation unresolved sending-stopped unconsented-recording lagged",
     "reach.": "machine network everywhere unknown found", "reach-text.": "machine network everywhere unknown found",
     "router.": "mapped refused none", "path.": "direct tcp member relay none", "reason.": "needs-store needs-host system", "dht-text.": "off public own",
     "file.": "reading offered refused receiving paused waiting complete withdrawn failed", "role.": "host participant viewer",
-    "consent-state.": "asked consented refused withdrawn", "record-ended.": "refused withdrawn newcomer ended",
+    "consent-state.": "asked consented refused withdrawn", "record-ended.": "refused withdrawn newcomer ended", "record-own.": "refused withdrawn newcomer ended",
   };
   for (const [family, list] of Object.entries(words)) for (const word of list.split(" ")) assert.ok(family + word in fr, family + word);
+});
+
+test("a sentence begins with a capital, whoever it begins with", () => {
+  globalThis.document = { documentElement: {} };
+  for (const [language, table] of Object.entries({ fr, en })) {
+    setLanguage(language);
+    const begins = Object.keys(table).filter((key) => /(^|[.!?…] )\{[a-z]+\}/.test(table[key]));
+    assert.ok(begins.includes("error.ended") && begins.includes("record.runs"));
+    for (const key of begins) {
+      // As the page does where nobody's name is known; an isolated text begins with an invisible sign.
+      const text = of("", key, Object.fromEntries([...table[key].matchAll(/\{([a-z]+)\}/g)].map((m) => [m[1], table["someone"]])));
+      for (const sentence of text.replaceAll(/[\u2068\u2069]/g, "").split(/(?<=[.!?…]) /)) assert.match(sentence, /^[^\p{Ll}]/u, `${key}: ${text}`);
+    }
+    assert.match(of("", "warning.ghost", { name: "d’Artagnan" }), /^\u2068d’Artagnan/, "a name is left as it is");
+    assert.ok(of("", "news.removed", { by: "X", name: table["someone"] }).includes(table["someone"]), "nor does it within a sentence");
+  }
 });
 
 test("the French is set as French is", () => {

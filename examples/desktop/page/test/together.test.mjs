@@ -166,6 +166,11 @@ test("the padlock follows the grave warnings; what can be done about one is done
   await page.locator(".warning").getByRole("button", { name: "Carry on anyway" }).click();
   await until(() => asked("keep-sending").length === 1, "asked for");
   assert.equal(asked("keep-sending")[0].keep, true);
+  agent.send({ event: "changed", part: "warnings", value: [{ kind: "isolation", since: Date.now(), kept: true }] });
+  await page.getByText("You chose to carry on: what you say and show is sent.").waitFor();
+  await page.locator(".warning").getByRole("button", { name: "Don’t carry on" }).click();
+  await until(() => asked("keep-sending").length === 2, "thought better of");
+  assert.equal(asked("keep-sending")[1].keep, false);
   warn("unconsented-recording");
   await page.locator(".warning button.danger").click();
   await page.locator("dialog.dialog-remove[open]").waitFor();
