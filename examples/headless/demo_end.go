@@ -53,17 +53,20 @@ func (s *story) putOut(ctx context.Context) error {
 	if err := s.paul.m.Remove(ctx, s.emma.identity, false); err != nil {
 		return err
 	}
-	select {
-	case <-s.emma.m.Context().Done():
-	case <-ctx.Done():
-		return errors.New("the program of Emma didn't notice that she was removed")
+	// Ended comes last: what her program had in hand at that moment is counted.
+	err := s.emma.await(ctx, "the end of the meeting for Emma", func(e meet.Event) bool {
+		_, ok := e.(meet.Ended)
+		return ok
+	})
+	if err != nil {
+		return err
 	}
 	var removed *meet.RemovedError
 	if err := context.Cause(s.emma.m.Context()); !errors.As(err, &removed) || removed.ByName != "Paul" {
 		return fmt.Errorf("the meeting ended for Emma for another reason: %w", err)
 	}
 	s.say("Paul removes Emma. Her program tells her: %q.", "Paul exclut Emma. Son programme le lui dit : « %s ».", removed)
-	err := s.claire.await(ctx, "a new key of Claire's", func(meet.Event) bool { return s.claire.generation() > generation })
+	err = s.claire.await(ctx, "a new key of Claire's", func(meet.Event) bool { return s.claire.generation() > generation })
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ func TestE2EIsolated(t *testing.T) {
 	}
 	stoppedText := value[string](bob, `(await drive.load("i18n")).t("warning.sending-stopped")`)
 	bob.until(`[...document.querySelectorAll(".warning.grave")].some((w) => w.innerText.includes(%s))`, stoppedText)
+	bob.until(`document.querySelector('.tile[data-member="' + %s + '"] .status')?.innerText === (await drive.load("i18n")).t("state.unsent")`, b)
 	bob.screen("warning-sending-stopped")
 	alice.hearsNothing(b, signOfBob)
 	bob.sees(a, signOfAlice)
@@ -58,6 +59,7 @@ func TestE2EIsolated(t *testing.T) {
 	}
 	bob.say("warning.keep")
 	bob.until(`!S.warnings.some((w) => w.kind === "sending-stopped")`)
+	bob.until(`document.querySelector('.tile[data-member="' + %s + '"] .status') === null`, b)
 	alice.hears(b, signOfBob)
 	alice.sees(b, signOfBob)
 

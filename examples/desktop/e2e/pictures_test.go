@@ -12,17 +12,16 @@ import (
 
 // inREADME are the pictures that the README shows under another name: of those that there are in several looks, one.
 var inREADME = map[string]string{
-	"alone-fr-light-1280":     "meeting",
-	"alone-en-dark-360":       "meeting-narrow-dark",
-	"exposure-fr-light-1280":  "who-sees-what",
-	"look-fr-light-1280":      "look",
-	"help-fr-light-1280":      "help",
-	"leave-fr-light-1280":     "leave",
-	"ended-fr-light-1280":     "ended",
-	"settings-you-light":      "settings-you",
-	"settings-contacts-light": "settings-contacts",
-	"settings-network-light":  "settings-network",
-	"invite-found-dht":        "invite-found",
+	"alone-fr-light-1280":    "meeting",
+	"alone-en-dark-360":      "meeting-narrow-dark",
+	"exposure-fr-light-1280": "who-sees-what",
+	"look-fr-light-1280":     "look",
+	"help-fr-light-1280":     "help",
+	"leave-fr-light-1280":    "leave",
+	"ended-fr-light-1280":    "ended",
+	"settings-you-light":     "settings-you",
+	"settings-network-light": "settings-network",
+	"invite-found-dht":       "invite-found",
 }
 
 // shots names the directory for pictures, if they are wanted.

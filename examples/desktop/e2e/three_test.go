@@ -35,7 +35,7 @@ func TestE2EThree(t *testing.T) {
 	alice.screen("meeting-three")
 
 	speaker(alice, bob, carol)
-	compared(alice, bob)
+	compared(alice, bob, "verify")
 	shared(alice, bob, carol)
 	switched(alice, carol)
 	hands(alice, bob, carol)
@@ -105,7 +105,7 @@ func speaker(alice, bob, carol *person) {
 }
 
 // compared has two of them compare words of their own, which marks both as verified.
-func compared(alice, bob *person) {
+func compared(alice, bob *person, screen string) {
 	alice.Helper()
 	alice.press(".padlock")
 	alice.sayAbout("verify.short", "Bob")
@@ -116,7 +116,7 @@ func compared(alice, bob *person) {
 	if x, y := value[string](alice, get), value[string](bob, get); x != y || len(x) < 12 {
 		alice.Errorf("%q here, %q there", x, y)
 	}
-	alice.screen("verify")
+	alice.screen(screen)
 	bob.say("verify.look")
 	for _, p := range []*person{alice, bob} {
 		p.until(`document.querySelector("dialog[open] .words, dialog[open] ol") !== null`)

@@ -100,7 +100,8 @@ function tile(x, large) {
 
 /** @param {Member} member @param {boolean} screen */
 function status(member, screen) {
-  if (screen || member.self) return null;
+  if (screen) return null;
+  if (member.self) return state().warnings.some((w) => w.kind === "sending-stopped") ? h("span.status", null, t("state.unsent")) : null;
   const text = member.suspended ? t("state.suspended") : member.away ? t("state.away") : !member.connected ? t("state.connecting") : "";
   return text === "" ? null : h("span.status", null, text);
 }

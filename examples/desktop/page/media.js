@@ -72,6 +72,9 @@ export async function enter(again) {
   for (const source of /** @type {("microphone"|"camera")[]} */ (["microphone", "camera"])) {
     if (!inMeeting || mine !== entered) return;
     if (want[source] && maySend(source)) await setSource(source, true);
+    if (again && want[source] && !media.on[source] && inMeeting && mine === entered && !closing) {
+      await ask("media-send", { own: { [source]: word(source) } }); // it couldn't be opened: the others learn that it is off
+    }
   }
 }
 

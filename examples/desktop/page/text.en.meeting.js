@@ -89,6 +89,7 @@ export const meeting = {
   "promote.title": "Make {name} a host?",
   "promote.text": "A host lets people in and removes them, locks the door and changes roles. You keep the last word over them.",
   "promote.go": "Make host",
+  "state.unsent": "Not being sent",
   "state.away": "Not responding",
   "state.suspended": "Held apart",
   "state.connecting": "Connecting…",

@@ -89,6 +89,7 @@ export const meeting = {
   "promote.title": "Faire de {name} un organisateur ?",
   "promote.text": "Un organisateur fait entrer et exclut des personnes, verrouille la porte et change les rôles. Vous gardez le dernier mot sur lui.",
   "promote.go": "Nommer organisateur",
+  "state.unsent": "Rien n’est envoyé",
   "state.away": "Ne répond plus",
   "state.suspended": "Tenu à l’écart",
   "state.connecting": "Liaison en cours…",

@@ -1,6 +1,7 @@
 package localport
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -392,34 +393,45 @@ func TestOtherUser(t *testing.T) {
 	}
 }
 
+// TestConnections: so many connections are served at a time, and stay so; those beyond are closed.
 func TestConnections(t *testing.T) {
 	w := newWorld(t, protections{})
-	var all []net.Conn
-	for range maxConnections + 20 {
+	dial := func() net.Conn {
 		c, err := net.Dial("tcp", w.host)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, c)
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(time.Minute)) // far longer than it takes
+		return c
 	}
-	defer func() {
-		for _, c := range all {
-			_ = c.Close()
+	ask := func(c net.Conn) error {
+		if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", w.host); err != nil {
+			return err
 		}
-	}()
-	closed := func(c net.Conn, within time.Duration) bool {
-		_ = c.SetReadDeadline(time.Now().Add(within))
-		_, err := c.Read(make([]byte, 1))
-		return !errors.Is(err, os.ErrDeadlineExceeded)
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, r.Body)
+		return err
 	}
-	for i, c := range all[maxConnections:] {
-		if !closed(c, 4*time.Second) {
-			t.Errorf("connection %d beyond the limit stayed", i)
+	var served []net.Conn
+	for i := range maxConnections {
+		c := dial()
+		if err := ask(c); err != nil {
+			t.Fatalf("connection %d within the limit: %v", i, err)
+		}
+		served = append(served, c)
+	}
+	for i := range 20 {
+		if err := ask(dial()); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("connection %d beyond the limit stayed: %v", i, err)
 		}
 	}
-	for i, c := range all[:maxConnections] {
-		if closed(c, time.Millisecond) {
-			t.Errorf("connection %d within the limit was closed", i)
+	for i, c := range served {
+		if err := ask(c); err != nil {
+			t.Errorf("connection %d within the limit was closed: %v", i, err)
 		}
 	}
 }

@@ -193,3 +193,16 @@ test("what was asked while the meeting ended isn't answered with an advice to en
   await page.locator("#control-microphone").click();
   await page.locator(".notice.bad").waitFor();
 });
+
+test("what a tab that takes the meeting up again can't open isn't on at the agent either", options, async () => {
+  agent.answer = peer.answer;
+  await visit("two", "en", () => {
+    const { mediaDevices } = navigator;
+    const get = mediaDevices.getUserMedia.bind(mediaDevices);
+    mediaDevices.getUserMedia = (wanted) => wanted.video ? Promise.reject(new DOMException("", "NotReadableError")) : get(wanted);
+  });
+  await until(() => asked("media-send").some((r) => r.own.camera === "off"), "the camera is off");
+  await until(() => asked("media-send").some((r) => r.own.microphone === "on"), "the microphone is on");
+  assert.equal(await page.locator("#control-camera").getAttribute("aria-pressed"), "false", "shown as off");
+  assert.ok(!asked("media-send").some((r) => r.own.microphone === "muted"), "the microphone was never muted");
+});
