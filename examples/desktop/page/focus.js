@@ -18,7 +18,8 @@ export function keepFocus(draw) {
   }
   draw();
   if (had === null || had === document.body || had.isConnected || document.activeElement !== document.body) return;
-  const place = around.find((e) => e.isConnected && e.childElementCount > 0) ?? document.getElementById("main");
+  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1); // what is not in it can't have the focus
+  const place = around.find((e) => e.isConnected && e.childElementCount > 0 && (dialog === undefined || dialog.contains(e))) ?? dialog ?? document.getElementById("main");
   if (place !== null) focus(standing(place));
 }
 

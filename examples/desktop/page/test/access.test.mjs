@@ -143,6 +143,24 @@ test("what is closed or deleted by keyboard leaves the focus beside it", options
   await until(() => page.evaluate(() => document.activeElement !== document.body && document.activeElement?.closest("dialog") !== null), "in the dialog");
 });
 
+test("what goes in the same drawing as the question about it leaves the focus in the dialog under it", options, async () => {
+  await visit("kept");
+  await page.locator("#control-more").click();
+  await page.locator(".menu button").nth(4).click();
+  await page.locator(".sections button").nth(2).click();
+  await page.locator(".people .member").nth(0).getByRole("button").last().focus();
+  await page.keyboard.press("Enter");
+  await until(() => page.evaluate(() => document.activeElement?.textContent === "Cancel"), "the question's safe button");
+  await page.evaluate(async () => {
+    const { state, ui, update } = await import("/model.js");
+    ui.question = null;
+    state().contacts.length = 0;
+    update();
+  });
+  await until(async () => await page.locator(".people .member, dialog.dialog-question").count() === 0, "gone");
+  await until(() => page.evaluate(() => document.activeElement?.closest("dialog.dialog-settings") !== null), "in the dialog");
+});
+
 test("in a crowd that doesn't fit, everybody can be scrolled to", options, async () => {
   await visit("crowd");
   for (const [width, height] of [[360, 640], [1280, 800], [900, 400]]) {
