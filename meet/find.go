@@ -38,6 +38,7 @@ type finding struct {
 	guest *guest
 	turn  chan struct{} // who has it is at a door that has proved its key
 	over  context.CancelFunc
+	topic [32]byte // what is looked for, set before that begins
 
 	mu     sync.Mutex
 	winner *guest
@@ -142,10 +143,10 @@ func (f *finding) search(ctx context.Context, failed <-chan struct{}) {
 	}
 	looking, cancel := context.WithTimeout(ctx, findFor)
 	defer cancel()
-	topic := f.guest.link.Secret.Topic(f.guest.slot(time.Now()))
+	f.topic = f.guest.link.Secret.Topic(f.guest.slot(time.Now()))
 	var group sync.WaitGroup
 	for _, r := range f.guest.config.Rendezvous {
-		group.Go(func() { f.searchBy(ctx, looking, r, topic) })
+		group.Go(func() { f.searchBy(ctx, looking, r) })
 	}
 	group.Wait()
 }
@@ -163,9 +164,9 @@ func (f *finding) take(ctx context.Context) bool {
 func (f *finding) give() { <-f.turn }
 
 // searchBy tries what one rendezvous finds while looking lasts (RDV-3). Who is at a door by then goes on.
-func (f *finding) searchBy(ctx, looking context.Context, r Rendezvous, topic [32]byte) {
+func (f *finding) searchBy(ctx, looking context.Context, r Rendezvous) {
 	looking, cancel := context.WithCancel(looking)
-	lists := r.Find(looking, topic)
+	lists := r.Find(looking, f.topic)
 	slots := make(chan struct{}, maxTrying)
 	tried := map[string]*tries{}
 	var group sync.WaitGroup
@@ -255,6 +256,7 @@ func (f *finding) try(ctx context.Context, addrs []ma.Multiaddr) {
 			continue
 		}
 		g := f.attempt()
+		g.topic = f.topic
 		err := g.foundDoor(ctx, key, doors[key])
 		var lost *lostError
 		var impostor *ImpostorError

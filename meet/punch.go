@@ -2,6 +2,8 @@ package meet
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"time"
@@ -112,6 +114,15 @@ func withoutPunch(addrs []ma.Multiaddr) []ma.Multiaddr {
 	})
 }
 
+// punchKey is what who looks under a topic and who announces there know, and no node (TRA-28).
+func punchKey(topic [32]byte) transport.PunchKey {
+	k, err := hkdf.Key(sha256.New, topic[:], nil, "huisclos punch v1", sha256.Size)
+	if err != nil {
+		panic(err) // only if it were too long
+	}
+	return transport.PunchKey(k)
+}
+
 // openFound opens the door of a member that was found: at its addresses, or, where these don't answer, by hole punching,
 // which begins beside.
 func (g *guest) openFound(ctx context.Context, key crypto.MeetingKey, addrs []ma.Multiaddr) (*transport.DoorStream, error) {
@@ -129,7 +140,7 @@ func (g *guest) openFound(ctx context.Context, key crypto.MeetingKey, addrs []ma
 		case <-failed:
 		case <-punching.Done():
 		}
-		punched <- g.host.Punch(punching, peerKey(key), addrs)
+		punched <- g.host.Punch(punching, peerKey(key), addrs, punchKey(g.topic))
 	}()
 	stream, err := g.host.OpenDoor(opening, peerKey(key), addrs)
 	close(failed)

@@ -57,6 +57,7 @@ type topicKey struct {
 type announcement struct {
 	cancel context.CancelFunc
 	addrs  [][]byte
+	punch  transport.PunchKey
 }
 
 // announce keeps announced what should be, and nothing else (RDV-1, RDV-2).
@@ -93,6 +94,11 @@ func (m *Meeting) announce(now time.Time) {
 			m.startAnnouncing(key, secret.Topic(key.slot), addrs, punch)
 		}
 	}
+	var keys []transport.PunchKey
+	for _, a := range m.topics {
+		keys = append(keys, a.punch)
+	}
+	m.host.SetPunchKeys(keys)
 }
 
 func (m *Meeting) slot(at time.Time) uint64 {
@@ -131,7 +137,7 @@ func (m *Meeting) startAnnouncing(key topicKey, topic [32]byte, own, punch [][]b
 	}
 	m.ledger.announced = true
 	ctx, cancel := context.WithCancel(m.ctx)
-	m.topics[key] = &announcement{cancel: cancel, addrs: slices.Concat(own, punch)}
+	m.topics[key] = &announcement{cancel: cancel, addrs: slices.Concat(own, punch), punch: punchKey(topic)}
 	for _, r := range m.config.Rendezvous {
 		m.spawn(func() { m.keepAnnouncing(ctx, r, topic, announcedBy(r, whole(own), whole(punch))) })
 	}

@@ -18,7 +18,7 @@ import (
 
 // Unsafe turns protections off.
 type Unsafe struct {
-	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, AnyPace, AnyCircuits, PastReservations, KeepStrangers, AnyRate, AnyFiles, WaitToEnd, AnyChecks, TrustSilence, LimitedCircuits, AnyPunch bool
+	OpenGate, AnyAddress, ClaimOnCheck, ResendPlain, AnyFingerprint, ReplayOffers, KeepFiles, AnyBridge, KeepStreams, AnyDelay, ShowAddress, NoChoke, EagerRelays, AnyFrames, AnyHalfOpen, AnyStrangers, OneCrowd, AnyDoors, AnyQueue, KeepCircuits, AnyGossip, FewStreams, AnyNudge, AnyPace, AnyCircuits, PastReservations, KeepStrangers, AnyRate, AnyFiles, WaitToEnd, AnyChecks, TrustSilence, LimitedCircuits, AnyPunch, AnyPuncher bool
 }
 
 // Without returns a configuration without the named protections.
@@ -28,7 +28,7 @@ func Without(c Config, u Unsafe) Config {
 		anyDelay: u.AnyDelay, showAddress: u.ShowAddress, noChoke: u.NoChoke, eagerRelays: u.EagerRelays, anyChecks: u.AnyChecks, trustSilence: u.TrustSilence, anyFrames: u.AnyFrames, anyHalfOpen: u.AnyHalfOpen,
 		anyStrangers: u.AnyStrangers, oneCrowd: u.OneCrowd, anyDoors: u.AnyDoors, anyQueue: u.AnyQueue, keepCircuits: u.KeepCircuits, anyGossip: u.AnyGossip, fewStreams: u.FewStreams, anyNudge: u.AnyNudge, anyPace: u.AnyPace, anyCircuits: u.AnyCircuits,
 		pastReservations: u.PastReservations, keepStrangers: u.KeepStrangers, anyRate: u.AnyRate, anyFiles: u.AnyFiles, waitToEnd: u.WaitToEnd,
-		limitedCircuits: u.LimitedCircuits, anyPunch: u.AnyPunch}
+		limitedCircuits: u.LimitedCircuits, anyPunch: u.AnyPunch, anyPuncher: u.AnyPuncher}
 	return c
 }
 

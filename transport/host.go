@@ -195,6 +195,7 @@ type Host struct {
 	peers     map[peer.ID]*peerState
 	relays    map[peer.ID]*relayClient
 	limited   map[peer.ID]*limitedRelay
+	punchKeys []PunchKey
 }
 
 // peerState is what the host knows of one peer; guarded by Host.mu.

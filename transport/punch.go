@@ -2,6 +2,9 @@ package transport
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
@@ -18,9 +21,10 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// Hole punching through a limited relay (limited.go), which carries three frames in Noise and no more (TRA-26):
+// Hole punching through a limited relay (limited.go), which carries a few frames in Noise and no more (TRA-26):
 //
-//	who found  ── where the relay sees me ─▶  who has reserved
+//	who found  ── proof of the link ───────▶  who has reserved
+//	           ── where the relay sees me ─▶
 //	           ◀─ where it sees me ─────────
 //	           ── now ─────────────────────▶      and both dial, by QUIC, at the same moment
 
@@ -36,6 +40,38 @@ const (
 	// maxPunchVia is through how many limited relays somebody is dialled.
 	maxPunchVia = 3
 )
+
+// PunchKey is what both ends know beforehand, and no relay: a secret of 32 random bytes, or as good as such (TRA-28).
+type PunchKey [sha256.Size]byte
+
+// proof is what shows who answers that who dials knows the key.
+func (k PunchKey) proof(dials, answers peer.ID) []byte {
+	mac := hmac.New(sha256.New, k[:])
+	for _, id := range []peer.ID{dials, answers} {
+		key, _ := keyOfID(id) // both were shown to be Ed25519's
+		_, _ = mac.Write(key[:])
+	}
+	return mac.Sum(nil)
+}
+
+// SetPunchKeys says what others must know one of to have the NATs on the way to this host opened. The default is none: nobody has.
+func (h *Host) SetPunchKeys(keys []PunchKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.punchKeys = slices.Clone(keys)
+}
+
+// proven tells whether a proof is one of somebody who knows a key of ours, in a time that says nothing of which.
+func (h *Host) proven(proof []byte, from peer.ID) bool {
+	h.mu.Lock()
+	keys := h.punchKeys
+	h.mu.Unlock()
+	known := 0
+	for _, k := range keys {
+		known |= subtle.ConstantTimeCompare(k.proof(from, h.libp2p.ID()), proof)
+	}
+	return known == 1 || h.config.unsafe.anyPuncher
+}
 
 // ErrNotPunched reports that both ends told each other where they are seen, and no connection came of it: at least one
 // router gives each connection another port, and the other lets nobody in whom it hasn't sent to.
@@ -53,9 +89,9 @@ func IsPunch(a ma.Multiaddr) bool {
 }
 
 // Punch has the NATs between this host and a peer opened by the limited relays that addrs name (IsPunch), at most three,
-// and returns without error when there is a direct connection. The peer may be a stranger, as for OpenDoor. The errors are
+// and returns without error when there is a direct connection. The peer must have this key (SetPunchKeys), and may be a stranger, as for OpenDoor. The errors are
 // ErrNoAddress, ErrNotPunched, and those of who didn't answer.
-func (h *Host) Punch(ctx context.Context, key PeerKey, addrs []ma.Multiaddr) error {
+func (h *Host) Punch(ctx context.Context, key PeerKey, addrs []ma.Multiaddr, with PunchKey) error {
 	id, err := idOfKey(key)
 	if err != nil {
 		return err
@@ -79,7 +115,7 @@ func (h *Host) Punch(ctx context.Context, key PeerKey, addrs []ma.Multiaddr) err
 		}
 		seen = append(seen, via)
 		tried++
-		go func() { errs <- h.punchVia(ctx, id, via, at) }()
+		go func() { errs <- h.punchVia(ctx, id, via, at, with) }()
 	}
 	worst := ErrNoAddress
 	for range tried {
@@ -95,7 +131,7 @@ func (h *Host) Punch(ctx context.Context, key PeerKey, addrs []ma.Multiaddr) err
 }
 
 // punchVia tells a peer, through one limited relay, where we are seen, is told the same, and dials.
-func (h *Host) punchVia(ctx context.Context, to, via peer.ID, at ma.Multiaddr) error {
+func (h *Host) punchVia(ctx context.Context, to, via peer.ID, at ma.Multiaddr, with PunchKey) error {
 	h.holdHop(via, 1)
 	defer h.holdHop(via, -1)
 	signalling, cancel := context.WithTimeout(ctx, punchTimeout)
@@ -121,7 +157,7 @@ func (h *Host) punchVia(ctx context.Context, to, via peer.ID, at ma.Multiaddr) e
 	if err != nil {
 		return err
 	}
-	theirs, apart, err := beginPunch(c, sees)
+	theirs, apart, err := beginPunch(c, with.proof(h.libp2p.ID(), to), sees)
 	if err != nil {
 		return err
 	}
@@ -198,7 +234,7 @@ func (h *Host) handleStop(s network.Stream) {
 	if _, ed25519 := keyOfID(from); !ed25519 || from == h.libp2p.ID() || from == via {
 		return
 	}
-	theirs, err := answerPunch(c, r.sees)
+	theirs, err := answerPunch(c, func(proof []byte) bool { return h.proven(proof, from) }, r.sees)
 	if err != nil || !h.punchable(theirs) {
 		return
 	}

@@ -54,9 +54,13 @@ func offering(all ...ma.Multiaddr) func(context.Context) <-chan ma.Multiaddr {
 	}
 }
 
-// hold keeps reservations until the test ends, and waits for n.
+// punchKey is what those know who may have NATs opened.
+var punchKey = transport.PunchKey{1, 2, 3}
+
+// hold keeps reservations for those who have punchKey until the test ends, and waits for so many.
 func (n *node) hold(count int, find func(context.Context) <-chan ma.Multiaddr) {
 	n.t.Helper()
+	n.SetPunchKeys([]transport.PunchKey{{9}, punchKey})
 	ctx, cancel := context.WithCancel(n.t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); n.HoldLimited(ctx, find) }()
@@ -104,7 +108,7 @@ func punched(t *testing.T, oa, ob transporttest.HostOptions, want error) {
 	b.hold(1, offering(at))
 	b.SetDoorOpen(true)
 	begun := time.Now()
-	err := a.Punch(t.Context(), b.Key(), b.PunchAddresses())
+	err := a.Punch(t.Context(), b.Key(), b.PunchAddresses(), punchKey)
 	t.Logf("%v after %v", err, time.Since(begun))
 	if !errors.Is(err, want) {
 		t.Fatal(err)
@@ -129,6 +133,34 @@ func punched(t *testing.T, oa, ob transporttest.HostOptions, want error) {
 		if got := n.Circuits(); !slices.Equal(got, []transport.CircuitUse{{Via: id, Carried: true, Limited: true}}) {
 			t.Errorf("%s: circuits by %v", n.name, got)
 		}
+	}
+}
+
+// TestPunchStranger: who has found where a host reserves, and doesn't know what proves that it was told, isn't told where the
+// host is, and nothing is sent to it, be it that the host has other keys or none. The twin tells it.
+//
+// Checks: TRA-28.
+func TestPunchStranger(t *testing.T) {
+	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {AnyPuncher: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+				_, at := publicNode(t, w, "node", 50, libp2p.EnableRelayService())
+				keys := sortedKeys(2)
+				a, b := simNode(t, w, "a", keys[0], narrow), simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: keys[1]}, u), narrow)
+				b.hold(1, offering(at))
+				for _, keys := range [][]transport.PunchKey{{{9}, punchKey}, nil} {
+					b.SetPunchKeys(keys)
+					err := a.Punch(t.Context(), b.Key(), b.PunchAddresses(), transport.PunchKey{4})
+					if told := err == nil || errors.Is(err, transport.ErrNotPunched); told != u.AnyPuncher {
+						t.Errorf("%d keys: %v", len(keys), err)
+					}
+				}
+				if n := b.ConnsTo(a.Key()); (n > 0) != u.AnyPuncher {
+					t.Errorf("%d connections", n)
+				}
+			})
+		})
 	}
 }
 
@@ -198,10 +230,10 @@ func TestLyingNodes(t *testing.T) {
 		for _, at := range []ma.Multiaddr{third, second} { // as in a record that lies
 			names = append([]ma.Multiaddr{at.Encapsulate(ma.StringCast("/p2p-circuit/quic-v1"))}, names...)
 		}
-		if err := a.Punch(t.Context(), b.Key(), names); err != nil {
+		if err := a.Punch(t.Context(), b.Key(), names, punchKey); err != nil {
 			t.Error(err)
 		}
-		if err := a.Punch(t.Context(), testPeer(9), names[:2]); err == nil || errors.Is(err, transport.ErrNotPunched) {
+		if err := a.Punch(t.Context(), testPeer(9), names[:2], punchKey); err == nil || errors.Is(err, transport.ErrNotPunched) {
 			t.Errorf("by nodes that don't serve: %v", err)
 		}
 	})
@@ -253,7 +285,7 @@ func TestNoLimited(t *testing.T) {
 			c.Key = testKey(int64(10 + i))
 			n := simNodeConfig(t, w, fmt.Sprint("n", i), c, narrow)
 			n.HoldLimited(t.Context(), offering(at)) // returns at once
-			if err := n.Punch(t.Context(), testPeer(9), []ma.Multiaddr{at.Encapsulate(ma.StringCast("/p2p-circuit/quic-v1"))}); !errors.Is(err, transport.ErrNoAddress) {
+			if err := n.Punch(t.Context(), testPeer(9), []ma.Multiaddr{at.Encapsulate(ma.StringCast("/p2p-circuit/quic-v1"))}, punchKey); !errors.Is(err, transport.ErrNoAddress) {
 				t.Error(err)
 			}
 		}

@@ -33,6 +33,7 @@ type unsafeSwitches struct {
 	waitToEnd      bool // to end a stream is to wait for its peer
 	anyChecks      bool // ICE sends checks as fast as it can, and any number
 	anyPunch       bool // limited relays may bring any number of circuits, and are asked however often
+	anyPuncher     bool // whoever comes through a limited relay is told where we are, and dialled
 	noChoke        bool // datagrams go and come whatever the address filter says
 	trustSilence   bool // a QUIC connection on which nothing is answered is waited for
 

@@ -111,10 +111,13 @@ func decodeWelcome(b []byte) (netip.AddrPort, error) {
 	return parseAddrPortBytes(w.Observed)
 }
 
-// beginPunch tells the other end of a circuit where we are seen, reads where it is, and says that it begins now. It returns
-// how long an answer takes.
-func beginPunch(c io.ReadWriter, sees netip.AddrPort) (theirs netip.AddrPort, apart time.Duration, err error) {
+// beginPunch proves to the other end of a circuit that we may be told where it is seen, tells it where we are, reads that,
+// and says that it begins now. It returns how long an answer takes.
+func beginPunch(c io.ReadWriter, proof []byte, sees netip.AddrPort) (theirs netip.AddrPort, apart time.Duration, err error) {
 	begun := time.Now()
+	if err := writeFrame(c, proof); err != nil {
+		return noAddr, 0, err
+	}
 	if err := writeSignal(c, sees); err != nil {
 		return noAddr, 0, err
 	}
@@ -124,8 +127,16 @@ func beginPunch(c io.ReadWriter, sees netip.AddrPort) (theirs netip.AddrPort, ap
 	return theirs, time.Since(begun), writeSignal(c, noAddr)
 }
 
-// answerPunch is the other end of beginPunch: it returns when it is time to begin.
-func answerPunch(c io.ReadWriter, sees netip.AddrPort) (theirs netip.AddrPort, err error) {
+// answerPunch is the other end of beginPunch: it returns when it is time to begin. Who hasn't proven anything is told nothing
+// (TRA-28).
+func answerPunch(c io.ReadWriter, proven func(proof []byte) bool, sees netip.AddrPort) (theirs netip.AddrPort, err error) {
+	proof, err := readFrame(io.LimitReader(c, maxPunchFrame))
+	if err != nil {
+		return noAddr, err
+	}
+	if !proven(proof) {
+		return noAddr, ErrSignal
+	}
 	if theirs, err = readSignal(c); err != nil {
 		return noAddr, err
 	}
