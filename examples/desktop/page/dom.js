@@ -117,10 +117,10 @@ export function render(parent, children) {
   patchChildren(parent, /** @type {VChild[]} */ ([children].flat(4)));
 }
 
-/** @param {VChild} child @returns {string|undefined} */
+/** What has an id is that one, whatever comes before it. @param {VChild} child @returns {string|undefined} */
 function keyOf(child) {
   if (child === null || typeof child !== "object") return undefined;
-  return "make" in child ? child.key : child.attributes.key;
+  return "make" in child ? child.key : child.attributes.key ?? child.attributes["id"];
 }
 
 /** @param {VNode|Memo|string} want @param {Node} node */

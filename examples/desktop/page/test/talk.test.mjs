@@ -21,6 +21,23 @@ test("a private message goes to one, with the keyboard alone", options, async ()
   await until(() => page.evaluate(() => document.activeElement?.id === "control-chat"), "the focus is on its button again");
 });
 
+test("what appears above the field that is written in, or goes, leaves the focus there", options, async () => {
+  await visit("two");
+  await page.keyboard.press("Alt+c");
+  await page.locator("#chat-text").fill("In confi");
+  const hints = page.locator(".write .hint");
+  for (const [index, n] of [[1, 2], [0, 1]]) {
+    await page.evaluate((index) => { // as with the mouse, and before it is drawn back in the field
+      const to = document.getElementById("chat-to");
+      to.selectedIndex = index;
+      to.dispatchEvent(new Event("change"));
+    }, index);
+    await until(async () => await hints.count() === n, `${n} hints`);
+    assert.equal(await page.evaluate(() => document.activeElement?.id), "chat-text");
+  }
+  assert.equal(await page.locator("#chat-text").inputValue(), "In confi");
+});
+
 test("what is typed and focused stays while the state changes", options, async () => {
   await visit("two");
   await page.keyboard.press("Alt+c");
