@@ -131,9 +131,9 @@ export function leaveDialog() {
     failureLine(ui.failures["leave"]),
   ], {
     footer: [
-      button(t("stay"), closeDialog),
-      meeting?.can.end && members.length > 1 && !phase.alone ? button(t("leave.end"), () => void submit("leave", "end", {}), { kind: "danger" }) : null,
-      button(t("leave.go"), () => void submit("leave", "leave", {}), { kind: last ? "plain" : "danger", icon: "leave", busy: ui.busy.has("leave") }),
+      button(t("stay"), closeDialog, { key: "stay" }),
+      meeting?.can.end && members.length > 1 && !phase.alone ? button(t("leave.end"), () => void submit("leave", "end", {}), { key: "end", kind: "danger" }) : null,
+      button(t("leave.go"), () => void submit("leave", "leave", {}), { key: "leave", kind: last ? "plain" : "danger", icon: "leave", busy: ui.busy.has("leave") }),
     ],
   });
 }

@@ -32,9 +32,9 @@ export function endedScreen() {
         : left(ended.contacts),
       failureLine(ui.failures["done"]),
       h("div.row.center", null,
-        button(t("ended.done"), () => void finish("done"), { kind: "primary", busy: ui.busy.has("done") }),
-        ended?.attendance ? button(t("attendance.title"), () => openDialog("attendance"), { icon: "clock" }) : null,
-        button(t("nav.exposure"), () => openDialog("exposure"), { icon: "eye" })),
+        button(t("ended.done"), () => void finish("done"), { key: "done", kind: "primary", busy: ui.busy.has("done") }),
+        ended?.attendance ? button(t("attendance.title"), () => openDialog("attendance"), { key: "attendance", icon: "clock" }) : null,
+        button(t("nav.exposure"), () => openDialog("exposure"), { key: "exposure", icon: "eye" })),
       h("p.hint.center", null, t("ended.quit"), " ", button(t("quit"), () => openDialog("quit"), { kind: "quiet" }))));
 }
 

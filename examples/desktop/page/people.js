@@ -72,14 +72,14 @@ function actions(member) {
   return h("div.actions", null,
     member.name.length > 40 ? h("div", null, h("p.hint", null, t("people.whole-name")), longText(`name-${member.id}`, member.name, 64)) : null,
     member.resembles ? note("bad", h("p", null, t("door.resembles", { name: member.resembles }))) : null,
-    has("private-chat") ? button(t("people.write"), () => writeTo(member.id), { icon: "chat", about }) : null,
-    has("verify") && !member.verified ? button(t("verify.begin"), () => openDialog("verify", member.id), { icon: "shield", about }) : null,
-    mayAsk && member.microphone === "on" ? button(t("people.ask-mute"), () => void ask("mute-ask", { member: member.id, source: "microphone" }), { icon: "microphone-off", about }) : null,
-    mayAsk && member.camera === "on" ? button(t("people.ask-camera"), () => void ask("mute-ask", { member: member.id, source: "camera" }), { icon: "camera-off", about }) : null,
-    mayAsk && member.screen === "on" ? button(t("people.ask-screen"), () => void ask("mute-ask", { member: member.id, source: "screen" }), { icon: "screen", about }) : null,
-    manage && member.hand > 0 ? button(t("people.lower-hand"), () => void ask("hand", { up: false, member: member.id }), { icon: "hand", about }) : null,
+    has("private-chat") ? button(t("people.write"), () => writeTo(member.id), { key: "write", icon: "chat", about }) : null,
+    has("verify") && !member.verified ? button(t("verify.begin"), () => openDialog("verify", member.id), { key: "verify", icon: "shield", about }) : null,
+    mayAsk && member.microphone === "on" ? button(t("people.ask-mute"), () => void ask("mute-ask", { member: member.id, source: "microphone" }), { key: "ask-mute", icon: "microphone-off", about }) : null,
+    mayAsk && member.camera === "on" ? button(t("people.ask-camera"), () => void ask("mute-ask", { member: member.id, source: "camera" }), { key: "ask-camera", icon: "camera-off", about }) : null,
+    mayAsk && member.screen === "on" ? button(t("people.ask-screen"), () => void ask("mute-ask", { member: member.id, source: "screen" }), { key: "ask-screen", icon: "screen", about }) : null,
+    manage && member.hand > 0 ? button(t("people.lower-hand"), () => void ask("hand", { up: false, member: member.id }), { key: "lower-hand", icon: "hand", about }) : null,
     manage && member.below ? rolePart(member) : null,
-    manage && member.below ? button(t("remove.begin"), () => openDialog("remove", member.id), { kind: "danger", icon: "leave", about }) : null,
+    manage && member.below ? button(t("remove.begin"), () => openDialog("remove", member.id), { key: "remove", kind: "danger", icon: "leave", about }) : null,
     manage && !member.below ? h("p.hint", null, t("people.above")) : null);
 }
 

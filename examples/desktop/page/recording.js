@@ -188,12 +188,12 @@ export function unsavedDialog() {
     failureLine(ui.failures["unsaved"]),
   ], {
     footer: [
-      button(t("cancel"), closeDialog),
+      button(t("cancel"), closeDialog, { key: "cancel" }),
       !ready || recording.saved ? null : button(t("unsaved.discard"), async () => {
         if (await submit("unsaved", "recording-discard", {}) !== null) goOn();
-      }, { kind: "danger" }),
-      ready ? button(t("record.save"), save, { kind: recording.saved ? "plain" : "primary", icon: "save" }) : null,
-      recording.saved ? button(t("unsaved.go"), goOn, { kind: "primary" }) : null,
+      }, { key: "discard", kind: "danger" }),
+      ready ? button(t("record.save"), save, { key: "save", kind: recording.saved ? "plain" : "primary", icon: "save" }) : null,
+      recording.saved ? button(t("unsaved.go"), goOn, { key: "go", kind: "primary" }) : null,
     ],
   });
 }

@@ -72,9 +72,9 @@ function choices(failure) {
   return h("div.choices", null,
     unreached ? [h("p", null, t("unreached.title")), h("ul", null, router ? h("li", null, t("unreached.router")) : null, h("li", null, t("unreached.theirs")), h("li", null, t("unreached.member")), h("li", null, t("unreached.ways"))), h("p.hint", null, t("unreached.directory"))] : null,
     h("div.row", null,
-      router ? button(t("unreached.router-go"), () => void submitSafely("join", "join", { link: tried, askRouter: true })) : null,
-      !unreached && tried !== "" ? button(t("join.again"), () => void submitSafely("join", "join", { link: tried, askRouter: false })) : null,
-      button(t("unreached.settings"), () => openDialog("settings", "network"), { icon: "network" })));
+      router ? button(t("unreached.router-go"), () => void submitSafely("join", "join", { link: tried, askRouter: true }), { key: "router" }) : null,
+      !unreached && tried !== "" ? button(t("join.again"), () => void submitSafely("join", "join", { link: tried, askRouter: false }), { key: "again" }) : null,
+      button(t("unreached.settings"), () => openDialog("settings", "network"), { key: "settings", icon: "network" })));
 }
 
 /** The link that was tried last, to try it again. */

@@ -199,8 +199,8 @@ export function historyDialog() {
       kept.chat.length === 0 ? h("p.empty", null, t("history.no-chat")) : h("div.log", null, kept.chat.map((m) => memo(m.id, [m, currentLanguage(), ui.whole.has(m.id)], () => line(m, kept.chat)))),
     ]), {
     wide: true, closed: () => openDialog("settings", "kept"), footer: [
-      kept?.kept.attendance === true ? button(t("attendance.title"), () => openDialog("attendance", kept.kept.id), { icon: "clock" }) : null,
-      button(t("print"), () => window.print(), { icon: "print" })],
+      kept?.kept.attendance === true ? button(t("attendance.title"), () => openDialog("attendance", kept.kept.id), { key: "attendance", icon: "clock" }) : null,
+      button(t("print"), () => window.print(), { key: "print", icon: "print" })],
   });
 }
 

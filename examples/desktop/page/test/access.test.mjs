@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { id } from "./scenes.mjs";
-import { agent, asked, options, page, twice, until, visit, wrong } from "./visit.mjs";
+import { agent, asked, here, options, page, twice, until, visit, wrong } from "./visit.mjs";
 
 test("hostile names and texts are text", options, async () => {
   await visit("hostile");
@@ -159,6 +159,23 @@ test("what goes in the same drawing as the question about it leaves the focus in
   });
   await until(async () => await page.locator(".people .member, dialog.dialog-question").count() === 0, "gone");
   await until(() => page.evaluate(() => document.activeElement?.closest("dialog.dialog-settings") !== null), "in the dialog");
+});
+
+test("a button that appears beside the one that has the focus doesn't take it", options, async () => {
+  await visit("two");
+  here();
+  await page.locator("#control-leave").click();
+  const end = page.locator("dialog[open] footer button", { hasText: "End for everybody" });
+  await until(async () => await page.locator("dialog[open] footer button").count() === 2, "alone there is nobody to end it for");
+  await page.locator("dialog[open] footer button").last().focus();
+  const focused = () => page.evaluate(() => document.activeElement?.textContent);
+  const leave = await focused();
+  here("b");
+  await until(async () => await end.count() === 1, "it can be ended for both");
+  assert.equal(await focused(), leave);
+  await page.keyboard.press("Enter");
+  await until(() => asked("leave").length === 1, "left");
+  assert.equal(asked("end").length, 0);
 });
 
 test("in a crowd that doesn't fit, everybody can be scrolled to", options, async () => {
