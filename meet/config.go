@@ -50,8 +50,9 @@ type Config struct {
 	// which see it, and media too; links lead there (SPEC MOD-3). Who hides is slower to hear. It excludes Rendezvous.
 	RelayOnly bool
 	// Rendezvous are ways to find a link's doors where its addresses don't answer or it names none, and to be found. Each
-	// may show those who watch it this computer's address, not which meeting. A RelayRendezvous, such as
-	// a DHT, also opens a way where neither side can be reached, by nodes that then see both addresses. Empty: none, so that nobody else is asked.
+	// may show those who watch it this computer's address, not which meeting. A RelayRendezvous, such as a DHT, also opens a
+	// way where neither side can be reached, by nodes that then see both addresses. Empty: none, so that nobody else is
+	// asked.
 	Rendezvous []Rendezvous
 	// Network is the network to use. Nil is the operating system's; package meettest has simulated ones.
 	Network transport.Network

@@ -256,8 +256,7 @@ func (f *finding) try(ctx context.Context, addrs []ma.Multiaddr) {
 			continue
 		}
 		g := f.attempt()
-		g.topic = f.topic
-		err := g.foundDoor(ctx, key, doors[key])
+		err := g.foundDoor(ctx, key, doors[key], f.topic)
 		var lost *lostError
 		var impostor *ImpostorError
 		switch {
@@ -274,9 +273,9 @@ func (f *finding) try(ctx context.Context, addrs []ma.Multiaddr) {
 	}
 }
 
-// foundDoor knocks at a door that somebody named. It gets a limited time until it has proved the door key.
-func (g *guest) foundDoor(ctx context.Context, key crypto.MeetingKey, addrs []ma.Multiaddr) error {
-	stream, err := g.openFound(ctx, key, addrs)
+// foundDoor knocks at a door that was found under a topic. It gets a limited time until it has proved the door key.
+func (g *guest) foundDoor(ctx context.Context, key crypto.MeetingKey, addrs []ma.Multiaddr, topic [32]byte) error {
+	stream, err := g.openFound(ctx, key, addrs, topic)
 	if err != nil {
 		return &lostError{err}
 	}

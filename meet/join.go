@@ -84,7 +84,6 @@ type guest struct {
 	asking    func()            // called, if set, when each rendezvous is about to be asked, whatever comes of it (EXP-4)
 	reply     [][]byte          // the addresses in the newest reply code that was handed out
 	replied   [][]byte          // those in all of them
-	topic     [32]byte          // under which doors are looked for
 	turn      chan struct{}     // of attempts beside each other, which has proved its door; nil: there is one
 }
 

@@ -125,7 +125,7 @@ func punchKey(topic [32]byte) transport.PunchKey {
 
 // openFound opens the door of a member that was found: at its addresses, or, where these don't answer, by hole punching,
 // which begins beside.
-func (g *guest) openFound(ctx context.Context, key crypto.MeetingKey, addrs []ma.Multiaddr) (*transport.DoorStream, error) {
+func (g *guest) openFound(ctx context.Context, key crypto.MeetingKey, addrs []ma.Multiaddr, topic [32]byte) (*transport.DoorStream, error) {
 	opening, cancel := context.WithTimeout(ctx, foundDoor)
 	defer cancel()
 	if !slices.ContainsFunc(addrs, transport.IsPunch) {
@@ -140,7 +140,7 @@ func (g *guest) openFound(ctx context.Context, key crypto.MeetingKey, addrs []ma
 		case <-failed:
 		case <-punching.Done():
 		}
-		punched <- g.host.Punch(punching, peerKey(key), addrs, punchKey(g.topic))
+		punched <- g.host.Punch(punching, peerKey(key), addrs, punchKey(topic))
 	}()
 	stream, err := g.host.OpenDoor(opening, peerKey(key), addrs)
 	close(failed)

@@ -30,18 +30,7 @@ type nodeBoard struct {
 var _ meet.RelayRendezvous = nodeBoard{}
 
 func (b nodeBoard) Relays(ctx context.Context) <-chan ma.Multiaddr {
-	ch := make(chan ma.Multiaddr)
-	go func() {
-		defer close(ch)
-		for _, a := range b.nodes {
-			select {
-			case ch <- a:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return ch
+	return transporttest.Offer(b.nodes...)(ctx)
 }
 
 // nodes starts public nodes with libp2p's relay service and its usual limits.

@@ -229,44 +229,40 @@ func TestPunched(t *testing.T) {
 //
 // Checks: TRA-20.
 func TestMiddleSeesNoMore(t *testing.T) {
-	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {KeepCircuits: true}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-				a, b, bridge := trio(t, w, narrow, narrow, u)
-				if err := a.circuitTo(b, bridge); err != nil {
-					t.Fatal(err)
-				}
-				a.waitUp(b)
-				b.waitUp(a)
-				a.offer(b)
-				for start := time.Now(); a.Path(b.Key()).Kind != transport.PathUDP; time.Sleep(5 * time.Millisecond) {
-					if time.Since(start) > 5*time.Second {
-						t.Fatal("no direct path")
-					}
-				}
-				time.Sleep(circuitsGoWithin)
-				var seen atomic.Int64
-				bridge.network.SetTap(func(d transporttest.Datagram) { seen.Add(int64(len(d.Data))) })
-				const messages, size = 200, 1000
-				for range messages {
-					if err := a.Send(b.Key(), make([]byte, size)); err != nil {
-						t.Fatal(err)
-					}
-					time.Sleep(5 * time.Millisecond)
-				}
-				if err := a.Send(b.Key(), []byte("that was all")); err != nil {
-					t.Fatal(err)
-				}
-				b.wait("message", time.Second, b.got("that was all"))
-				kept, bytes := a.CircuitsTo(b.Key())+b.CircuitsTo(a.Key()), seen.Load()
-				t.Logf("%d circuits, %d bytes through the middle", kept, bytes)
-				if protected := name == "protected"; (kept == 0 && bytes < messages*size/10) != protected {
-					t.Errorf("%d circuits, %d bytes through the middle; protected %v", kept, bytes, protected)
-				}
-			})
-		})
-	}
+	twins(t, transport.Unsafe{KeepCircuits: true}, func(t *testing.T, u transport.Unsafe) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		a, b, bridge := trio(t, w, narrow, narrow, u)
+		if err := a.circuitTo(b, bridge); err != nil {
+			t.Fatal(err)
+		}
+		a.waitUp(b)
+		b.waitUp(a)
+		a.offer(b)
+		for start := time.Now(); a.Path(b.Key()).Kind != transport.PathUDP; time.Sleep(5 * time.Millisecond) {
+			if time.Since(start) > 5*time.Second {
+				t.Fatal("no direct path")
+			}
+		}
+		time.Sleep(circuitsGoWithin)
+		var seen atomic.Int64
+		bridge.network.SetTap(func(d transporttest.Datagram) { seen.Add(int64(len(d.Data))) })
+		const messages, size = 200, 1000
+		for range messages {
+			if err := a.Send(b.Key(), make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if err := a.Send(b.Key(), []byte("that was all")); err != nil {
+			t.Fatal(err)
+		}
+		b.wait("message", time.Second, b.got("that was all"))
+		kept, bytes := a.CircuitsTo(b.Key())+b.CircuitsTo(a.Key()), seen.Load()
+		t.Logf("%d circuits, %d bytes through the middle", kept, bytes)
+		if protected := !u.KeepCircuits; (kept == 0 && bytes < messages*size/10) != protected {
+			t.Errorf("%d circuits, %d bytes through the middle; protected %v", kept, bytes, protected)
+		}
+	})
 }
 
 // circuitsGoWithin is how soon a circuit must be closed beside a direct connection.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/huisclos/huisclos/transport"
@@ -262,6 +263,15 @@ func befriend(nodes ...*node) {
 		for _, b := range nodes {
 			a.Allow(b.Key())
 		}
+	}
+}
+
+// twins runs a test in virtual time as it is, and without these protections: what it is about must then fail.
+func twins(t *testing.T, off transport.Unsafe, f func(t *testing.T, u transport.Unsafe)) {
+	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": off} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { f(t, u) })
+		})
 	}
 }
 

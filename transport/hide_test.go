@@ -22,11 +22,7 @@ import (
 //
 // Checks: MOD-3.
 func TestRelayOnly(t *testing.T) {
-	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {ShowAddress: true}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { relayOnly(t, u) })
-		})
-	}
+	twins(t, transport.Unsafe{ShowAddress: true}, relayOnly)
 }
 
 func relayOnly(t *testing.T, u transport.Unsafe) {

@@ -61,11 +61,7 @@ func (n smallLAN) Addresses() ([]netip.Prefix, error) {
 // subnet. The twin without the filter sends all three.
 // Checks: MOD-1, MOD-2.
 func TestLANOnly(t *testing.T) {
-	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {AnyAddress: true}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { lanOnly(t, u) })
-		})
-	}
+	twins(t, transport.Unsafe{AnyAddress: true}, lanOnly)
 }
 
 func lanOnly(t *testing.T, u transport.Unsafe) {

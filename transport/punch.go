@@ -54,7 +54,8 @@ func (k PunchKey) proof(dials, answers peer.ID) []byte {
 	return mac.Sum(nil)
 }
 
-// SetPunchKeys says what others must know one of to have the NATs on the way to this host opened. The default is none: nobody has.
+// SetPunchKeys says what others must know one of to have the NATs on the way to this host opened. The default is none:
+// nobody has.
 func (h *Host) SetPunchKeys(keys []PunchKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,8 +90,8 @@ func IsPunch(a ma.Multiaddr) bool {
 }
 
 // Punch has the NATs between this host and a peer opened by the limited relays that addrs name (IsPunch), at most three,
-// and returns without error when there is a direct connection. The peer must have this key (SetPunchKeys), and may be a stranger, as for OpenDoor. The errors are
-// ErrNoAddress, ErrNotPunched, and those of who didn't answer.
+// and returns without error when there is a direct connection. The peer must have this key (SetPunchKeys), and may be a
+// stranger, as for OpenDoor. The errors are ErrNoAddress, ErrNotPunched, and those of who didn't answer.
 func (h *Host) Punch(ctx context.Context, key PeerKey, addrs []ma.Multiaddr, with PunchKey) error {
 	id, err := idOfKey(key)
 	if err != nil {

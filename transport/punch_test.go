@@ -36,24 +36,6 @@ func publicNode(t testing.TB, w *transporttest.World, name string, seed int64, o
 	return h, at
 }
 
-// offering is a search that finds these nodes.
-func offering(all ...ma.Multiaddr) func(context.Context) <-chan ma.Multiaddr {
-	return func(ctx context.Context) <-chan ma.Multiaddr {
-		ch := make(chan ma.Multiaddr)
-		go func() {
-			defer close(ch)
-			for _, a := range all {
-				select {
-				case ch <- a:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		return ch
-	}
-}
-
 // punchKey is what those know who may have NATs opened.
 var punchKey = transport.PunchKey{1, 2, 3}
 
@@ -105,7 +87,7 @@ func punched(t *testing.T, oa, ob transporttest.HostOptions, want error) {
 	if n := len(r.Network().Conns()); n > 0 {
 		t.Fatalf("%d connections by default", n)
 	}
-	b.hold(1, offering(at))
+	b.hold(1, transporttest.Offer(at))
 	b.SetDoorOpen(true)
 	begun := time.Now()
 	err := a.Punch(t.Context(), b.Key(), b.PunchAddresses(), punchKey)
@@ -141,27 +123,23 @@ func punched(t *testing.T, oa, ob transporttest.HostOptions, want error) {
 //
 // Checks: TRA-28.
 func TestPunchStranger(t *testing.T) {
-	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {AnyPuncher: true}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-				_, at := publicNode(t, w, "node", 50, libp2p.EnableRelayService())
-				keys := sortedKeys(2)
-				a, b := simNode(t, w, "a", keys[0], narrow), simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: keys[1]}, u), narrow)
-				b.hold(1, offering(at))
-				for _, keys := range [][]transport.PunchKey{{{9}, punchKey}, nil} {
-					b.SetPunchKeys(keys)
-					err := a.Punch(t.Context(), b.Key(), b.PunchAddresses(), transport.PunchKey{4})
-					if told := err == nil || errors.Is(err, transport.ErrNotPunched); told != u.AnyPuncher {
-						t.Errorf("%d keys: %v", len(keys), err)
-					}
-				}
-				if n := b.ConnsTo(a.Key()); (n > 0) != u.AnyPuncher {
-					t.Errorf("%d connections", n)
-				}
-			})
-		})
-	}
+	twins(t, transport.Unsafe{AnyPuncher: true}, func(t *testing.T, u transport.Unsafe) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		_, at := publicNode(t, w, "node", 50, libp2p.EnableRelayService())
+		keys := sortedKeys(2)
+		a, b := simNode(t, w, "a", keys[0], narrow), simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: keys[1]}, u), narrow)
+		b.hold(1, transporttest.Offer(at))
+		for _, keys := range [][]transport.PunchKey{{{9}, punchKey}, nil} {
+			b.SetPunchKeys(keys)
+			err := a.Punch(t.Context(), b.Key(), b.PunchAddresses(), transport.PunchKey{4})
+			if told := err == nil || errors.Is(err, transport.ErrNotPunched); told != u.AnyPuncher {
+				t.Errorf("%d keys: %v", len(keys), err)
+			}
+		}
+		if n := b.ConnsTo(a.Key()); (n > 0) != u.AnyPuncher {
+			t.Errorf("%d connections", n)
+		}
+	})
 }
 
 // TestLimitedCarriesNothing: nothing but the signals passes a limited circuit: who asks for the door over one gets none,
@@ -169,42 +147,38 @@ func TestPunchStranger(t *testing.T) {
 //
 // Checks: TRA-18, TRA-26.
 func TestLimitedCarriesNothing(t *testing.T) {
-	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {LimitedCircuits: true}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-				_, at := publicNode(t, w, "node", 50, libp2p.EnableRelayService())
-				keys := sortedKeys(2)
-				// The one who dials is never protected: it is the other's part to refuse.
-				a := simNodeConfig(t, w, "a", transport.Without(transport.Config{Key: keys[0]}, transport.Unsafe{LimitedCircuits: true}), strict)
-				b := simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: keys[1]}, u), strict)
-				b.hold(1, offering(at))
-				b.SetDoorOpen(true)
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-				defer cancel()
-				d, err := a.OpenDoor(ctx, b.Key(), []ma.Multiaddr{at.Encapsulate(ma.StringCast("/p2p-circuit"))})
-				passed := err == nil
-				if passed {
-					passed = d.Send(ctx, []byte("knock")) == nil
-					_, err := d.Receive(ctx) // the welcome, or the end
-					t.Log(err)
-					d.Close()
-				}
-				select {
-				case in := <-b.Doors():
-					in.Close()
-				default:
-					passed = false
-				}
-				if passed != u.LimitedCircuits {
-					t.Errorf("passed: %v, %v", passed, err)
-				}
-				if n := b.ConnsTo(a.Key()); (n > 0) != u.LimitedCircuits {
-					t.Errorf("%d connections", n)
-				}
-			})
-		})
-	}
+	twins(t, transport.Unsafe{LimitedCircuits: true}, func(t *testing.T, u transport.Unsafe) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		_, at := publicNode(t, w, "node", 50, libp2p.EnableRelayService())
+		keys := sortedKeys(2)
+		// The one who dials is never protected: it is the other's part to refuse.
+		a := simNodeConfig(t, w, "a", transport.Without(transport.Config{Key: keys[0]}, transport.Unsafe{LimitedCircuits: true}), strict)
+		b := simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: keys[1]}, u), strict)
+		b.hold(1, transporttest.Offer(at))
+		b.SetDoorOpen(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		d, err := a.OpenDoor(ctx, b.Key(), []ma.Multiaddr{at.Encapsulate(ma.StringCast("/p2p-circuit"))})
+		passed := err == nil
+		if passed {
+			passed = d.Send(ctx, []byte("knock")) == nil
+			_, err := d.Receive(ctx) // the welcome, or the end
+			t.Log(err)
+			d.Close()
+		}
+		select {
+		case in := <-b.Doors():
+			in.Close()
+		default:
+			passed = false
+		}
+		if passed != u.LimitedCircuits {
+			t.Errorf("passed: %v, %v", passed, err)
+		}
+		if n := b.ConnsTo(a.Key()); (n > 0) != u.LimitedCircuits {
+			t.Errorf("%d connections", n)
+		}
+	})
 }
 
 // TestLyingNodes: nodes that refuse, say nothing, name another address or cut the circuit cost time. What they say decides
@@ -225,7 +199,7 @@ func TestLyingNodes(t *testing.T) {
 		private := ma.StringCast("/ip4/10.0.0.1/udp/4001/quic-v1/p2p/12D3KooWKRyzVWW6ChFjQjK4miCty85Niy49tpPV95XdKu1BcvMA")
 		keys := sortedKeys(2)
 		a, b := simNode(t, w, "a", keys[0], narrow), simNode(t, w, "b", keys[1], narrow)
-		b.hold(1, offering(first, second, third, gone, private, good))
+		b.hold(1, transporttest.Offer(first, second, third, gone, private, good))
 		names := b.PunchAddresses()
 		for _, at := range []ma.Multiaddr{third, second} { // as in a record that lies
 			names = append([]ma.Multiaddr{at.Encapsulate(ma.StringCast("/p2p-circuit/quic-v1"))}, names...)
@@ -244,29 +218,25 @@ func TestLyingNodes(t *testing.T) {
 //
 // Checks: TRA-27.
 func TestPunchFlood(t *testing.T) {
-	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {AnyPunch: true}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-				node, at := publicNode(t, w, "node", 50, libp2p.EnableRelayService())
-				b := simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: testKey(1)}, u), narrow)
-				b.hold(1, offering(at))
-				id := node.Network().Peers()[0]
-				answered := 0
-				for range 40 {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-					s, err := node.NewStream(network.WithNoDial(ctx, ""), id, protocol.ID(proto.ProtoIDv2Stop))
-					if err == nil && transport.BringCircuit(s, node.ID()) == nil {
-						answered++
-					}
-					cancel()
-				}
-				if many := answered > 12; many != u.AnyPunch || answered < 8 {
-					t.Errorf("%d answered", answered)
-				}
-			})
-		})
-	}
+	twins(t, transport.Unsafe{AnyPunch: true}, func(t *testing.T, u transport.Unsafe) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		node, at := publicNode(t, w, "node", 50, libp2p.EnableRelayService())
+		b := simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: testKey(1)}, u), narrow)
+		b.hold(1, transporttest.Offer(at))
+		id := node.Network().Peers()[0]
+		answered := 0
+		for range 40 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			s, err := node.NewStream(network.WithNoDial(ctx, ""), id, protocol.ID(proto.ProtoIDv2Stop))
+			if err == nil && transport.BringCircuit(s, node.ID()) == nil {
+				answered++
+			}
+			cancel()
+		}
+		if many := answered > 12; many != u.AnyPunch || answered < 8 {
+			t.Errorf("%d answered", answered)
+		}
+	})
 }
 
 // TestNoLimited: who hides, or stays in its network, asks no node, and punches for nobody.
@@ -284,7 +254,7 @@ func TestNoLimited(t *testing.T) {
 		for i, c := range []transport.Config{{LANOnly: true}, {RelayOnly: true, Relays: relays}} {
 			c.Key = testKey(int64(10 + i))
 			n := simNodeConfig(t, w, fmt.Sprint("n", i), c, narrow)
-			n.HoldLimited(t.Context(), offering(at)) // returns at once
+			n.HoldLimited(t.Context(), transporttest.Offer(at)) // returns at once
 			if err := n.Punch(t.Context(), testPeer(9), []ma.Multiaddr{at.Encapsulate(ma.StringCast("/p2p-circuit/quic-v1"))}, punchKey); !errors.Is(err, transport.ErrNoAddress) {
 				t.Error(err)
 			}
@@ -300,42 +270,38 @@ func TestNoLimited(t *testing.T) {
 //
 // Checks: TRA-27.
 func TestLimitedAsked(t *testing.T) {
-	for name, u := range map[string]transport.Unsafe{"protected": {}, "twin": {AnyPunch: true}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
-				brief, at := publicNode(t, w, "brief", 50)
-				var asked atomic.Int32
-				brief.SetStreamHandler(proto.ProtoIDv2Hop, func(s network.Stream) {
-					asked.Add(1)
-					_ = transport.GrantReservation(s, time.Now().Add(2*time.Second))
-				})
-				var all []ma.Multiaddr
-				for i := range 40 {
-					if a, err := transport.WithPeer(ma.StringCast(fmt.Sprintf("/ip4/5.9.9.%d/udp/4001/quic-v1", i+1)), testPeer(int64(100+i))); err == nil {
-						all = append(all, a)
-					}
-				}
-				b := simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: testKey(1)}, u), narrow)
-				b.hold(1, offering(at))
-				time.Sleep(5 * time.Minute)
-				if n := asked.Load(); n < 4 || (n > 6) != u.AnyPunch {
-					t.Errorf("asked %d times in five minutes", n)
-				}
-				c := simNodeConfig(t, w, "c", transport.Without(transport.Config{Key: testKey(2)}, u), narrow)
-				ctx, cancel := context.WithTimeout(t.Context(), 202*time.Second) // 40 nodes, 5 s each
-				defer cancel()
-				searches := 0
-				c.HoldLimited(ctx, func(ctx context.Context) <-chan ma.Multiaddr {
-					if searches++; searches > 1 {
-						return offering()(ctx)
-					}
-					return offering(all...)(ctx)
-				})
-				if n := len(c.Contacts()); n != map[bool]int{false: 16, true: 40}[u.AnyPunch] {
-					t.Errorf("%d nodes were asked", n)
-				}
-			})
+	twins(t, transport.Unsafe{AnyPunch: true}, func(t *testing.T, u transport.Unsafe) {
+		w := newWorld(t, transporttest.Options{Latency: 20 * time.Millisecond})
+		brief, at := publicNode(t, w, "brief", 50)
+		var asked atomic.Int32
+		brief.SetStreamHandler(proto.ProtoIDv2Hop, func(s network.Stream) {
+			asked.Add(1)
+			_ = transport.GrantReservation(s, time.Now().Add(2*time.Second))
 		})
-	}
+		var all []ma.Multiaddr
+		for i := range 40 {
+			if a, err := transport.WithPeer(ma.StringCast(fmt.Sprintf("/ip4/5.9.9.%d/udp/4001/quic-v1", i+1)), testPeer(int64(100+i))); err == nil {
+				all = append(all, a)
+			}
+		}
+		b := simNodeConfig(t, w, "b", transport.Without(transport.Config{Key: testKey(1)}, u), narrow)
+		b.hold(1, transporttest.Offer(at))
+		time.Sleep(5 * time.Minute)
+		if n := asked.Load(); n < 4 || (n > 6) != u.AnyPunch {
+			t.Errorf("asked %d times in five minutes", n)
+		}
+		c := simNodeConfig(t, w, "c", transport.Without(transport.Config{Key: testKey(2)}, u), narrow)
+		ctx, cancel := context.WithTimeout(t.Context(), 202*time.Second) // 40 nodes, 5 s each
+		defer cancel()
+		searches := 0
+		c.HoldLimited(ctx, func(ctx context.Context) <-chan ma.Multiaddr {
+			if searches++; searches > 1 {
+				return transporttest.Offer()(ctx)
+			}
+			return transporttest.Offer(all...)(ctx)
+		})
+		if n := len(c.Contacts()); n != map[bool]int{false: 16, true: 40}[u.AnyPunch] {
+			t.Errorf("%d nodes were asked", n)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package transporttest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -60,4 +61,22 @@ func (n *node) Close() error {
 		errs = append(errs, m.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// Offer is a search for limited relays that finds these nodes (transport.Host.HoldLimited).
+func Offer(all ...ma.Multiaddr) func(context.Context) <-chan ma.Multiaddr {
+	return func(ctx context.Context) <-chan ma.Multiaddr {
+		found := make(chan ma.Multiaddr)
+		go func() {
+			defer close(found)
+			for _, a := range all {
+				select {
+				case found <- a:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		return found
+	}
 }

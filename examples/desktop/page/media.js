@@ -72,9 +72,6 @@ export async function enter(again) {
   for (const source of /** @type {("microphone"|"camera")[]} */ (["microphone", "camera"])) {
     if (!inMeeting || mine !== entered) return;
     if (want[source] && maySend(source)) await setSource(source, true);
-    if (again && want[source] && !media.on[source] && inMeeting && mine === entered && !closing) {
-      await ask("media-send", { own: { [source]: word(source) } }); // it couldn't be opened: the others learn that it is off
-    }
   }
 }
 
@@ -274,6 +271,8 @@ async function open(source) {
   } catch (error) {
     // Whoever closes the browser's choice of screens knows that they did.
     if (source !== "screen") notice(t(`device.${problemOf(error)}`), { bad: true });
+    // It was on in the tab that had the meeting before: the others learn that it is off.
+    if (state().media.own[source] === "on" && !closing) await ask("media-send", { own: { [source]: word(source) } });
     return;
   }
   if (s.track === null || !maySend(source)) { // the right may be gone since
